@@ -1,0 +1,33 @@
+# make run   an environment, then the main experiment to its report
+# make test  an environment with the development extras, then lint, types and tests
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test validate bench clean
+
+run: .venv/core
+	$(BIN)/python -m experiments.train experiment=line_failure
+
+test: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/python -m pytest
+
+validate: .venv/core
+	$(BIN)/python -m experiments.validate world=line
+
+bench: .venv/core
+	$(BIN)/python -m experiments.bench
+
+.venv/core: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	touch $@
+
+.venv/dev: .venv/core
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info

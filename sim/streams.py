@@ -1,0 +1,95 @@
+"""Addressed randomness: each named stream is its own Philox sequence, and its position is one integer.
+
+A draw is the inverse survival function of its law at one uniform, so two futures that branch at one moment share every
+draw that does not depend on what differs between them, and skipping ahead costs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
+
+from sim.laws import Law
+
+BLOCK = 128  # draws made at once; aligned to the position, so that a draw never depends on where a run was split
+
+
+class Stream:
+    """Draws from Philox4x64 under one key. `position` counts the draws made; all else is a cache."""
+
+    __slots__ = ("_law", "_values", "key", "position")
+
+    def __init__(self, key: int, position: int = 0):
+        self.key, self.position = key, position
+        self._law: Law | None = None
+        self._values: list[float] = []
+
+    def draw(self, law: Law) -> float:
+        """The next value of *law*. A stream serves one law; a change of law costs a refill of the block."""
+        at = self.position % BLOCK
+        if not at or law is not self._law:
+            self._fill(law)
+        self.position += 1
+        return self._values[at]
+
+    def _fill(self, law: Law) -> None:
+        bits = np.random.Philox(key=self.key)
+        bits.advance(self.position // BLOCK * (BLOCK // 4))  # Philox4x64 makes four draws a counter step
+        self._values = law.isf(1.0 - np.random.Generator(bits).random(BLOCK)).tolist()
+        self._law = law
+
+    def copy(self) -> Stream:
+        other = Stream(self.key, self.position)
+        other._law, other._values = self._law, self._values
+        return other
+
+    def __reduce__(self):
+        return Stream, (self.key, self.position)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Stream) and (self.key, self.position) == (other.key, other.position)
+
+    def __hash__(self) -> int:
+        return hash((self.key, self.position))
+
+    def __repr__(self) -> str:
+        return f"Stream({self.key:#034x}, {self.position})"
+
+
+class Streams(dict[str, Stream]):
+    """The named streams of one world run, declared when it starts; an undeclared name is a KeyError."""
+
+    def __init__(self, seed: int, names: Iterable[str] = ()):
+        super().__init__((name, Stream(stream_key(seed, name))) for name in names)
+        self.seed = seed
+
+    def copy(self) -> Streams:
+        other = Streams(self.seed)
+        for name, stream in self.items():
+            other[name] = stream.copy()
+        return other
+
+    def rekeyed(self, seed: int) -> Streams:
+        """Fresh streams of the same names under another seed."""
+        return Streams(seed, self)
+
+    def __reduce__(self):
+        return _restore, (self.seed, dict(self))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Streams) and self.seed == other.seed and dict.__eq__(self, other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _restore(seed: int, streams: dict[str, Stream]) -> Streams:
+    other = Streams(seed)
+    other.update(streams)
+    return other
+
+
+def stream_key(seed: int, name: str) -> int:
+    """A 128-bit Philox key from a seed and a name (BLAKE2b)."""
+    return int.from_bytes(hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=16).digest(), "little")

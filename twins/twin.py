@@ -1,0 +1,36 @@
+"""The protocol every twin keeps: a world, the channels through which it is seen, and the episodes that they give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from sim.trace import Run, Trace
+from sim.world import World
+from twins.channel import Channel
+from twins.episode import Episode
+
+
+class Twin(Protocol):
+    """Implementations are frozen dataclasses of their configuration; that, with both revisions, names a dataset."""
+
+    @property
+    def world(self) -> World: ...
+
+    @property
+    def revision(self) -> int:
+        """Raised whenever the same trace would give another episode."""
+        ...
+
+    @property
+    def channels(self) -> Sequence[Channel]: ...
+
+    def observe(self, run: Run) -> Iterable[Episode]:
+        """The episodes of a run that began at 0 h: every channel over the whole of it, labels, static facts, truth."""
+        ...
+
+    def render(self, trace: Trace, channel: Channel, start: int, count: int) -> np.ndarray:
+        """Samples start … start+count−1 of a channel, float32[count]; equal to that window of the whole, bit for bit."""
+        ...
