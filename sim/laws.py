@@ -37,6 +37,24 @@ def residual_h(law: Law, age_h: float, q: float) -> float:
 
 
 @dataclass(frozen=True)
+class Residual:
+    """What remains of a life of which the age is known: T − age given T > age."""
+
+    law: Law
+    age_h: float
+
+    @property
+    def mean_h(self) -> float:
+        raise NotImplementedError("the mean of a residual life has no closed form for every law")
+
+    def sf(self, t_h):
+        return self.law.sf(self.age_h + np.asarray(t_h)) / self.law.sf(self.age_h)
+
+    def isf(self, q):
+        return np.maximum(self.law.isf(q * self.law.sf(self.age_h)) - self.age_h, 0.0)
+
+
+@dataclass(frozen=True)
 class Deterministic:
     """Always the same time."""
 
