@@ -1,0 +1,204 @@
+"""Scores of predictions: numpy, accumulated in float64, one entry a window so that whole world runs can be resampled.
+
+A score is a ratio of sums over windows (`Ratio`), so the mean over observed samples, the weighted quantile loss and a
+bin of a calibration curve are resampled by one rule. AUROC counts pairs of windows instead (`Pairs`).
+Axes: N windows, V variates, H samples ahead, Q quantile levels, S ensemble members, C clusters of windows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+SURE = 1e-6  # a probability is taken no nearer than this to 0 or 1 in the log score
+
+
+@dataclass(frozen=True, eq=False)
+class ForecastPrediction:
+    """Forecasts in the windows' scaled units. A point forecast has the one level .5, and then its CRPS is its MAE."""
+
+    mean_NxVxH: np.ndarray
+    quantiles_NxVxHxQ: np.ndarray
+    levels: np.ndarray  # float[Q], increasing, inside (0, 1)
+    samples_NxVxHxS: np.ndarray | None = None  # an ensemble of equally likely futures, S >= 2: scored without its bias
+
+    @staticmethod
+    def point(mean_NxVxH: np.ndarray) -> ForecastPrediction:
+        return ForecastPrediction(mean_NxVxH, mean_NxVxH[..., None], np.array([0.5]))
+
+    @staticmethod
+    def ensemble(samples_NxVxHxS: np.ndarray, levels: np.ndarray) -> ForecastPrediction:
+        quantiles = np.moveaxis(np.quantile(samples_NxVxHxS, levels, axis=-1), 0, -1)
+        return ForecastPrediction(samples_NxVxHxS.mean(-1), quantiles, np.asarray(levels), samples_NxVxHxS)
+
+
+@dataclass(frozen=True, eq=False)
+class EventPrediction:
+    """Probability that the asset fails within the task's horizon, and optionally how it accrues for each cause."""
+
+    p_N: np.ndarray
+    cif_NxCxK: np.ndarray | None = None  # cumulative incidence of cause C by the end of time bin K
+    members: int | None = None  # futures of which p is the share, >= 2: the Brier score is rid of their sampling error
+
+
+Prediction = ForecastPrediction | EventPrediction
+
+
+class ForecastTruth(NamedTuple):
+    """What came, in the same scaled units; `mask` is False where nothing was observed or the variate is no target."""
+
+    y_NxVxH: np.ndarray
+    mask_NxVxH: np.ndarray
+    mase_scale_NxV: np.ndarray | None = None  # in-sample MAE of the seasonal naive forecast
+
+
+class EventTruth(NamedTuple):
+    """Whether the asset failed within the horizon; `known_N` is False where censoring hides it: those are not scored."""
+
+    failed_N: np.ndarray  # bool
+    known_N: np.ndarray  # bool
+
+
+Truth = ForecastTruth | EventTruth
+
+
+class Ratio(NamedTuple):
+    """The score Σ num / Σ den over windows."""
+
+    num_N: np.ndarray
+    den_N: np.ndarray
+
+    def __call__(self, cluster_N: np.ndarray, weights_RxC: np.ndarray) -> np.ndarray:
+        """The score when each cluster of windows counts weights_RxC times: float64[R], NaN where nothing counts."""
+        total = [weights_RxC @ np.bincount(cluster_N, part, weights_RxC.shape[1]) for part in self]
+        return _divide(*total)
+
+
+class Pairs(NamedTuple):
+    """AUROC: the share of pairs of a failing and a surviving window that the probabilities rank rightly; ties half."""
+
+    p_N: np.ndarray
+    failing_N: np.ndarray  # bool: known to have failed
+    surviving_N: np.ndarray  # bool: known not to have
+
+    def __call__(self, cluster_N: np.ndarray, weights_RxC: np.ndarray) -> np.ndarray:
+        """As of `Ratio`: a quadratic form in the weights, for a pair counts as often as both its clusters together."""
+        p, clusters = np.asarray(self.p_N, np.float64), weights_RxC.shape[1]
+        right_CxC, p_failing = np.zeros((clusters, clusters)), p[self.failing_N]
+        for c in range(clusters):
+            other = np.sort(p[self.surviving_N & (cluster_N == c)])
+            below = np.searchsorted(other, p_failing, "left") + np.searchsorted(other, p_failing, "right")
+            right_CxC[:, c] = np.bincount(cluster_N[self.failing_N], below / 2, clusters)
+        failing, surviving = (np.bincount(cluster_N[which], minlength=clusters) for which in self[1:])
+        right = np.einsum("rc,cd,rd->r", weights_RxC, right_CxC, weights_RxC, optimize=True)
+        return _divide(right, (weights_RxC @ failing) * (weights_RxC @ surviving))
+
+
+Score = Ratio | Pairs
+
+
+def forecast_scores(prediction: ForecastPrediction, truth: ForecastTruth) -> dict[str, Score]:
+    """mse of the mean; mae of the median; crps, wql, mase (given its scale) and coverage of the central 80 %.
+
+    An ensemble's mse and crps are the fair ones, unbiased for the ensemble of infinitely many members.
+    """
+    y, mask = _observed(truth)
+    error = _zero(prediction.mean_NxVxH - y, mask) ** 2
+    median = _quantile(prediction, 0.5)
+    absolute = _zero(np.abs(median - y), mask)
+    quantile_loss, crps = np.zeros_like(y), np.zeros_like(y)
+    for q, (level, width) in enumerate(zip(prediction.levels, quadrature(prediction.levels), strict=True)):
+        loss = _zero(pinball(y, prediction.quantiles_NxVxHxQ[..., q], level), mask)
+        quantile_loss += 2 * loss / len(prediction.levels)
+        crps += 2 * loss * width
+    if (samples := prediction.samples_NxVxHxS) is not None:
+        error -= _zero(samples.var(-1, ddof=1, dtype=np.float64) / samples.shape[-1], mask)
+        crps = _zero(fair_crps(y, samples), mask)
+    count = _windows(mask)
+    scores: dict[str, Score] = {
+        "mse": Ratio(_windows(error), count),
+        "mae": Ratio(_windows(absolute), count),
+        "crps": Ratio(_windows(crps), count),
+        "wql": Ratio(_windows(quantile_loss), _windows(_zero(np.abs(y), mask))),
+    }
+    if truth.mase_scale_NxV is not None:
+        scores["mase"] = Ratio(_windows(absolute / truth.mase_scale_NxV[..., None]), count)
+    if len(prediction.levels) > 1:
+        inside = (y >= _quantile(prediction, 0.1)) & (y <= _quantile(prediction, 0.9)) & mask
+        scores["coverage_80"] = Ratio(_windows(inside), count)
+    return scores
+
+
+def event_scores(prediction: EventPrediction, truth: EventTruth) -> dict[str, Score]:
+    """brier, auroc and log loss of "fails within the horizon", over the windows whose truth is known.
+
+    The Brier score of a share of *members* futures is biased by p(1 − p)/(members − 1), which is taken off.
+    """
+    p, failed, known = np.asarray(prediction.p_N, np.float64), truth.failed_N, truth.known_N
+    brier, nearest = (p - failed) ** 2, SURE
+    if prediction.members is not None:
+        brier, nearest = brier - p * (1 - p) / (prediction.members - 1), 0.5 / prediction.members
+    sure = np.clip(p, nearest, 1 - nearest)
+    log_loss = -np.where(failed, np.log(sure), np.log1p(-sure))
+    return {
+        "brier": Ratio(brier * known, known),
+        "auroc": Pairs(p, failed & known, ~failed & known),
+        "log_loss": Ratio(log_loss * known, known),
+    }
+
+
+def pinball(y: np.ndarray, quantile: np.ndarray, level: float) -> np.ndarray:
+    """Quantile loss, max(level · (y − q), (level − 1) · (y − q))."""
+    return np.maximum(level * (y - quantile), (level - 1) * (y - quantile))
+
+
+def quadrature(levels: np.ndarray) -> np.ndarray:
+    """Width of (0, 1) that each level stands for: 1/Q each where the levels are (q + ½)/Q, so CRPS is 2 · mean pinball."""
+    levels = np.asarray(levels, np.float64)
+    return np.diff(np.concatenate(([0.0], (levels[1:] + levels[:-1]) / 2, [1.0])))
+
+
+def fair_crps(y: np.ndarray, samples: np.ndarray) -> np.ndarray:
+    """mean |x − y| − Σ|xᵢ − xⱼ| / (2 S (S − 1)): unbiased for the law that the S samples come from (Ferro 2014)."""
+    x = np.sort(np.asarray(samples, np.float64), axis=-1)
+    size = x.shape[-1]
+    spread = (x * (2 * np.arange(size) - size + 1)).sum(-1) / (size * (size - 1))
+    return np.abs(x - y[..., None]).mean(-1) - spread
+
+
+def pit(y: np.ndarray, quantiles: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Probability integral transform from quantiles [..., Q], linear between levels, 0 and 1 beyond the outer ones."""
+    below = (quantiles <= y[..., None]).sum(-1)
+    i = np.clip(below, 1, len(levels) - 1)
+    left, right = (np.take_along_axis(quantiles, j[..., None], -1)[..., 0] for j in (i - 1, i))
+    inner = levels[i - 1] + (levels[i] - levels[i - 1]) * _divide(y - left, right - left)
+    return np.where(below == 0, 0.0, np.where(below == len(levels), 1.0, inner))
+
+
+def _observed(truth: ForecastTruth) -> tuple[np.ndarray, np.ndarray]:
+    mask = np.asarray(truth.mask_NxVxH, bool)
+    return np.where(mask, truth.y_NxVxH, 0).astype(np.float64), mask
+
+
+def _quantile(prediction: ForecastPrediction, level: float) -> np.ndarray:
+    """The quantile at *level*, linear between the two nearest levels, the outermost beyond them."""
+    levels = np.asarray(prediction.levels, np.float64)
+    right = int(np.clip(np.searchsorted(levels, level), 0, len(levels) - 1))
+    left = max(right - 1, 0)
+    share = 1.0 if left == right else float(np.clip((level - levels[left]) / (levels[right] - levels[left]), 0, 1))
+    q = prediction.quantiles_NxVxHxQ
+    return q[..., right] if share == 1.0 else (1 - share) * q[..., left] + share * q[..., right]
+
+
+def _zero(value: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    return np.where(mask, value, 0.0)
+
+
+def _windows(value_NxVxH: np.ndarray) -> np.ndarray:
+    return value_NxVxH.sum((1, 2), dtype=np.float64)
+
+
+def _divide(num: np.ndarray, den: np.ndarray) -> np.ndarray:
+    return np.divide(num, den, out=np.full(np.shape(den), np.nan), where=np.asarray(den) != 0)
