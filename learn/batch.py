@@ -1,0 +1,308 @@
+"""From episodes to what a model sees: windows that stay on the device, and batches gathered from them.
+
+A window anchored at sample k of an episode sees samples k − context … k − 1; "now" is the time of sample k, which is
+the first target. Channels of role `truth` are left out here, so that no model can reach them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from learn.tasks import Task, TimeToEvent
+from sim.errors import InputError
+from twins.channel import Role
+from twins.episode import CENSORED, PLANNED, Episode, Series
+
+ROLES = tuple(role for role in Role if role is not Role.TRUTH)  # a batch's role is an index into this
+TIME_FEATURES = 4  # sine and cosine of the hour of the day and of the hour of the week
+WEEK_H = 168.0
+
+
+class Batch(NamedTuple):
+    """B windows of V variates over T samples of context and H of horizon; a pytree."""
+
+    x_BxVxT: jax.Array  # float32, in train standard deviations from the train mean; 0 where missing
+    mask_BxVxT: jax.Array  # bool, observed
+    time_BxTxF: jax.Array  # float32, calendar features
+    role_BxV: jax.Array  # int32, index into ROLES
+    quantity_BxV: jax.Array  # int32, index into Scale.names
+    group_BxV: jax.Array  # int32; variates of one group look at each other
+    variate_mask_BxV: jax.Array  # bool, False where padded
+    future_BxVxH: jax.Array  # float32, normalised like x; 0 where missing. A model may read it where the role is known
+    future_mask_BxVxH: jax.Array  # bool: a target, observed; what losses and scores count
+    event_h_BxT: jax.Array  # float32, hours from just after each sample to the end of the spell; NaN off risk
+    cause_BxT: jax.Array  # int32; 0 censored, 1 … the task's causes, −1 off risk
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Mean and standard deviation of every variate over the training data, and by that the list of variates.
+
+    A variate is named by its quantity; the second of the same quantity in one episode is `quantity#2`.
+    """
+
+    names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @staticmethod
+    def of(names: Sequence[str], values_ExVxL: np.ndarray) -> Scale:
+        """Population statistics of the observed (not NaN) values; a constant variate has a deviation of 1."""
+        mean, std = [], []
+        for v in range(len(names)):
+            x = values_ExVxL[:, v]
+            x = x[np.isfinite(x)].astype(np.float64)
+            mean.append(float(x.mean()) if x.size else 0.0)
+            spread = float(x.std()) if x.size else 0.0
+            std.append(spread if spread > 1e-6 * max(1.0, abs(mean[-1])) else 1.0)
+        return Scale(tuple(names), tuple(mean), tuple(std))
+
+    def _column(self, values: tuple[float, ...], axes: int) -> np.ndarray:
+        return np.asarray(values, np.float32).reshape(-1, *[1] * axes)
+
+    def restore(self, x_xVxH: Any, trailing: int = 1) -> Any:
+        """Normalised values with V before *trailing* axes, back in each variate's own unit."""
+        return x_xVxH * self._column(self.std, trailing) + self._column(self.mean, trailing)
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["values_ExVxL", "hour_ExL", "event_h_ExL", "cause_ExL", "role_ExV", "variate_mask_ExV"],
+    meta_fields=["context", "horizon", "step_h", "scale", "runs", "assets", "first", "last"],
+)
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """All episodes of a split on the device, a row each; `context` samples of padding before and `horizon` after.
+
+    Sample k of episode e lies at values_ExVxL[e, :, context + k].
+    """
+
+    values_ExVxL: jax.Array  # float32, normalised; NaN where missing
+    hour_ExL: jax.Array  # float32, hour of the week
+    event_h_ExL: jax.Array  # float32
+    cause_ExL: jax.Array  # int32
+    role_ExV: jax.Array  # int32
+    variate_mask_ExV: jax.Array  # bool
+    context: int
+    horizon: int
+    step_h: float | None  # None where samples come at times of their own (visits, sales)
+    scale: Scale
+    runs: tuple[int, ...]  # the world run of each episode
+    assets: tuple[str, ...]
+    first: tuple[int, ...]  # the sample index from which the split's targets may be taken, by episode
+    last: tuple[int, ...]  # and the one before which they end
+
+    @staticmethod
+    def of(
+        source: Any,
+        split: str = "",
+        context: int = 0,
+        horizon: int | None = None,
+        task: Task | None = None,
+        scale: Scale | None = None,
+    ) -> Windows:
+        """Windows over *source*: a Dataset (its *split*) or episodes. The training split makes the scale; others take it.
+
+        *horizon* is the task's own where it is None. Raises InputError where there is no episode, where clocks differ,
+        and where a variate is not in *scale*.
+        """
+        whole = (-np.inf, np.inf)
+        episodes, span = (source.episodes(split), source.span(split)) if hasattr(source, "span") else (source, whole)
+        episodes = list(episodes)
+        if not episodes:
+            raise InputError(f"the split {split!r} holds no episode; give its plan at least one run")
+        if horizon is None:
+            horizon = task.samples_ahead if task is not None else 0
+        return _assemble(episodes, span, context, horizon, task, scale)
+
+    @property
+    def variates(self) -> int:
+        return len(self.scale.names)
+
+
+def _named(episode: Episode) -> dict[str, Series]:
+    """Every series that a model may see, by variate name."""
+    named: dict[str, Series] = {}
+    for series in episode.series:
+        if series.role is Role.TRUTH or series.role == Role.TRUTH.value:
+            continue
+        spare = itertools.chain([series.quantity], (f"{series.quantity}#{n}" for n in itertools.count(2)))
+        named[next(name for name in spare if name not in named)] = series
+    return named
+
+
+def _grid(named: Collection[Series]) -> tuple[float | None, np.ndarray]:
+    """The step and the times of an episode's samples: the finest regular clock, else every time that occurs."""
+    steps = {s.step_h for s in named if s.step_h is not None}
+    if not steps:
+        return None, np.unique(np.concatenate([s.clock_h() for s in named]))
+    step_h = min(steps)
+    last_h = max(s.clock_h()[-1] for s in named if len(s.values))
+    return step_h, np.arange(int(np.ceil(last_h / step_h - 1e-6)) + 1) * step_h
+
+
+def _position(series: Series, step_h: float | None, grid_h: np.ndarray) -> np.ndarray:
+    """The sample at which each value of a series becomes visible: the first one not before its time."""
+    if step_h is None:
+        return np.searchsorted(grid_h, series.clock_h())
+    return np.ceil(series.clock_h() / step_h - 1e-6).astype(np.int64)
+
+
+def _labels(episode: Episode, now_h: np.ndarray, to_h: float, causes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """For each *now_h*: hours to the end of the spell it lies in (NaN outside all), and the code of what ends it."""
+    event_h = np.full(len(now_h), np.nan, np.float32)
+    cause = np.full(len(now_h), -1, np.int32)
+    for spell in episode.spells:
+        if spell.cause not in (PLANNED, CENSORED, *causes):
+            raise InputError(
+                f"run {episode.run}, {episode.asset}: a spell ends of {spell.cause!r}; the task's causes are {causes}"
+            )
+        end_h = min(spell.end_h, to_h)
+        here = (spell.start_h <= now_h) & (now_h < end_h)
+        event_h[here] = end_h - now_h[here]
+        known = spell.end_h < to_h and spell.cause in causes
+        cause[here] = 1 + causes.index(spell.cause) if known else 0
+    return event_h, cause
+
+
+def _assemble(
+    episodes: list[Episode],
+    span: tuple[float, float],
+    context: int,
+    horizon: int,
+    task: Task | None,
+    scale: Scale | None,
+) -> Windows:
+    named = [_named(e) for e in episodes]
+    names = scale.names if scale else tuple(dict.fromkeys(name for series in named for name in series))
+    unknown = {name for series in named for name in series} - set(names)
+    if unknown:
+        raise InputError(f"channels {sorted(unknown)} are not among those the model was trained on: {list(names)}")
+    if not names:
+        raise InputError("the episodes have no channel that a model may see; all are of role truth")
+    grids = [_grid(series.values()) for series in named]
+    if len({step_h for step_h, _ in grids}) > 1:
+        raise InputError(f"episodes are sampled at different steps, {sorted({str(s) for s, _ in grids})} h; give one")
+    step_h = grids[0][0]
+
+    count, longest = len(episodes), max(len(grid_h) for _, grid_h in grids)
+    length = context + longest + horizon
+    values = np.full((count, len(names), length), np.nan, np.float32)
+    hour = np.zeros((count, length), np.float32)
+    event_h = np.full((count, length), np.nan, np.float32)
+    cause = np.full((count, length), -1, np.int32)
+    role = np.zeros((count, len(names)), np.int32)
+    present = np.zeros((count, len(names)), bool)
+    first, last = [], []
+    causes = task.causes if isinstance(task, TimeToEvent) else ()
+    for e, (episode, series, (_, grid_h)) in enumerate(zip(episodes, named, grids, strict=True)):
+        for v, name in enumerate(names):
+            if name in series:
+                values[e, v, context + _position(series[name], step_h, grid_h)] = series[name].values
+                role[e, v] = ROLES.index(Role(series[name].role))
+                present[e, v] = True
+        epoch = datetime.fromisoformat(episode.epoch)
+        since_monday_h = epoch.weekday() * 24 + epoch.hour + epoch.minute / 60 + epoch.second / 3600
+        sample = np.arange(-context, longest + horizon)
+        times_h = sample * step_h if step_h else grid_h[np.clip(sample, 0, len(grid_h) - 1)]
+        hour[e] = (times_h + since_monday_h) % WEEK_H
+        if causes and step_h:
+            inside = slice(context, context + len(grid_h))
+            event_h[e, inside], cause[e, inside] = _labels(episode, grid_h + step_h, span[1], causes)
+        first.append(int(np.searchsorted(grid_h, span[0])))
+        last.append(int(np.searchsorted(grid_h, span[1])))
+
+    if scale is None:
+        own = np.full_like(values, np.nan) if np.isfinite(span).any() else values
+        if own is not values:
+            for e in range(count):
+                inside = slice(context + first[e], context + last[e])
+                own[e, :, inside] = values[e, :, inside]
+        scale = Scale.of(names, own)
+    values -= scale._column(scale.mean, 1)
+    values /= scale._column(scale.std, 1)
+    return Windows(
+        *map(jnp.asarray, (values, hour, event_h, cause, role, present)),
+        context=context,
+        horizon=horizon,
+        step_h=step_h,
+        scale=scale,
+        runs=tuple(int(e.run) for e in episodes),
+        assets=tuple(e.asset for e in episodes),
+        first=tuple(first),
+        last=tuple(last),
+    )
+
+
+def anchors(windows: Windows, stride: int = 1, at_risk: bool | None = None) -> np.ndarray:
+    """Every *stride*-th anchor with its whole context, and all its targets within the split: int32[N, 2] (episode, k).
+
+    *at_risk* (by default: where the windows carry events) keeps anchors whose asset is at risk now. Raises InputError
+    where nothing is left.
+    """
+    event_h_ExL = np.asarray(windows.event_h_ExL)
+    if at_risk is None:
+        at_risk = bool(np.isfinite(event_h_ExL).any())
+    found = []
+    for e, (first, last) in enumerate(zip(windows.first, windows.last, strict=True)):
+        k = np.arange(max(first, windows.context), last - max(windows.horizon, 1) + 1, stride)
+        if at_risk:
+            k = k[np.isfinite(event_h_ExL[e, windows.context + k - 1])]
+        found.append(np.stack((np.full_like(k, e), k), axis=1))
+    anchors_Nx2 = np.concatenate(found).astype(np.int32)
+    if not len(anchors_Nx2):
+        raise InputError(
+            f"no window of {windows.context} + {windows.horizon} samples fits into the {len(windows.runs)} episodes; "
+            "shorten the context or the horizon, or give longer runs"
+        )
+    return anchors_Nx2
+
+
+def runs(windows: Windows, anchors_Nx2: np.ndarray) -> np.ndarray:
+    """The world run of each anchor, int64[N], for bootstraps that resample runs."""
+    return np.asarray(windows.runs, np.int64)[np.asarray(anchors_Nx2)[:, 0]]
+
+
+def gather(windows: Windows, anchors_Bx2: Any) -> Batch:
+    """The batch of windows at *anchors_Bx2* (int32, episode and k). Pure; may be jitted."""
+    context, horizon = windows.context, windows.horizon
+
+    def rows(array_ExL: jax.Array, length: int, back: int = 0) -> jax.Array:
+        def one(e_k: jax.Array) -> jax.Array:
+            start = (e_k[0], *[0] * (array_ExL.ndim - 2), e_k[1] - back)
+            return jax.lax.dynamic_slice(array_ExL, start, (1, *array_ExL.shape[1:-1], length))[0]
+
+        return jax.vmap(one)(anchors_Bx2)
+
+    values_BxVxL = rows(windows.values_ExVxL, context + horizon)
+    mask_BxVxL = jnp.isfinite(values_BxVxL)
+    values_BxVxL = jnp.where(mask_BxVxL, values_BxVxL, 0.0)
+    angle_BxT = rows(windows.hour_ExL, context)[..., None] * jnp.asarray([2 * np.pi / 24, 2 * np.pi / WEEK_H])
+    time_BxTxF = jnp.concatenate((jnp.sin(angle_BxT), jnp.cos(angle_BxT)), axis=-1).astype(jnp.float32)
+    e_B = anchors_Bx2[:, 0]
+    role_BxV = windows.role_ExV[e_B]
+    variate_mask_BxV = windows.variate_mask_ExV[e_B]
+    target_BxV = variate_mask_BxV & (role_BxV == ROLES.index(Role.TARGET))
+    quantity_BxV = jnp.broadcast_to(jnp.arange(windows.variates, dtype=jnp.int32), role_BxV.shape)
+    return Batch(
+        x_BxVxT=values_BxVxL[..., :context],
+        mask_BxVxT=mask_BxVxL[..., :context],
+        time_BxTxF=time_BxTxF,
+        role_BxV=role_BxV,
+        quantity_BxV=quantity_BxV,
+        group_BxV=jnp.zeros_like(role_BxV),
+        variate_mask_BxV=variate_mask_BxV,
+        future_BxVxH=values_BxVxL[..., context:],
+        future_mask_BxVxH=mask_BxVxL[..., context:] & target_BxV[..., None],
+        event_h_BxT=rows(windows.event_h_ExL, context),
+        cause_BxT=rows(windows.cause_ExL, context),
+    )
