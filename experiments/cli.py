@@ -1,0 +1,113 @@
+"""One door for every command: Hydra composes the configuration, and what a user got wrong comes back as one sentence.
+
+Exit codes: 0 done, 1 a check failed or a fault of this program (with its traceback), 2 bad input, 130 interrupted.
+`debug.traceback=true`, or TWINWORLDS_TRACEBACK=1 in the environment, shows the traceback of bad input as well.
+
+A plant of one's own lives in a folder outside the packages and is run with
+
+    python -m experiments.train --config-dir examples/pump experiment=pump
+
+where examples/pump/experiment/pump.yaml is a preset like those in conf/experiment. The folder and the one that holds
+it are added to the end of Python's path, here and in spawned workers, so that `_target_: pump.twin.PumpTwin` finds
+examples/pump/twin.py.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sim.errors import InputError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def run(job: Callable[[DictConfig], Any], config_name: str) -> None:
+    """Compose conf/<config_name>.yaml with the command line and call *job*, once, or once a point of a sweep (`-m`)."""
+    traceback = "debug.traceback=true" in sys.argv or os.environ.get("TWINWORLDS_TRACEBACK", "0") != "0"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and leaving with 1
+    _see_plants(sys.argv)
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        hydra.main(version_base="1.3", config_path="pkg://conf", config_name=config_name)(job)()
+    except KeyboardInterrupt:
+        leave("interrupted; the same command resumes where this one stopped", 130)
+    except (InputError, HydraException, OmegaConfBaseException, OSError, MemoryError) as error:
+        if traceback:
+            raise
+        leave(sentence(error), 2)
+
+
+def leave(message: str, code: int) -> None:
+    """Say *message* on stderr and end the process with *code*."""
+    sys.stdout.flush()
+    print(message, file=sys.stderr, flush=True)
+    sys.exit(code)
+
+
+def _see_plants(argv: list[str]) -> None:
+    """Let `_target_` find the modules of a --config-dir: the folder and its parent, behind everything else."""
+    for flag, value in zip(argv, [*argv[1:], ""], strict=True):
+        given = value if flag in ("--config-dir", "-cd") else flag.partition("=")[2]
+        if flag.split("=")[0] in ("--config-dir", "-cd") and given:
+            see_plant(Path(given))
+
+
+def see_plant(folder: Path) -> None:
+    """Put *folder* and the folder that holds it at the end of sys.path, which spawned workers inherit."""
+    folder = folder.resolve()
+    sys.path.extend(str(p) for p in (folder.parent, folder) if str(p) not in sys.path)
+
+
+def sentence(error: BaseException) -> str:
+    """What went wrong, in one line that names the key, what was found and what would be right."""
+    from hydra.errors import MissingConfigException, OverrideParseException
+    from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+
+    cause = error.__cause__
+    if isinstance(error, OverrideParseException):
+        return f"{error.override!r} on the command line is not key=value: {_line(error.message)}"
+    if isinstance(error, MissingConfigException):
+        return _missing_config(error)
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key} is not set; give it as {error.full_key}=…"
+    if isinstance(cause, ConfigKeyError):
+        return _unknown_key(cause)
+    if isinstance(cause, OmegaConfBaseException):
+        return f"{_line(str(error))} {_line(str(cause))}"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return _line(str(error)) or type(error).__name__
+
+
+def _line(text: str) -> str:
+    """The text on one line, without OmegaConf's notes on types."""
+    lines = (line.strip() for line in text.splitlines())
+    return " ".join(line for line in lines if line and not line.startswith(("object_type=", "full_key:")))
+
+
+def _missing_config(error: Any) -> str:
+    name = str(error.missing_cfg_file or "")
+    if not error.options:
+        return _line(str(error))
+    group, _, option = name.rpartition("/")
+    return f"{group}={option}: there is no such {group}; choose from {', '.join(sorted(error.options))}"
+
+
+def _unknown_key(error: Any) -> str:
+    parent = error.parent_node
+    known = sorted(map(str, parent.keys())) if hasattr(parent, "keys") else []
+    near = difflib.get_close_matches(str(error.key), known, n=1)
+    where = str(error.full_key or error.key)
+    prefix = where.rpartition(".")[0]
+    if near:
+        return f"unknown key {where}; did you mean {prefix + '.' if prefix else ''}{near[0]}?"
+    return f"unknown key {where}; {prefix or 'the configuration'} has {', '.join(known)}"
