@@ -1,0 +1,146 @@
+"""The small data behind a report's figures, saved beside the scores, so that a report needs the run folder alone.
+
+`figures.json` holds up to four parts, each left out where there is nothing to show:
+
+    asset      {run, asset, end_h, series: [{entity, quantity, unit, role, time_h, values}], events: [{time_h, kind, cause}]}
+    risk       {run, asset, time_h, p: {row name: [...]}, horizon_h, events}
+    forecasts  [{run, asset, quantity, unit, step_h, start_h, past, future, levels, quantiles: [[Q] a step], mean, naive}]
+    about      anything else a report says of the run, by name
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twins.episode import CENSORED, PLANNED, Episode, Series
+
+FILE = "figures.json"
+POINTS = 1400  # of one trace; more are not seen
+
+
+def save(folder: str | Path, **parts: Any) -> Path:
+    """Write the parts as JSON with NaN as null; parts that are None are left out."""
+    path = Path(folder) / FILE
+    text = json.dumps({name: _plain(part) for name, part in parts.items() if part is not None}, separators=(",", ":"))
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+    return path
+
+
+def pick(episodes: Sequence[Episode]) -> int:
+    """The episode worth a picture: the one with most failures, the first of equals."""
+    return int(np.argmax([sum(spell.cause not in (PLANNED, CENSORED) for spell in e.spells) for e in episodes]))
+
+
+def asset(episode: Episode) -> dict[str, Any]:
+    """All channels of an episode, thinned to what a picture shows, and its events."""
+    series = [
+        {"entity": s.entity, "quantity": s.quantity, "unit": s.unit, "role": str(s.role), **_thin(s)}
+        for s in episode.series
+    ]
+    return {
+        "run": episode.run,
+        "asset": episode.asset,
+        "end_h": episode.end_h,
+        "series": series,
+        "events": _events(episode),
+    }
+
+
+def risk(episode: Episode, time_h: np.ndarray, p: Mapping[str, np.ndarray], horizon_h: float) -> dict[str, Any]:
+    """Predicted probabilities of failing within the horizon at the times of one episode; *p* by the row's name."""
+    order = np.argsort(time_h)
+    return {
+        "run": episode.run,
+        "asset": episode.asset,
+        "time_h": np.asarray(time_h)[order],
+        "p": {name: np.asarray(values)[order] for name, values in p.items()},
+        "horizon_h": horizon_h,
+        "events": _events(episode),
+    }
+
+
+def forecasts(
+    windows: Any,
+    anchors_Nx2: np.ndarray,
+    model: Any,
+    naive: Any = None,
+    units: Mapping[str, str] | None = None,
+    count=3,
+) -> list[dict[str, Any]]:
+    """*count* windows spread over the anchors, one target each, in its own unit; *model* and *naive* are predictions."""
+    anchors_Nx2, context, horizon = np.asarray(anchors_Nx2), windows.context, windows.horizon
+    targets = np.flatnonzero(np.isfinite(np.asarray(model.mean_NxVxH)).all((0, 2)))
+    found = []
+    for i, n in enumerate(np.linspace(0, len(anchors_Nx2) - 1, count + 2).astype(int)[1:-1]):
+        (e, k), v = anchors_Nx2[n], int(targets[i % len(targets)])
+        mean, std = windows.scale.mean[v], windows.scale.std[v]
+
+        def own(x: Any, mean: float = mean, std: float = std) -> np.ndarray:
+            return np.asarray(x, np.float64) * std + mean
+
+        values = own(windows.values_ExVxL[int(e), v, int(k) : int(k) + context + horizon])
+        found.append(
+            {
+                "run": windows.runs[e],
+                "asset": windows.assets[e],
+                "quantity": windows.scale.names[v],
+                "unit": (units or {}).get(windows.scale.names[v], ""),
+                "step_h": windows.step_h,
+                "start_h": int(k) * windows.step_h,
+                "past": values[:context][-3 * horizon :],
+                "future": values[context:],
+                "levels": model.levels,
+                "quantiles": own(model.quantiles_NxVxHxQ[n, v]),
+                "mean": own(model.mean_NxVxH[n, v]),
+                "naive": None if naive is None else own(naive.mean_NxVxH[n, v]),
+            }
+        )
+    return found
+
+
+def _events(episode: Episode) -> list[dict[str, Any]]:
+    """What ended a life and what began one; the spells where the episode carries no events of its own."""
+    kinds = ("failure", "planned", "renewal")
+    of_asset = [e for e in episode.events if e.kind in kinds and e.entity in (episode.asset, "")]
+    if of_asset:
+        return [{"time_h": e.time_h, "kind": e.kind, "cause": e.cause} for e in of_asset]
+    ended = [spell for spell in episode.spells if spell.cause != CENSORED]
+    return [{"time_h": s.end_h, "kind": PLANNED if s.cause == PLANNED else "failure", "cause": s.cause} for s in ended]
+
+
+def _thin(series: Series) -> dict[str, np.ndarray]:
+    """At most POINTS samples: of each bucket the least and the greatest, so that no peak is lost."""
+    time_h, values = series.clock_h(), np.asarray(series.values, np.float64)
+    if len(values) <= POINTS:
+        return {"time_h": time_h, "values": values}
+    size = -(-len(values) // (POINTS // 2))
+    padded = np.full(-(-len(values) // size) * size, np.nan)
+    padded[: len(values)] = values
+    buckets = padded.reshape(-1, size)
+    first = np.arange(len(buckets)) * size
+    low = np.argmin(np.where(np.isnan(buckets), np.inf, buckets), 1) + first
+    high = np.argmax(np.where(np.isnan(buckets), -np.inf, buckets), 1) + first
+    keep = np.unique(np.minimum(np.concatenate((low, high)), len(values) - 1))
+    return {"time_h": time_h[keep], "values": values[keep]}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, (float, np.floating)):
+        return float(f"{value:.6g}") if np.isfinite(value) else None
+    if isinstance(value, np.integer):
+        return int(value)
+    return value
