@@ -2,9 +2,9 @@
 
 `figures.json` holds up to four parts, each left out where there is nothing to show:
 
-    asset      {run, asset, end_h, series: [{entity, quantity, unit, role, time_h, values}], events: [{time_h, kind, cause}]}
-    risk       {run, asset, time_h, p: {row name: [...]}, horizon_h, events}
-    forecasts  [{run, asset, quantity, unit, step_h, start_h, past, future, levels, quantiles: [[Q] a step], mean, naive}]
+    asset      {run, asset, end_h, series: [{entity, quantity, unit, role, time_h, values}], events}
+    risk       {run, asset, time_h, p: {row name: [...]}, horizon_h, events: [{time_h, kind, cause}]}
+    forecasts  [{run, asset, quantity, unit, step_h, start_h, past, future, levels, quantiles, mean, naive}]
     about      anything else a report says of the run, by name
 """
 
@@ -75,7 +75,7 @@ def forecasts(
     units: Mapping[str, str] | None = None,
     count=3,
 ) -> list[dict[str, Any]]:
-    """*count* windows spread over the anchors, one target each, in its own unit; *model* and *naive* are predictions."""
+    """*count* windows spread over the anchors, one target each, in its own unit; *model*, *naive* are predictions."""
     anchors_Nx2, context, horizon = np.asarray(anchors_Nx2), windows.context, windows.horizon
     targets = np.flatnonzero(np.isfinite(np.asarray(model.mean_NxVxH)).all((0, 2)))
     found = []

@@ -1,6 +1,6 @@
 """A pump on duty: it runs and rests, its seal wears until it leaks, its strainer clogs until it is washed.
 
-Two hidden clocks tick while it pumps. Each tick of `wear` takes the seal one level on, the last one is its failure; each
+Two hidden clocks tick while it pumps. Each tick of `wear` takes the seal one level on, the last is its failure; each
 tick of `clog` is one more lump of debris in the strainer, the last one a backwash.
 """
 
