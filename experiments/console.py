@@ -1,0 +1,54 @@
+"""What a person sees while a command runs: bars on a terminal, plain lines elsewhere, all on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+QUIET_S = 5.0  # between two plain lines
+
+
+def say(text: str) -> None:
+    """One line on stderr; stdout is for results."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)
+
+
+@contextlib.contextmanager
+def progress(title: str) -> Iterator[Callable[..., None]]:
+    """Yields `advance(done, total, note="")`, to be called as often as one likes."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield _plain(title)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console) as bar:
+        task = bar.add_task(title, total=None, note="")
+        yield lambda done, total, note="": bar.update(task, completed=done, total=total, note=note)
+
+
+def _plain(title: str) -> Callable[..., None]:
+    said_s = time.monotonic()
+
+    def advance(done: int, total: int, note: str = "") -> None:
+        nonlocal said_s
+        if time.monotonic() - said_s >= QUIET_S:
+            said_s = time.monotonic()
+            say(f"{title}: {done} of {total} {note}".rstrip())
+
+    return advance
+
+
+def show_seconds(seconds: Mapping[str, float]) -> None:
+    """The table of where the time went, on stdout."""
+    table = Table("stage", "seconds")
+    table.columns[1].justify = "right"
+    for stage, value in seconds.items():
+        table.add_row(stage, f"{value:.1f}")
+    table.add_section()
+    table.add_row("total", f"{sum(seconds.values()):.1f}")
+    Console().print(table)
