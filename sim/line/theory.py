@@ -1,0 +1,160 @@
+"""What a production line must reproduce: formulas and Markov-chain solutions, as functions of their parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import integrate, optimize, sparse
+from scipy.sparse import linalg
+
+from sim.laws import Law
+
+
+def mm1_number(utilisation: float) -> float:
+    """Mean number in an M/M/1 system: ρ/(1−ρ) (Kleinrock 1975, eq. 3.24)."""
+    return utilisation / (1 - utilisation)
+
+
+class Queue(NamedTuple):
+    wait_probability: float  # that an arrival waits
+    wait_h: float  # mean wait before service, over all arrivals
+    number: float  # mean number in the system
+
+
+def mmc(arrivals_per_h: float, service_per_h: float, servers: int) -> Queue:
+    """M/M/c by Erlang's C formula (Kleinrock 1975, sec. 3.5), from the stable recursion of Erlang's B."""
+    load = arrivals_per_h / service_per_h
+    blocked = 1.0
+    for k in range(1, servers + 1):
+        blocked = load * blocked / (k + load * blocked)
+    wait = blocked / (1 - load / servers * (1 - blocked))
+    wait_h = wait / (servers * service_per_h - arrivals_per_h)
+    return Queue(wait, wait_h, arrivals_per_h * wait_h + load)
+
+
+def little_number(rate_per_h: float, time_h: float) -> float:
+    """Little's law, L = λW (Little 1961)."""
+    return rate_per_h * time_h
+
+
+def two_machine_reliable(rate_per_h: float, buffer: int) -> float:
+    """Throughput of two equal exponential machines, saturated, blocking after service: μ(B+2)/(B+3)."""
+    return rate_per_h * (buffer + 2) / (buffer + 3)
+
+
+def two_machine_unreliable(
+    rate1: float, rate2: float, failure1: float, repair1: float, failure2: float, repair2: float, buffer: int
+) -> float:
+    """Throughput per hour of two exponential machines with operation-dependent failures; all rates are per hour.
+
+    Saturated, blocking after service, work resumed after the repair. The chain's state is (n, first up, second up),
+    where n = 0 … B+2 counts parts past the first machine's service and not yet past the second's: the second is starved
+    at 0, the first blocked at B+2, and neither fails then (cf. Gershwin 1994, ch. 3; Dallery & Gershwin 1992).
+    """
+    top = buffer + 2
+
+    def index(n: int, up1: int, up2: int) -> int:
+        return 4 * n + 2 * up1 + up2
+
+    rows, columns, rates = [], [], []
+    for n in range(top + 1):
+        for up1 in (0, 1):
+            for up2 in (0, 1):
+                moves = [((n, 1, up2), repair1)] if not up1 else []
+                moves += [((n, up1, 1), repair2)] if not up2 else []
+                if up1 and n < top:
+                    moves += [((n + 1, 1, up2), rate1), ((n, 0, up2), failure1)]
+                if up2 and n > 0:
+                    moves += [((n - 1, up1, 1), rate2), ((n, up1, 0), failure2)]
+                here = index(n, up1, up2)
+                for there, rate in moves:
+                    rows += [index(*there), here]
+                    columns += [here, here]
+                    rates += [rate, -rate]
+    share = _stationary(rows, columns, rates, 4 * (top + 1))
+    return rate2 * float(sum(share[index(n, up1, 1)] for n in range(1, top + 1) for up1 in (0, 1)))
+
+
+def _stationary(rows: Sequence[int], columns: Sequence[int], rates: Sequence[float], size: int) -> np.ndarray:
+    """The stationary law of a chain whose generator is given transposed, as triplets."""
+    balance = sparse.csr_matrix((rates, (rows, columns)), shape=(size, size)).tolil()
+    balance[0, :] = 1.0  # the balance equations are dependent: one gives way to "the shares sum to one"
+    return np.asarray(linalg.spsolve(balance.tocsc(), np.eye(1, size)[0]))
+
+
+def isolated_throughput(rate_per_h: float, mttf_h: float, mttr_h: float) -> float:
+    """Throughput of one machine that is never starved or blocked; the limit of any buffer that grows."""
+    return rate_per_h * availability(mttf_h, mttr_h)
+
+
+def zero_buffer_deterministic(failures: Sequence[float], repairs: Sequence[float]) -> float:
+    """Parts per cycle of a synchronous line without buffers: 1/(1+Σp/r), p and r per cycle (Buzacott 1967)."""
+    return 1 / (1 + sum(p / r for p, r in zip(failures, repairs, strict=True)))
+
+
+def availability(mttf_h: float, mttr_h: float, busy: float = 1.0) -> float:
+    """Share of time not down. *busy* is the share of up time in which the life runs (operation-dependent failures)."""
+    return mttf_h / (mttf_h + busy * mttr_h)
+
+
+def interference(machines: int, repairers: int, mttf_h: float, mttr_h: float) -> float:
+    """Availability of a machine that shares *repairers* with its equals (Palm's machine interference)."""
+    weight = [1.0]
+    for down in range(machines):
+        weight.append(weight[-1] * (machines - down) / mttf_h * mttr_h / min(down + 1, repairers))
+    return 1 - sum(down * w for down, w in enumerate(weight)) / sum(weight) / machines
+
+
+def weibull_mean_h(scale_h: float, shape: float) -> float:
+    """ηΓ(1+1/β)."""
+    return scale_h * math.gamma(1 + 1 / shape)
+
+
+def first_passage(distance: float, drift_per_h: float, diffusion_per_sqrt_h: float) -> tuple[float, float]:
+    """Mean (h) and variance (h²) of Brownian first passage: d/μ and dσ²/μ³ (inverse Gaussian; Cox & Miller 1965, 5.7).
+
+    With the distance D−x it is the life that remains at wear x.
+    """
+    return distance / drift_per_h, distance * diffusion_per_sqrt_h**2 / drift_per_h**3
+
+
+def age_cost_rate(law: Law, age_h: float, planned_cost: float, failure_cost: float) -> float:
+    """Cost per operating hour of replacing at *age_h* or failure: (c_p S + c_f F)/∫S (Barlow & Hunter 1960)."""
+    if math.isinf(age_h):
+        return failure_cost / law.mean_h
+    survival = float(law.sf(age_h))
+    operated_h = integrate.quad(lambda t: float(law.sf(t)), 0, age_h)[0]
+    return (planned_cost * survival + failure_cost * (1 - survival)) / operated_h
+
+
+def best_age_h(law: Law, planned_cost: float, failure_cost: float) -> float:
+    """The age that minimises `age_cost_rate`, sought below four mean lives."""
+    found = optimize.minimize_scalar(
+        lambda age_h: age_cost_rate(law, age_h, planned_cost, failure_cost),
+        bounds=(law.mean_h * 1e-3, law.mean_h * 4),
+        method="bounded",
+        options={"xatol": law.mean_h * 1e-7},
+    )
+    return float(found.x)
+
+
+def departures_h(work_KxM: np.ndarray, buffers: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Completions and departures, float64[K, M] hours, of each part at each machine of a reliable saturated line.
+
+    D_i(k) = max(max(D_{i−1}(k), D_i(k−1)) + X_i(k), D_{i+1}(k−B_i−1)), blocking after service.
+    """
+    parts, machines = work_KxM.shape
+    done = [[0.0] * machines for _ in range(parts)]
+    left = [[0.0] * machines for _ in range(parts)]
+    zeros = [0.0] * machines
+    for k, work in enumerate(work_KxM.tolist()):
+        before, here, out = 0.0, left[k], done[k]
+        last = left[k - 1] if k else zeros
+        for i in range(machines):
+            out[i] = max(before, last[i]) + work[i]
+            room = k - buffers[i] - 1 if i < machines - 1 else -1
+            before = here[i] = max(out[i], left[room][i + 1]) if room >= 0 else out[i]
+    return np.array(done), np.array(left)

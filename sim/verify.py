@@ -1,0 +1,221 @@
+"""Equivalence tests of a simulation against references: it passes only if its interval lies inside the tolerance.
+
+All comparisons of a suite hold together at the stated confidence (Bonferroni), over every look that a check takes at
+its growing data. A short, noisy run therefore fails; so does one whose interval is narrow and elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import repeat
+from multiprocessing import get_context
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from scipy import stats
+
+from sim.errors import require
+from sim.streams import stream_key
+
+
+class Target(NamedTuple):
+    """What is measured and what it must be: *tolerance* is a fraction of the reference, or absolute."""
+
+    name: str
+    reference: float
+    source: str
+    tolerance: float = 0.005
+    absolute: bool = False
+    reason: str = ""  # why the tolerance is not 0.5 %
+
+    @property
+    def band(self) -> float:
+        return self.tolerance if self.absolute else self.tolerance * abs(self.reference)
+
+
+class Estimate(NamedTuple):
+    value: float
+    half_width: float  # of the interval at the level asked for
+
+
+class Result(NamedTuple):
+    """One line of the table of a validation."""
+
+    check: str
+    quantity: str
+    reference: float
+    measured: float
+    low: float
+    high: float
+    tolerance: float
+    absolute: bool
+    verdict: str  # pass | fail
+    replications: int
+    source: str
+    reason: str
+
+
+class Check(Protocol):
+    """A simulation with known answers. Implementations are frozen dataclasses whose fields are the inputs."""
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def replications(self) -> int:
+        """Replications before the first look; each further look doubles them."""
+        ...
+
+    @property
+    def looks(self) -> int: ...
+
+    def targets(self) -> Sequence[Target]: ...
+
+    def replicate(self, seed: int) -> Any:
+        """One independent replication, run in a worker: a float per target, or whatever `estimates` digests."""
+        ...
+
+    def estimates(self, samples: Sequence[Any], alpha: float) -> Sequence[Estimate]:
+        """An estimate per target from all replications, with an interval that misses with probability *alpha*."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replicated:
+    """What checks share: estimates are means over replications, intervals are Student's.
+
+    *fault* scales one stated parameter or mechanism of the simulated world and not the reference: at .05 every check
+    must fail.
+    """
+
+    seed: int = 0
+    replications: int = 32
+    looks: int = 3
+    fault: float = 0.0
+
+    def __post_init__(self):
+        require(self.replications >= 1, self, "replications", "at least 1")
+        require(1 <= self.looks <= 10, self, "looks", "between 1 and 10")
+        require(self.fault > -1, self, "fault", "above -1")
+
+    def estimates(self, samples: Sequence[Any], alpha: float) -> list[Estimate]:
+        return [mean_interval(column, alpha) for column in np.asarray(samples, np.float64).T]
+
+
+def mean_interval(values: Any, alpha: float) -> Estimate:
+    """Mean of independent values and half width of Student's interval at level 1 − alpha, infinite for one value."""
+    values = np.asarray(values, np.float64)
+    n = len(values)
+    if n < 2:
+        return Estimate(float(values.mean()), math.inf)
+    half = stats.t.isf(alpha / 2, n - 1) * values.std(ddof=1) / math.sqrt(n)
+    return Estimate(float(values.mean()), float(half))
+
+
+def equivalent(estimate: Estimate, target: Target) -> bool:
+    """Whether the whole interval lies within the target's tolerance of its reference."""
+    return abs(estimate.value - target.reference) + estimate.half_width <= target.band
+
+
+def different(estimate: Estimate, target: Target) -> bool:
+    """Whether the whole interval lies outside the tolerance, so that more data cannot help."""
+    return abs(estimate.value - target.reference) - estimate.half_width > target.band
+
+
+def batch_means(values: Any, batches: int) -> np.ndarray:
+    """Means of *batches* equal consecutive stretches, float64[batches]; a remainder at the front is dropped."""
+    values = np.asarray(values, np.float64)
+    size = len(values) // batches
+    if size < 1:
+        raise ValueError(f"{len(values)} values cannot make {batches} batches")
+    return values[len(values) - size * batches :].reshape(batches, size).mean(1)
+
+
+def mser5(values: Any) -> int:
+    """How many leading values to drop as warm-up: MSER-5 (White, Cobb & Spratt 2000), over the first half of the run.
+
+    The truncation minimises the squared standard error of the mean of what is left, in batches of five. A minimum at
+    the bound of the search means that the run is too short to tell.
+    """
+    means = batch_means(values, len(values) // 5)
+    n = len(means)
+    tail_sum = np.cumsum(means[::-1])[::-1]
+    tail_square = np.cumsum((means**2)[::-1])[::-1]
+    left = n - np.arange(n // 2 + 1)
+    error = (tail_square[: len(left)] - tail_sum[: len(left)] ** 2 / left) / left**2
+    dropped = int(np.argmin(error))
+    return 5 * dropped + len(values) % 5 if dropped else 0
+
+
+def world_seed(name: str, seed: int, replication: int) -> int:
+    """The seed of one replication of one check, so that no two checks share their draws."""
+    return stream_key(seed, f"check/{name}/{replication}") >> 65
+
+
+def run_check(
+    name: str, check: Check, alpha: float, mapper: Callable[..., Any] = map, done: Callable[[], None] = lambda: None
+) -> list[Result]:
+    """Look at growing data until every target is settled or the looks are used up; *alpha* is each target's share."""
+    targets, samples = check.targets(), []
+    count, estimates = check.replications, []
+    for _ in range(check.looks):
+        seeds = [world_seed(name, check.seed, k) for k in range(len(samples), count)]
+        for sample in mapper(_replicate, repeat(check), seeds):
+            samples.append(sample)
+            done()
+        estimates = check.estimates(samples, alpha / check.looks)
+        if all(equivalent(e, t) or different(e, t) for e, t in zip(estimates, targets, strict=True)):
+            break
+        count *= 2
+    return [
+        Result(
+            name,
+            t.name,
+            t.reference,
+            e.value,
+            e.value - e.half_width,
+            e.value + e.half_width,
+            t.tolerance,
+            t.absolute,
+            "pass" if equivalent(e, t) else "fail",
+            len(samples),
+            t.source,
+            t.reason,
+        )
+        for e, t in zip(estimates, targets, strict=True)
+    ]
+
+
+def _replicate(check: Check, seed: int) -> Any:
+    return check.replicate(seed)
+
+
+def run_suite(
+    checks: Mapping[str, Check],
+    confidence: float = 0.99,
+    workers: int = 1,
+    report: Callable[[str, list[Result], float], None] = lambda name, results, seconds: None,
+    done: Callable[[str], None] = lambda name: None,
+) -> list[Result]:
+    """Every check of a suite, its intervals holding together at *confidence*.
+
+    *done(name)* is called after each replication, *report(name, results, seconds)* after each check. Results do not
+    depend on the number of workers.
+    """
+    alpha = (1 - confidence) / max(sum(len(check.targets()) for check in checks.values()), 1)
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn")) if workers > 1 else None
+    results = []
+    try:
+        for name, check in checks.items():
+            began = time.perf_counter()
+            rows = run_check(name, check, alpha, pool.map if pool else map, lambda name=name: done(name))
+            results += rows
+            report(name, rows, time.perf_counter() - began)
+    finally:
+        if pool:
+            pool.shutdown(cancel_futures=True)
+    return results
