@@ -1,0 +1,265 @@
+"""The figures of a report, drawn by matplotlib and handed on as inline SVG that takes the page's font and colours.
+
+Every function returns SVG text at one of two widths, for the desktop and for the phone. Colours are Okabe and Ito's
+(2008), which stay apart for colour-blind readers.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+WIDE, NARROW = 8.6, 4.1  # inches
+INK, LINE = "#111213", "#d1d2d3"  # stand for the page's own colours, put in when the SVG is written
+ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE = "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"
+COLOUR = {"naive": ORANGE, "baseline": SKY, "model": BLUE, "oracle": GREEN}
+MARKER = {"naive": "s", "baseline": "o", "model": "D", "oracle": "^"}
+STYLE = {
+    "svg.fonttype": "none",
+    "font.size": 8.5,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": LINE,
+    "axes.linewidth": 0.8,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "text.color": INK,
+    "xtick.color": LINE,
+    "ytick.color": LINE,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "axes.grid": True,
+    "grid.color": LINE,
+    "grid.linewidth": 0.5,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "figure.constrained_layout.use": True,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "path.simplify": True,
+    "path.simplify_threshold": 0.3,
+}
+
+
+def both(name: str, draw: Callable[[float], Figure]) -> dict[str, str]:
+    """The figure at both widths as SVG: {"wide", "narrow"}."""
+    found = {}
+    for size, width in (("wide", WIDE), ("narrow", NARROW)):
+        with matplotlib.rc_context({**STYLE, "svg.hashsalt": f"{name}-{size}"}):
+            out = io.StringIO()
+            draw(width).savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+        found[size] = _inline(out.getvalue())
+    return found
+
+
+def _inline(svg: str) -> str:
+    """Only the <svg> element, without the ids that nothing refers to, in the page's font and colours."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
+    used = set(re.findall(r"#([\w.-]+)\)", svg)) | set(re.findall(r'href="#([\w.-]+)"', svg))
+    svg = re.sub(r' id="([\w.-]+)"', lambda m: m[0] if m[1] in used else "", svg)
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r"font: (\d+ )?([\d.]+px) [^;\"]*", r"font: \1\2 var(--sans)", svg)
+    svg = svg.replace(INK, "currentColor").replace(LINE, "var(--line)")
+    return re.sub(r"(\d\.\d\d)\d+", r"\1", svg)
+
+
+def name_of(text: str) -> str:
+    """A name as words: `boosted_trees` is boosted trees."""
+    return text.replace("_", " ")
+
+
+def marks(width: float, rows: Sequence[Mapping[str, Any]], metric: str, label: str) -> Figure:
+    """Every row's score with its interval, best on top, between the lines of the naive baseline and of the oracle."""
+    rows = [row for row in rows if row["scores"].get(metric, {}).get("mean") is not None]
+    rows = sorted(rows, key=lambda row: -row["scores"][metric]["mean"])
+    figure = Figure((width, 0.75 + 0.29 * len(rows)))
+    axes = figure.add_subplot()
+    for y, row in enumerate(rows):
+        score, colour = row["scores"][metric], COLOUR[row["kind"]]
+        if score["low"] is not None:
+            axes.plot([score["low"], score["high"]], [y, y], color=colour, lw=2.2, alpha=0.55, solid_capstyle="round")
+        axes.plot(score["mean"], y, MARKER[row["kind"]], color=colour, ms=6.5, mec="none")
+        if row["kind"] in ("naive", "oracle"):
+            axes.axvline(score["mean"], color=colour, lw=1, ls=(0, (4, 3)), zorder=0)
+    names = [name_of(row["name"]) for row in rows]
+    axes.set_yticks(range(len(rows)), names)
+    for text, row in zip(axes.get_yticklabels(), rows, strict=True):
+        text.set_fontweight("bold" if row["kind"] == "model" else "normal")
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="y", visible=False)
+    axes.spines["left"].set_visible(False)
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.set_xlabel(label)
+    axes.xaxis.set_major_locator(MaxNLocator(5 if width < WIDE else 8))
+    return figure
+
+
+def sensors(width: float, asset: Mapping[str, Any], limit: int = 8) -> Figure:
+    """The hidden health of one asset above what its sensors read, failures and planned work marked."""
+    truth = [s for s in asset["series"] if s["role"] == "truth"]
+    seen = [s for s in asset["series"] if s["role"] not in ("truth", "static")]
+    seen = [s for s in seen if len({v for v in s["values"] if v is not None}) > 1][:limit]
+    truth = [s for s in truth if len({v for v in s["values"] if v is not None}) > 2][:1]
+    panels = truth + seen
+    figure = Figure((width, 0.45 + 0.82 * len(panels)))
+    grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    days = asset["end_h"] > 72
+    per = 24 if days else 1
+    for axes, series in zip(grid, panels, strict=True):
+        hidden = series["role"] == "truth"
+        time = np.asarray(series["time_h"]) / per
+        values = np.array(series["values"], float)
+        _down(axes, asset["events"], per)
+        if hidden:
+            axes.fill_between(time, 0, values, color=PURPLE, alpha=0.35, lw=0, step="post")
+            axes.plot(time, values, color=PURPLE, lw=1.1, drawstyle="steps-post")
+        else:
+            axes.plot(time, values, color=BLUE, lw=0.55)
+        axes.set_title(_quantity(series, asset["asset"]) + (", hidden from every model" if hidden else ""), pad=2.5)
+        axes.yaxis.set_major_locator(MaxNLocator(3))
+        axes.grid(axis="x", visible=False)
+        axes.margins(x=0)
+    grid[-1].set_xlabel("days" if days else "hours")
+    figure.align_ylabels()
+    return figure
+
+
+def _down(axes: Axes, events: Sequence[Mapping[str, Any]], per: float) -> None:
+    """Failures as full lines, planned work as broken ones, the time down shaded."""
+    start = None
+    for event in events:
+        at = event["time_h"] / per
+        if event["kind"] == "failure":
+            axes.axvline(at, color=VERMILLION, lw=1.2)
+        elif event["kind"] == "planned":
+            axes.axvline(at, color=GREEN, lw=1.2, ls=(0, (3, 2)))
+        if event["kind"] == "renewal" and start is not None:
+            axes.axvspan(start, at, color=VERMILLION, alpha=0.12, lw=0)
+        start = at if event["kind"] in ("failure", "planned") else None
+
+
+def _quantity(series: Mapping[str, Any], asset: str) -> str:
+    where = "" if series["entity"] == asset else f"{series['entity']}: "
+    unit = "" if series["unit"] in ("1", "{code}", "{count}", "") else f" ({unit_name(series['unit'])})"
+    return f"{where}{name_of(series['quantity'])}{unit}"
+
+
+def unit_name(ucum: str) -> str:
+    """A UCUM unit as people write it."""
+    known = {"Cel": "°C", "[degF]": "°F", "deg": "°", "dB[SPL]": "dB", "%": "%"}
+    return known.get(ucum, re.sub(r"(?<=[a-z])([23])\b", lambda m: "²³"[int(m[1]) - 2], ucum.replace(".", "·")))
+
+
+def learning(width: float, curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], label: str) -> Figure:
+    """Loss against update, the training's and the validation's; *curves* is name to (steps, values)."""
+    figure = Figure((width, 2.5))
+    axes = figure.add_subplot()
+    for colour, (name, (step, value)) in zip((SKY, BLUE, ORANGE, GREEN), curves.items(), strict=False):
+        mark = "o" if len(step) < 25 else ""
+        axes.plot(step, value, color=colour, lw=1.6, marker=mark, ms=3, label=name)
+        axes.annotate(name, (step[-1], value[-1]), (4, 0), textcoords="offset points", va="center", color=colour)
+    axes.set_xlabel("update")
+    axes.set_ylabel(label)
+    axes.margins(x=0.02)
+    axes.set_xlim(right=max(step[-1] for step, _ in curves.values()) * (1.16 if width > NARROW else 1.3))
+    return figure
+
+
+def risk(width: float, data: Mapping[str, Any], kinds: Mapping[str, str]) -> Figure:
+    """Probability of failing within the horizon against time; the horizon before each failure is shaded."""
+    rows = [(name, p) for name, p in data["p"].items()]
+    figure = Figure((width, 3.1))
+    axes = figure.add_subplot()
+    time, ahead = np.asarray(data["time_h"]) / 24, data["horizon_h"] / 24
+    start, end = time[0], time[-1] + ahead
+    for event in data["events"]:
+        at = event["time_h"] / 24
+        if event["kind"] == "failure" and start <= at <= end:
+            axes.axvspan(max(at - ahead, start), at, color=VERMILLION, alpha=0.14, lw=0)
+            axes.axvline(at, color=VERMILLION, lw=1.2)
+    gaps = np.flatnonzero(np.diff(time) > 3.01 * np.median(np.diff(time))) + 1  # the asset was down: no line across
+    for name, p in sorted(rows, key=lambda item: kinds.get(item[0]) == "model"):
+        kind = kinds.get(name, "baseline")
+        values = np.array(p, float)
+        style = {"color": COLOUR[kind], "lw": 1.8 if kind == "model" else 1.2, "zorder": 3 if kind == "model" else 2}
+        axes.plot(np.insert(time, gaps, np.nan), np.insert(values, gaps, np.nan), label=name_of(name), **style)
+    axes.set_ylim(0, 1)
+    axes.set_xlim(start, end)
+    axes.set_xlabel("days")
+    axes.set_ylabel(f"P(fails within {data['horizon_h']:g} h)")
+    figure.legend(loc="outside upper left", ncols=4, handlelength=1.4, columnspacing=1.4)
+    return figure
+
+
+def forecasts(width: float, windows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Each window's past, what came, and the forecast's median with its central 80 % and 98 %."""
+    columns = 1 if width <= NARROW else min(len(windows), 3)
+    count = -(-len(windows) // columns)
+    figure = Figure((width, 0.55 + 2.2 * count))
+    grid = figure.subplots(count, columns, squeeze=False).ravel()
+    for axes, window in zip(grid, windows, strict=False):
+        step_h, past = window["step_h"] or 1.0, np.array(window["past"], float)
+        future, levels = np.array(window["future"], float), np.array(window["levels"], float)
+        quantiles = np.array(window["quantiles"], float)
+        ahead = np.arange(len(future)) * step_h
+        axes.plot((np.arange(len(past)) - len(past)) * step_h, past, color=INK, lw=1)
+        axes.plot(ahead, future, color=INK, lw=1, label="what came")
+        for low, high, alpha in ((0.01, 0.99, 0.18), (0.1, 0.9, 0.32)):
+            if levels[0] <= low + 1e-9 and levels[-1] >= high - 1e-9:
+                band = [np.array([np.interp(q, levels, row) for row in quantiles]) for q in (low, high)]
+                label = f"central {round(100 * (high - low))} %"
+                axes.fill_between(ahead, *band, color=BLUE, alpha=alpha, lw=0, label=label)
+        middle = np.array([np.interp(0.5, levels, row) for row in quantiles])
+        axes.plot(ahead, middle, color=BLUE, lw=1.5, label="forecast")
+        if window.get("naive") is not None:
+            axes.plot(ahead, np.array(window["naive"], float), color=ORANGE, lw=1, ls=(0, (4, 2)), label="naive")
+        axes.axvline(0, color=LINE, lw=1)
+        unit = f" ({unit_name(window['unit'])})" if window["unit"] not in ("", "1") else ""
+        axes.set_title(name_of(window["quantity"]) + unit)
+        axes.set_xlabel("hours from now" if window["step_h"] else "samples from now")
+        axes.margins(x=0)
+    handles, labels = grid[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=3 if width <= NARROW else 5, handlelength=1.4)
+    return figure
+
+
+def calibration(
+    width: float, curves: Mapping[str, Sequence[Mapping[str, Any]]], kinds: Mapping[str, str], events: bool
+):
+    """What was observed against what was predicted, with intervals; the diagonal is honest."""
+    side = min(width, 4.6)
+    figure = Figure((side, side * 0.86))
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1], color=LINE, lw=1.2)
+    top = 0.0
+    for name, bins in curves.items():
+        colour = COLOUR[kinds[name]]
+        bins = [b for b in bins if b["observed"]["mean"] is not None]
+        x, y = [b["predicted"] for b in bins], [b["observed"]["mean"] for b in bins]
+        top = max([top, *x, *y, *(b["observed"]["high"] or 0 for b in bins)])
+        for b in bins:
+            if b["observed"]["low"] is not None:
+                axes.plot([b["predicted"]] * 2, [b["observed"]["low"], b["observed"]["high"]], color=colour, alpha=0.45)
+        axes.plot(x, y, marker=MARKER[kinds[name]], color=colour, lw=1.3, ms=4.5, label=name_of(name))
+    limit = min(1.0, top * 1.06) if events else 1.0
+    axes.set_xlim(0, limit)
+    axes.set_ylim(0, limit)
+    axes.set_xlabel("predicted probability" if events else "quantile level")
+    axes.set_ylabel("share that failed" if events else "share of values below the forecast quantile")
+    axes.legend(loc="upper left", handlelength=1.6)
+    return figure
