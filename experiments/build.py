@@ -119,7 +119,9 @@ def _tuple(value: Any, args: tuple[Any, ...], key: str) -> tuple[Any, ...]:
         args = (args[0],) * len(value)
     if args and len(args) != len(value):
         _refuse(value, key, f"a list of {len(args)}")
-    return tuple(fit(v, a, _join(key, i)) for i, (v, a) in enumerate(zip(value, args or (Any,) * len(value), strict=True)))
+    return tuple(
+        fit(v, a, _join(key, i)) for i, (v, a) in enumerate(zip(value, args or (Any,) * len(value), strict=True))
+    )
 
 
 def _enum(value: Any, kind: type[Enum], key: str) -> Enum:

@@ -15,9 +15,10 @@ examples/pump/twin.py.
 from __future__ import annotations
 
 import difflib
+import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,11 @@ from sim.errors import InputError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+    from experiments.experiment import Experiment
+
+BAD_INPUT = 2
+INTERRUPTED = 130  # 128 + SIGINT
 
 
 def run(job: Callable[[DictConfig], Any], config_name: str) -> None:
@@ -36,14 +42,44 @@ def run(job: Callable[[DictConfig], Any], config_name: str) -> None:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    faults = (InputError, HydraException, OmegaConfBaseException, OSError)
+
+    @functools.wraps(job)
+    def guarded(config: DictConfig) -> None:
+        try:
+            job(config)
+        except faults as error:  # here, since Hydra would print a line of its own before it passes an error on
+            if traceback:
+                raise
+            leave(sentence(error), BAD_INPUT)
+
     try:
-        hydra.main(version_base="1.3", config_path="pkg://conf", config_name=config_name)(job)()
+        hydra.main(version_base="1.3", config_path="pkg://conf", config_name=config_name)(guarded)()
     except KeyboardInterrupt:
-        leave("interrupted; the same command resumes where this one stopped", 130)
-    except (InputError, HydraException, OmegaConfBaseException, OSError, MemoryError) as error:
+        leave("interrupted; the same command resumes where this one stopped", INTERRUPTED)
+    except faults as error:
         if traceback:
             raise
-        leave(sentence(error), 2)
+        leave(sentence(error), BAD_INPUT)
+
+
+def compose(config_name: str, overrides: Sequence[str], config_dir: str | Path | None = None) -> Experiment:
+    """What `run` would compose, for use from Python; raises InputError for what a user got wrong."""
+    from hydra import compose, initialize_config_module
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from experiments.experiment import Experiment
+
+    plants = []
+    if config_dir is not None:
+        see_plant(Path(config_dir))
+        plants = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"]
+    try:
+        with initialize_config_module("conf", version_base="1.3"):
+            return Experiment.of(compose(config_name, [*plants, *overrides]))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(sentence(error)) from error
 
 
 def leave(message: str, code: int) -> None:
@@ -70,7 +106,7 @@ def see_plant(folder: Path) -> None:
 def sentence(error: BaseException) -> str:
     """What went wrong, in one line that names the key, what was found and what would be right."""
     from hydra.errors import MissingConfigException, OverrideParseException
-    from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
     cause = error.__cause__
     if isinstance(error, OverrideParseException):
@@ -79,7 +115,7 @@ def sentence(error: BaseException) -> str:
         return _missing_config(error)
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key} is not set; give it as {error.full_key}=…"
-    if isinstance(cause, ConfigKeyError):
+    if isinstance(cause, (ConfigAttributeError, ConfigKeyError)):
         return _unknown_key(cause)
     if isinstance(cause, OmegaConfBaseException):
         return f"{_line(str(error))} {_line(str(cause))}"

@@ -37,7 +37,10 @@ def test_lists_become_the_declared_tuples():
         ({"sudden": 3}, r"w\.sudden is 3; it must be a Sudden .*, or null"),
         ({"policy": "none"}, r"w\.policy is 'none'; it must be RunToFailure or AgeReplacement or WearThreshold"),
         ({"cycle": {"_target_": "sim.laws.Lognormal", "mean_h": 1}}, r"w\.cycle\.cv is missing; Lognormal needs it"),
-        ({"cycle": {"_target_": "sim.laws.Normal"}}, r"w\.cycle\._target_ is 'sim\.laws\.Normal', which does not exist"),
+        (
+            {"cycle": {"_target_": "sim.laws.Normal"}},
+            r"w\.cycle\._target_ is 'sim\.laws\.Normal', which does not exist",
+        ),
         ({"cycle": {"_target_": "nowhere.Law"}}, r"w\.cycle\._target_ is 'nowhere\.Law', which does not exist"),
     ],
 )

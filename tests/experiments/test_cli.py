@@ -1,0 +1,126 @@
+"""The door of every command: exit codes, one sentence on stderr, and no folder that nobody asked for."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from experiments import load
+from sim.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+JOB = """
+import sys, time
+from experiments import cli
+
+def job(config):
+    from experiments.experiment import Experiment
+    experiment = Experiment.of(config)
+    print(experiment.config["seed"], experiment.task.horizon_h, flush=True)
+    if experiment.config["name"] == "wait":
+        time.sleep(60)
+
+if __name__ == "__main__":
+    cli.run(job, "train")
+"""
+
+
+@pytest.fixture
+def call(tmp_path):
+    """Start the job of this test with arguments, in a working folder of its own."""
+    script = tmp_path / "job.py"
+    script.write_text(JOB)
+    work = tmp_path / "work"
+    work.mkdir()
+    env = os.environ | {"PYTHONPATH": str(ROOT), "TWINWORLDS_TRACEBACK": "0"}
+
+    def start(*args):
+        command = [sys.executable, str(script), *args]
+        return subprocess.Popen(command, cwd=work, env=env, stdout=-1, stderr=-1, text=True, start_new_session=True)
+
+    return start
+
+
+def finish(process):
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+def test_a_job_leaves_no_folder_of_hydras(call, tmp_path):
+    code, out, err = finish(call("seed=3"))
+    assert (code, out, err) == (0, "3 24.0\n", "")
+    assert not list((tmp_path / "work").iterdir())
+
+
+def test_a_sweep_runs_every_point(call, tmp_path):
+    code, out, _ = finish(call("-m", "seed=0,1", "task.horizon_h=24,48"))
+    assert code == 0
+    assert [line for line in out.splitlines() if "HYDRA" not in line] == ["0 24.0", "0 48.0", "1 24.0", "1 48.0"]
+    assert [str(p.relative_to(tmp_path / "work")) for p in (tmp_path / "work").rglob("*") if p.is_file()] == [
+        "outputs/multirun.yaml"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["modle=nano"], "unknown key modle; did you mean model?"),
+        (["fit.stpes=3"], "unknown key fit.stpes; did you mean fit.steps?"),
+        (["model=nono"], "model=nono: there is no such model; choose from"),
+        (["experiment=nono"], "experiment=nono: there is no such experiment; choose from"),
+        (["task.horizon_h=soon"], "task.horizon_h is 'soon'; it must be a number"),
+        (["task.horizon_h=25"], "task.horizon_h is 25.0; it must be one of the edges_h"),
+        (["task.horizon_h=???"], "task.horizon_h is not set; give it as task.horizon_h=…"),
+        (["seed"], "'seed' on the command line is not key=value"),
+        (["seed=1,2"], "Ambiguous value for argument 'seed=1,2'"),
+        (["--config-dir", "nowhere"], "not found"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(call, args, message):
+    code, _, err = finish(call(*args))
+    assert code == 2
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+def test_the_traceback_is_there_on_request(call):
+    code, _, err = finish(call("task.horizon_h=25", "debug.traceback=true"))
+    assert code == 1
+    assert "Traceback" in err
+
+
+def test_ctrl_c_says_that_the_same_command_resumes(call):
+    process = call("name=wait")
+    assert process.stdout.readline() == "0 24.0\n"
+    time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT)
+    code, _, err = finish(process)
+    assert code == 130
+    assert err == "interrupted; the same command resumes where this one stopped\n"
+
+
+def test_a_plant_of_ones_own_is_found(call, tmp_path):
+    plant = tmp_path / "kiln"
+    (plant / "experiment").mkdir(parents=True)
+    (plant / "ask.py").write_text("from learn.tasks import TimeToEvent\nclass Ask(TimeToEvent):\n    pass\n")
+    preset = "# @package _global_\ntask: {_target_: kiln.ask.Ask, horizon_h: 48}\n"
+    (plant / "experiment" / "kiln.yaml").write_text(preset)
+    code, out, _ = finish(call("--config-dir", str(plant), "experiment=kiln"))
+    assert (code, out) == (0, "0 48.0\n")
+    assert load("kiln", config_dir=plant).task.horizon_h == 48
+
+
+def test_load_refuses_what_does_not_exist():
+    with pytest.raises(InputError, match="there is no such experiment; choose from"):
+        load("nono")
+    with pytest.raises(InputError, match="did you mean fit"):
+        load("line_failure", ["fit.stpes=3"])
+
+
+def test_load_needs_no_jax():
+    code = "from experiments import load; load('line_failure').task; import sys; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
