@@ -1,11 +1,13 @@
-"""A channel: what one sensor reads, from which entity, in which unit, how often, with what noise, and what it is for."""
+"""A channel: what one sensor reads, of which entity, in which unit, how often, with what noise, and what it is for."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sim.errors import require
 from sim.trace import Key, Signal, Trace
 from twins.noise import Noise
 
@@ -35,6 +37,16 @@ class Channel:
     reading: Callable[[Trace], Signal]
     step_h: float | None = None
     noise: Noise = Noise()
+
+    def __post_init__(self):
+        require(self.step_h is None or 0 < self.step_h < math.inf, self, "step_h", "above 0")
+        bound_to_a_clock = self.noise.autocorrelated > 0 or self.noise.drift > 0
+        require(
+            self.step_h is not None or not bound_to_a_clock,
+            self,
+            "noise",
+            "without autocorrelated noise and drift where the channel has no step_h",
+        )
 
     @property
     def key(self) -> Key:

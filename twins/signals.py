@@ -1,0 +1,49 @@
+"""Readings are built from a trace at its breakpoints with these: small functions from signals to a signal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sim.trace import Form, Signal
+from twins import kernels
+
+
+def combine(f: Callable[..., np.ndarray], *steps: Signal) -> Signal:
+    """The step signal f(a, b, …) of step signals, from where the last of them begins. *f* takes and gives arrays."""
+    if any(signal.form is not Form.STEP for signal in steps):
+        raise ValueError("combine takes step signals; put a lag or an integral after it")
+    times_h = np.unique(np.concatenate([signal.time_h for signal in steps]))
+    times_h = times_h[times_h >= max(signal.time_h[0] for signal in steps)]
+    return Signal.step(times_h, np.broadcast_to(f(*(signal.at(times_h) for signal in steps)), times_h.shape))
+
+
+def lag(step: Signal, tau_h: float, initial: float | None = None) -> Signal:
+    """A first-order lag behind a step signal, dx/dt = (step − x) / tau_h, from *initial* (else the first level) on."""
+    if step.form is not Form.STEP:
+        raise ValueError("lag takes a step signal")
+    first = step.value[0] if initial is None else initial
+    return Signal.relax(
+        step.time_h, kernels.relaxed(step.time_h, step.value, float(tau_h), float(first)), step.value, tau_h
+    )
+
+
+def integral(rate: Signal, initial: float = 0.0) -> Signal:
+    """The running integral over hours of a step signal: an hour counter, an energy meter."""
+    if rate.form is not Form.STEP:
+        raise ValueError("integral takes a step signal")
+    grown = np.concatenate(([initial], initial + np.cumsum(rate.value[:-1] * np.diff(rate.time_h))))
+    return Signal.linear(rate.time_h, grown, rate.value)
+
+
+def since(counter: Signal, times_h: np.ndarray) -> Signal:
+    """A linear signal that falls back to zero at each of *times_h* (increasing): a counter that is reset."""
+    if counter.form is not Form.LINEAR:
+        raise ValueError("since takes a linear signal")
+    resets_h = np.asarray(times_h, np.float64)
+    at_h = np.union1d(counter.time_h, resets_h)
+    last = np.searchsorted(resets_h, at_h, side="right") - 1
+    base = np.where(last < 0, 0.0, counter.at(resets_h)[last]) if resets_h.size else 0.0
+    slope = counter.target[np.searchsorted(counter.time_h, at_h, side="right") - 1]
+    return Signal.linear(at_h, counter.at(at_h) - base, slope)
