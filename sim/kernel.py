@@ -10,31 +10,61 @@ time, schedule each entity's deadline again, and step until `until_h`. Three hab
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from heapq import heappush
+from heapq import heappop, heappush
+from itertools import count
 
 import simpy
 
 FIRST_RANK = 2  # SimPy keeps priorities 0 (urgent) and 1 (normal)
 
 
+class Deadline(simpy.Event):
+    """The one pending deadline of an entity. `due` is called with this event when `time_h` comes."""
+
+    def __init__(self, kernel: Kernel, rank: int, due: Callable[[Deadline], object]):
+        super().__init__(kernel)
+        self.env: Kernel = kernel
+        self.time_h = math.inf
+        self.rank = FIRST_RANK + rank
+        self.due = due
+
+    def set(self, time_h: float) -> None:
+        """Move the deadline to *time_h*; infinity calls it off."""
+        self.time_h = time_h
+        if time_h < math.inf:
+            # The queue is keyed by (time, priority, id): pushing the absolute time keeps `now + delay` from rounding.
+            heappush(self.env._queue, (time_h, self.rank, next(self.env._eid), self))
+
+
 class Kernel(simpy.Environment):
     """A SimPy environment that starts at a state's time and schedules at absolute times."""
 
-    def at(self, time_h: float, rank: int, callback: Callable[[simpy.Event], None]) -> simpy.Event:
-        """Call *callback* with the returned event at *time_h*, before events of a higher rank at the same time.
+    def __init__(self, now_h: float):
+        # simpy.Environment's own __init__ binds its event classes early, which costs more than a short run.
+        self._now, self._queue, self._eid, self._active_proc = now_h, [], count(), None
 
-        To cancel or move a deadline, keep the event and let the callback ignore any other.
-        """
-        event = simpy.Event(self)
-        event._ok, event._value = True, None
-        event.callbacks = [callback]
-        # The queue is keyed by (time, priority, id): pushing the absolute time itself keeps `now + delay` from rounding.
-        heappush(self._queue, (time_h, FIRST_RANK + rank, next(self._eid), event))
-        return event
+    def deadline(self, rank: int, due: Callable[[Deadline], object], time_h: float = math.inf) -> Deadline:
+        """A deadline that can be set again and again; entities of a lower *rank* come first at equal times."""
+        deadline = Deadline(self, rank, due)
+        deadline.set(time_h)
+        return deadline
+
+    def at(self, time_h: float, rank: int, callback: Callable[[Deadline], object]) -> Deadline:
+        """Call *callback* with the returned deadline at *time_h*, before events of a higher rank at the same time."""
+        return self.deadline(rank, callback, time_h)
 
     def run_to(self, until_h: float) -> None:
-        """Process every event before *until_h*, and none at it."""
+        """Process every event before *until_h*, and none at it. Other SimPy events may lie among the deadlines."""
         queue = self._queue
         while queue and queue[0][0] < until_h:
-            self.step()
+            event = queue[0][3]
+            if type(event) is not Deadline:
+                self.step()
+                continue
+            now_h = heappop(queue)[0]
+            if event.time_h == now_h:  # else it has been moved since
+                self._now = now_h
+                event.time_h = math.inf
+                event.due(event)

@@ -33,7 +33,8 @@ class Law(Protocol):
 
 def residual_h(law: Law, age_h: float, q: float) -> float:
     """A draw of T − age given T > age, from one uniform q in (0, 1]: what remains of a life of which the age is known."""
-    return max(float(law.isf(q * float(law.sf(age_h)))) - age_h, 0.0)
+    survival = float(law.sf(age_h))
+    return max(float(law.isf(q * survival)) - age_h, 0.0) if survival > 0 else 0.0
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,11 @@ class Streams(dict[str, Stream]):
         """Fresh streams of the same names under another seed."""
         return Streams(seed, self)
 
+    @staticmethod
+    def uniforms(seed: int, name: str, count: int) -> list[float]:
+        """The first *count* uniforms in (0, 1] of the stream *name*."""
+        return (1.0 - np.random.Generator(np.random.Philox(key=stream_key(seed, name))).random(count)).tolist()
+
     def __reduce__(self):
         return _restore, (self.seed, dict(self))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sim.errors import require
-from sim.laws import InverseGaussian
+from sim.laws import InverseGaussian, Lognormal
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,11 @@ class Wiener:
         """The law of the wear time from one level to the next."""
         step = self.threshold / self.levels
         return InverseGaussian(step / self.drift_per_h, (step / self.diffusion_per_sqrt_h) ** 2)
+
+    @property
+    def rate(self) -> Lognormal | None:
+        """The law of a unit's own rate (a pure number, not hours), or None where units do not differ."""
+        return Lognormal(1.0, self.spread_cv) if self.spread_cv else None
 
     def remaining_h(self, wear: float) -> tuple[float, float]:
         """Mean and variance of the life that remains at *wear* for a unit of rate 1 (inverse-Gaussian first passage)."""

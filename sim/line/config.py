@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
@@ -57,6 +58,10 @@ class WearThreshold:
     def __post_init__(self):
         require(0 < self.fraction < 1, self, "fraction", "between 0 and 1")
 
+    def level(self, wear: Wiener) -> int:
+        """The first level of wear at or above the fraction."""
+        return math.ceil(self.fraction * wear.levels - 1e-9)
+
 
 Policy = RunToFailure | AgeReplacement | WearThreshold
 
@@ -86,6 +91,14 @@ class Station:
             self,
             "policy",
             "another policy where the station has no wear",
+        )
+        require(
+            not isinstance(self.policy, WearThreshold)
+            or self.wear is None
+            or self.policy.level(self.wear) < self.wear.levels,
+            self,
+            "policy",
+            "a fraction at least one level of wear below the failure threshold",
         )
 
 

@@ -1,0 +1,43 @@
+"""The production line.
+
+Signals of a trace, all steps: of a machine its "phase" (code of `Phase`), "wear" (running maximum as a fraction of the
+threshold; 0 where there is no law of wear), "speed", "parts" (finished so far) and "rate" (the unit's own multiplier
+of wear); of a buffer its "level".
+
+Events: "failure" (cause "wear" or "sudden"), "planned" (the machine goes down for planned work; cause "age",
+"threshold" or "order"), "renewal" (the machine is as good as new; cause "repair" or "maintenance"), "action" (cause the
+action's name, value the speed) and "lost" (of b0: an arrival that found no room).
+"""
+
+from sim.line.config import (
+    Action,
+    AgeReplacement,
+    Hold,
+    OrderMaintenance,
+    Phase,
+    Policy,
+    RunToFailure,
+    SetSpeed,
+    Station,
+    Sudden,
+    WearThreshold,
+)
+from sim.line.line import Line
+from sim.line.state import Machine, State
+
+__all__ = [
+    "Action",
+    "AgeReplacement",
+    "Hold",
+    "Line",
+    "Machine",
+    "OrderMaintenance",
+    "Phase",
+    "Policy",
+    "RunToFailure",
+    "SetSpeed",
+    "State",
+    "Station",
+    "Sudden",
+    "WearThreshold",
+]
