@@ -1,0 +1,39 @@
+"""Predictions on disk, one file a row of the table, so that a run that was stopped keeps what it has."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from learn.metrics import EventPrediction, ForecastPrediction, Prediction
+
+KINDS = {kind.__name__: kind for kind in (ForecastPrediction, EventPrediction)}
+
+
+def kept(path: Path, make: Callable[[], Prediction]) -> Prediction:
+    """The prediction in *path*, made and written there first if it is missing."""
+    if not path.exists():
+        save(path, make())
+    return load(path)
+
+
+def save(path: Path, prediction: Prediction) -> None:
+    """One .npz of the fields that are there, moved into place when it is whole."""
+    fields = {field.name: getattr(prediction, field.name) for field in dataclasses.fields(prediction)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}")
+    with part.open("wb") as file:
+        present = {name: np.asarray(value) for name, value in fields.items() if value is not None}
+        np.savez(file, kind=type(prediction).__name__, **present)
+    os.replace(part, path)
+
+
+def load(path: Path) -> Prediction:
+    """What `save` wrote."""
+    with np.load(path) as stored:
+        fields = {name: stored[name] for name in stored.files if name != "kind"}
+        return KINDS[str(stored["kind"])](**{k: v if v.ndim else v.item() for k, v in fields.items()})
