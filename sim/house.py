@@ -144,7 +144,7 @@ class House:
         return s
 
     def resample(self, state: State, seed: int) -> State:
-        """The sales of the homes on the market and the next arrival are redrawn given how long each has taken so far."""
+        """The sales of the homes on the market and the next arrival are redrawn given how long each has taken."""
         s = _copy(state)
         s.seed, s.streams = seed, state.streams.rekeyed(seed)
         now_h = s.time_h
