@@ -1,0 +1,34 @@
+"""The parts of a configuration that belong to no other room, with their ranges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sim.errors import require
+
+
+@dataclass(frozen=True)
+class WindowPlan:
+    """What a model sees, and how densely it is trained."""
+
+    context: int  # samples
+    stride: int = 1  # samples from one training window to the next
+
+    def __post_init__(self):
+        require(self.context >= 0, self, "context", "at least 0 samples")
+        require(self.stride >= 1, self, "stride", "at least 1 sample")
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Which windows are scored, and how the scores' intervals are drawn."""
+
+    every: int = 1  # samples from one scored window to the next
+    resamples: int = 2000  # bootstrap draws over world runs
+    primary: str | None = None  # the score that skill is of; null: brier for events, crps for forecasts
+    cluster_h: float | None = None  # length of the stretches that are resampled where there is but one run
+
+    def __post_init__(self):
+        require(self.every >= 1, self, "every", "at least 1 sample")
+        require(self.resamples >= 0, self, "resamples", "at least 0")
+        require(self.cluster_h is None or self.cluster_h > 0, self, "cluster_h", "above 0, or null")
