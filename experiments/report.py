@@ -1,0 +1,185 @@
+"""A run's report.html, rebuilt from its folder alone: `python -m experiments.report run=outputs/line_failure/…`.
+
+Reads metrics.json (as `learn.evaluate` writes it, with `cost` as `learn.cost` does), metrics.jsonl, figures.json,
+stamp.json and config.yaml. What is not there is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from experiments import cli
+from sim.errors import InputError
+
+METRICS = {  # name for a person, and whether less is better
+    "brier": ("Brier score", True),
+    "auroc": ("AUROC", False),
+    "log_loss": ("log loss", True),
+    "mse": ("MSE", True),
+    "mae": ("MAE", True),
+    "crps": ("CRPS", True),
+    "wql": ("WQL", True),
+    "mase": ("MASE", True),
+    "coverage_80": ("coverage of 80 %", None),
+}
+
+
+def main() -> None:
+    cli.run(job, "report")
+
+
+def job(config: Any) -> None:
+    print(write(Path(config.run)))
+
+
+def write(run: Path) -> Path:
+    """Write report.html into the run's folder and return its path; raises InputError where there are no scores yet."""
+    import jinja2
+
+    from experiments.run_dir import find_run, write_text
+
+    page = jinja2.Environment(
+        loader=jinja2.PackageLoader("experiments"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    page.filters |= {"number": number, "interval": interval, "seconds": seconds, "count": count}
+    path = find_run(run) / "report.html"
+    write_text(path, page.get_template("report.html").render(contents(run)))
+    return path
+
+
+def contents(run: Path) -> dict[str, Any]:
+    """All that the page shows, by name; parts that the folder does not hold are None or empty."""
+    from experiments import words
+
+    metrics = _json(run / "metrics.json")
+    if not metrics or "rows" not in metrics:
+        raise InputError(
+            f"{run / 'metrics.json'} holds no scores; finish the run first, with the command that began it"
+        )
+    figures, config = _json(run / "figures.json") or {}, words.load(run / "config.yaml")
+    kinds = {row["name"]: row["kind"] for row in metrics["rows"]}
+    columns = [m for m in METRICS if any(m in row["scores"] for row in metrics["rows"])]
+    less = {m: METRICS[m][1] for m in columns}
+    order = sorted(
+        metrics["rows"], key=lambda row: _sortable(row, metrics["primary"], less.get(metrics["primary"], True))
+    )
+    return {
+        "title": config.get("name", run.parent.name),
+        "verdict": words.verdict(metrics),
+        "question": words.question(config.get("task") or {}),
+        "metrics": metrics,
+        "rows": order,
+        "columns": columns,
+        "labels": {m: METRICS[m][0] for m in columns},
+        "less": less,
+        "decimals": {m: decimals([row["scores"][m]["mean"] for row in order if m in row["scores"]]) for m in columns},
+        "plots": _plots(metrics, figures, _curves(run / "metrics.jsonl"), kinds),
+        "figures": figures,
+        "parts": words.parts(config),
+        "line": words.line(config.get("world") or {}),
+        "cost": metrics.get("cost"),
+        "stamp": _json(run / "stamp.json") or {},
+        "command": (_json(run / "stamp.json") or {}).get("command"),
+        "yaml": (run / "config.yaml").read_text(encoding="utf-8"),
+        "run": run,
+    }
+
+
+def _plots(
+    metrics: Mapping[str, Any], figures: Mapping[str, Any], curves: dict, kinds: dict[str, str]
+) -> dict[str, Any]:
+    from experiments import plots
+
+    primary = metrics["primary"]
+    less = METRICS.get(primary, ("", True))[1]
+    label = f"{METRICS.get(primary, (primary,))[0]}, {'less' if less else 'more'} is better; bars are 95 % intervals"
+    found = {"marks": plots.both("marks", lambda w: plots.marks(w, metrics["rows"], primary, label))}
+    if (asset := figures.get("asset")) and asset["series"]:
+        found["sensors"] = plots.both("sensors", lambda w: plots.sensors(w, asset))
+    if curves:
+        found["learning"] = plots.both("learning", lambda w: plots.learning(w, curves, "loss"))
+    if data := figures.get("risk"):
+        found["risk"] = plots.both("risk", lambda w: plots.risk(w, data, kinds))
+    if windows := figures.get("forecasts"):
+        found["forecasts"] = plots.both("forecasts", lambda w: plots.forecasts(w, windows))
+    shown = [next((n for n, k in kinds.items() if k == "model"), None), metrics.get("best_baseline")]
+    bins = {name: (metrics.get("calibration") or {}).get(name) for name in shown}
+    bins = {name: b for name, b in bins.items() if b}
+    if bins:
+        events = metrics.get("base_rate") is not None
+        found["calibration"] = plots.both("calibration", lambda w: plots.calibration(w, bins, kinds, events))
+    return found
+
+
+def _curves(path: Path) -> dict[str, tuple[list[float], list[float]]]:
+    """The losses of metrics.jsonl by name, each with its updates; a torn last line is left out."""
+    names = {"loss": "training", "train_loss": "training", "validation": "validation", "val_loss": "validation"}
+    names["validation_loss"] = "validation"
+    found: dict[str, tuple[list[float], list[float]]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        for key, name in names.items():
+            if isinstance(row.get(key), (int, float)) and math.isfinite(row[key]) and "step" in row:
+                steps, values = found.setdefault(name, ([], []))
+                steps.append(row["step"])
+                values.append(row[key])
+    return {name: found[name] for name in ("training", "validation") if name in found}
+
+
+def _sortable(row: Mapping[str, Any], metric: str, less: bool | None) -> float:
+    mean = row["scores"].get(metric, {}).get("mean")
+    return math.inf if mean is None else mean if less is not False else -mean
+
+
+def _json(path: Path) -> Any:
+    if not path.exists():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; run the command that wrote it again with fresh=true") from None
+
+
+def decimals(values: list[float | None]) -> int:
+    """Decimals that show three digits of the least of *values*, four at most."""
+    least = min((abs(v) for v in values if v), default=1.0)
+    return int(min(max(2 - math.floor(math.log10(least)), 0), 4))
+
+
+def number(value: float | None, places: int = 3) -> str:
+    return "–" if value is None else f"{value:.{places}f}".replace("-", "−")
+
+
+def interval(score: Mapping[str, Any] | None, places: int = 3) -> str:
+    """Low to high, or nothing where there is no interval."""
+    if not score or score.get("low") is None:
+        return ""
+    return f"{number(score['low'], places)} to {number(score['high'], places)}"
+
+
+def seconds(value: float) -> str:
+    """A duration as people say it."""
+    if value < 100:
+        return f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
+    if value < 6000:
+        return f"{int(value) // 60} min {int(value) % 60:02d} s"
+    return f"{value / 3600:.1f} h"
+
+
+def count(value: float) -> str:
+    """A large number in scientific words: 3.2 × 10¹²; small ones as they are."""
+    if value < 1e5:
+        return f"{value:,.0f}".replace(",", " ")
+    power = math.floor(math.log10(value))
+    return f"{value / 10**power:.1f} × 10" + str(power).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""A run in words: the verdict from its scores, and what was simulated from its configuration."""
+
+from __future__ import annotations
+
+import inspect
+import pydoc
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiments.build import TARGET
+
+HIDDEN = {TARGET, "revision"}
+
+
+class Verdict(NamedTuple):
+    headline: str
+    detail: str
+
+
+class Part(NamedTuple):
+    """One object of the configuration: its class's own sentence, its values in words, and the objects in it."""
+
+    key: str
+    name: str
+    sentence: str
+    values: list[tuple[str, str]]
+    parts: list[Part]
+
+
+def load(path: Path) -> dict[str, Any]:
+    """A run's config.yaml as plain types."""
+    import yaml
+
+    return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+
+
+def verdict(metrics: Mapping[str, Any]) -> Verdict:
+    """What the scores say, in one headline and one sentence with the numbers."""
+    rows = {row["name"]: row for row in metrics["rows"]}
+    model = next((row for row in rows.values() if row["kind"] == "model"), None)
+    if model is None:
+        return Verdict("Baselines and marks, no model yet", "")
+    primary, skill = metrics["primary"], model["skill"]
+    best, naive = rows.get(metrics.get("best_baseline") or ""), rows.get(metrics.get("naive") or "")
+    against = _against(model, best)
+    if isinstance(skill, Mapping) and skill["mean"] is not None:
+        low, high = skill["low"], skill["high"]
+        share = f"{100 * skill['mean']:.0f} %"
+        if low is not None and low > 0:
+            headline = f"The model covers {share} of the way from the naive baseline to the oracle"
+        elif high is not None and high < 0:
+            headline = "The model falls behind the naive baseline"
+        else:
+            headline = "The model cannot be told from the naive baseline"
+        if low is not None:
+            share += f" (95 % interval {100 * low:.0f} to {100 * high:.0f} %)"
+        return Verdict(headline, f"Skill {share}{'; ' + against if against else ''}.")
+    score, other = model["scores"][primary]["mean"], (naive or model)["scores"][primary]["mean"]
+    headline = f"The model is {against}" if against else "The model is scored"
+    if skill == "undefined":
+        detail = "Naive baseline and oracle lie within 5 % of each other, so skill is undefined."
+    else:
+        detail = f"Its {primary.upper()} is {score:.3f}" + (f", the naive baseline's {other:.3f}." if naive else ".")
+    return Verdict(headline, detail)
+
+
+def _against(model: Mapping[str, Any], best: Mapping[str, Any] | None) -> str:
+    """How the model stands against the best baseline, by the paired interval."""
+    paired = model["difference"].get(best["name"]) if best else None
+    if not best or not paired or paired["mean"] is None:
+        return ""
+    name = best["name"].replace("_", " ")
+    if paired["low"] is None:
+        return f"{'better' if paired['mean'] < 0 else 'worse'} than the best baseline, {name}"
+    if paired["high"] < 0:
+        return f"better than the best baseline, {name}"
+    if paired["low"] > 0:
+        return f"worse than the best baseline, {name}"
+    return f"level with the best baseline, {name}"
+
+
+def question(task: Mapping[str, Any]) -> str:
+    """What was asked, from the fields of the task."""
+    if "horizon_h" in task:
+        return f"Does this asset fail within {hours(task['horizon_h'])}?"
+    if "horizon" in task:
+        return f"What are the next {task['horizon']} samples?"
+    return ""
+
+
+def parts(config: Mapping[str, Any]) -> list[Part]:
+    """The world, the twin, and whatever else of the configuration has a class of its own, in the order of the house."""
+    order = [key for key in ("world", "twin", "source", "task", "model", "optim") if key in config]
+    return [_part(key, config[key]) for key in order if isinstance(config[key], Mapping) and TARGET in config[key]]
+
+
+def _part(key: str, node: Mapping[str, Any]) -> Part:
+    target = str(node.get(TARGET, ""))
+    values, inner = [], []
+    for name, value in node.items():
+        if name in HIDDEN or (name in ("world", "twin") and key in ("twin", "source")):
+            continue
+        if (
+            isinstance(value, Mapping)
+            and TARGET in value
+            and any(isinstance(v, (Mapping, list)) for v in value.values())
+        ):
+            inner.append(_part(name, value))
+        elif isinstance(value, list) and value and all(isinstance(v, Mapping) for v in value):
+            for first, times in _runs(value):
+                inner.append(_part(f"{times} × {name}" if times > 1 else name, first))
+        else:
+            values.append((label(name), phrase(name, value)))
+    return Part(label(key), target.rpartition(".")[2], _sentence(target), values, inner)
+
+
+def _runs(values: list[Any]) -> Iterator[tuple[Any, int]]:
+    """Equal neighbours together: (value, how many)."""
+    start = 0
+    for i in range(1, len(values) + 1):
+        if i == len(values) or values[i] != values[start]:
+            yield values[start], i - start
+            start = i
+
+
+def _sentence(target: str) -> str:
+    """The first line of the class's docstring; nothing where it cannot be found."""
+    try:
+        found = pydoc.locate(target)
+    except pydoc.ErrorDuringImport:
+        return ""
+    text = inspect.getdoc(found) or ""
+    generated = inspect.isclass(found) and text.startswith(found.__name__ + "(")
+    return (
+        "" if found is None or generated else text.split("\n\n")[0].replace("\n", " ").replace("`", "").replace("*", "")
+    )
+
+
+def label(name: str) -> str:
+    """A field's name in words, without its unit: `mean_h` is mean."""
+    return name.removesuffix("_per_sqrt_h").removesuffix("_per_h").removesuffix("_h").replace("_", " ")
+
+
+def phrase(name: str, value: Any) -> str:
+    """A value in words, its unit read off the field's name."""
+    if isinstance(value, Mapping):
+        inner = ", ".join(f"{label(k)} {phrase(k, v)}" for k, v in value.items() if k not in HIDDEN)
+        kind = str(value.get(TARGET, "")).rpartition(".")[2]
+        return f"{kind} ({inner})" if kind and inner else kind or inner
+    if isinstance(value, list):
+        return ", ".join(f"{n} × {phrase(name, v)}" if n > 1 else phrase(name, v) for v, n in _runs(value))
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (int, float)):
+        if name.endswith("_per_sqrt_h"):
+            return f"{value:.4g} per √h"
+        if name.endswith("_per_h"):
+            return f"{value:.4g} per h"
+        return hours(value) if name.endswith("_h") else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return str(value)
+
+
+def hours(value: float) -> str:
+    """A duration in the unit that people would say."""
+    if value and abs(value) < 1:
+        return f"{value * 60:.3g} min" if abs(value) * 60 >= 1 else f"{value * 3600:.3g} s"
+    return f"{value / 24:.4g} days" if value >= 240 and value % 24 == 0 else f"{value:.4g} h"
+
+
+class Box(NamedTuple):
+    x: float
+    name: str
+    machines: int
+    buffer: str | None  # what waits after it
+
+
+def line(world: Mapping[str, Any]) -> list[Box]:
+    """Boxes of a picture of stations in series, where the world's configuration has some."""
+    stations, buffers = world.get("stations"), world.get("buffers", [])
+    if not isinstance(stations, list) or not isinstance(buffers, list) or not 0 < len(stations) <= 12:
+        return []
+    rooms = ["∞" if room is None else str(room) for room in buffers] + [None] * len(stations)
+    return [
+        Box(i * 110.0, f"m{i + 1}", station.get("machines", 1), rooms[i] if i < len(stations) - 1 else None)
+        for i, station in enumerate(stations)
+    ]
