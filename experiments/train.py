@@ -1,0 +1,33 @@
+"""An experiment from its data to its report: `python -m experiments.train experiment=line_failure`.
+
+The same command again says that it is done, or takes up where it was stopped; `fresh=true` starts over.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from experiments import cli
+
+
+def main() -> None:
+    cli.run(job, "train")
+
+
+def job(config: Any) -> None:
+    from experiments.console import say, show_seconds
+    from experiments.experiment import Experiment
+
+    experiment = Experiment.of(config)
+    with experiment.open_run() as run:
+        if run.done:
+            say(f"done before; fresh=true starts over: {run.path}")
+        else:
+            from experiments import pipeline  # which brings JAX
+
+            show_seconds(pipeline.execute(experiment, run))
+    print(run.report)
+
+
+if __name__ == "__main__":
+    main()
