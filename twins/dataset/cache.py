@@ -1,0 +1,73 @@
+"""The memory-mapped cache: all values of a split in one flat file of float32, series after series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from twins.dataset import files, shards
+
+KEY = ("run", "asset", "entity", "quantity")
+
+
+def key(row: dict) -> tuple:
+    """What tells one series from another."""
+    return tuple(row[name] for name in KEY)
+
+
+def build(path: Path, content: str, parts: list[list[Path]]) -> None:
+    """Write the values of the shards of *parts*, page checksums verified, and a certificate beside them."""
+    digest, _ = files.write(path, _values(parts))
+    _certify(path, content, digest)
+
+
+def certified(path: Path, content: str, thorough: bool = False) -> bool:
+    """Whether the cache at *path* was built from *content* and is whole; read again only if touched or *thorough*."""
+    try:
+        certificate = files.read_json(_certificate(path))
+        if certificate["content"] != content:
+            return False
+        if not thorough and certificate["stamp"] == list(files.stamp(path)):
+            return True
+        if files.sha256(path) != certificate["sha256"]:
+            path.unlink()
+            return False
+    except (OSError, ValueError, KeyError):
+        return False
+    _certify(path, content, certificate["sha256"])
+    return True
+
+
+def mapped(path: Path) -> np.ndarray:
+    """The values, float32[n], read-only."""
+    return np.asarray(np.memmap(path, np.float32, "r")) if path.stat().st_size else np.empty(0, np.float32)
+
+
+def _certificate(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def _certify(path: Path, content: str, digest: str) -> None:
+    files.write_json(_certificate(path), {"content": content, "sha256": digest, "stamp": list(files.stamp(path))})
+
+
+def _values(parts: list[list[Path]]) -> Iterable[np.ndarray]:
+    if len(parts) == 1:
+        return (array for path in parts[0] for table in _read(path) for array in shards.floats(table.column("values")))
+    pieces: dict[tuple, list[np.ndarray]] = {}
+    for paths in parts:
+        for path in paths:
+            for table in _read(path):
+                rows = table.select(KEY).to_pylist()
+                for row, array in zip(rows, shards.floats(table.column("values")), strict=True):
+                    pieces.setdefault(key(row), []).append(array)
+    return (array for arrays in pieces.values() for array in arrays)
+
+
+def _read(path: Path) -> Iterator:
+    try:
+        yield from shards.row_groups(path, [*KEY, "values"])
+    except OSError as error:
+        raise files.damaged(path, error) from error

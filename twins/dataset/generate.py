@@ -1,0 +1,168 @@
+"""A dataset as a function of its configuration: the shards that are missing are made, in any order, by any worker."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sim.errors import InputError, require
+from sim.trace import Trace
+from twins.dataset import card, files, manifest, shards
+from twins.dataset.identity import describe, identity
+from twins.dataset.store import Dataset
+from twins.episode import Episode
+from twins.twin import Twin
+from twins.workers import spread
+
+SPLITS = ("train", "validation", "test")
+Progress = Callable[[int, int, str], None]  # shards done, shards in all, what is going on
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many world runs each split has, how long they are, and how many share a shard.
+
+    World run i, counted through train, validation and test, has the seed `seed` · 2³² + i.
+    """
+
+    train: int
+    validation: int
+    test: int
+    duration_h: float
+    seed: int = 0
+    runs_per_shard: int = 4
+
+    def __post_init__(self):
+        for split in SPLITS:
+            require(getattr(self, split) >= 0, self, split, "at least 0")
+        require(self.train + self.validation + self.test > 0, self, "train", "at least 1 where no other split has runs")
+        require(self.train + self.validation + self.test < 2**32, self, "train", "below 2³² runs in all")
+        require(0 < self.duration_h < float("inf"), self, "duration_h", "above 0 and finite")
+        require(0 <= self.seed < 2**31, self, "seed", "at least 0 and below 2³¹")
+        require(self.runs_per_shard >= 1, self, "runs_per_shard", "at least 1")
+
+    def shards(self) -> list[Shard]:
+        """Every shard of every split; their boundaries depend on nothing else."""
+        made, first = [], self.seed * 2**32
+        for split in SPLITS:
+            end = first + getattr(self, split)
+            starts = range(first, end, self.runs_per_shard)
+            made += [Shard(split, i, (at, min(at + self.runs_per_shard, end))) for i, at in enumerate(starts)]
+            first = end
+        return made
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Consecutive world runs of one split: seeds from the first up to, not including, the second of `seeds`."""
+
+    split: str
+    index: int
+    seeds: tuple[int, int]
+
+    @property
+    def name(self) -> str:
+        return f"{self.split}-{self.index:05d}"
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """What a worker needs to make any shard of one dataset."""
+
+    twin: Twin
+    duration_h: float
+    directory: Path
+    identity: str
+
+    def __call__(self, shard: Shard) -> None:
+        runs = []
+        for seed in range(*shard.seeds):
+            try:
+                runs.append(_observe(self.twin, seed, self.duration_h))
+            except InputError as error:
+                raise InputError(f"{error} (run seed {seed}, shard {shard.name})") from error
+            except Exception as error:
+                error.add_note(f"while making the run of seed {seed} for shard {shard.name}")
+                raise
+        write_shard(self.directory, self.identity, shard.split, shard.name, runs)
+
+
+def ensure(twin: Twin, plan: Plan, root: str | Path, workers: int = 2, progress: Progress | None = None) -> Dataset:
+    """The dataset of *twin* and *plan* under *root*: made, taken up where it was left, or checked and reused.
+
+    Its folder is `<name>-<first 12 digits of the identity>`. Neither the number of workers nor an interruption
+    changes a byte of it. Raises InputError for a configuration without a canonical form, a damaged shard, a full disk, a
+    folder that holds another dataset, or a run without data.
+    """
+    configuration = {
+        "twin": describe(twin, "twin"),
+        "plan": describe(plan, "plan"),
+        "revisions": {"world": twin.world.revision, "twin": twin.revision},
+        "schema": shards.SCHEMA_VERSION,
+    }
+    named = identity(configuration)
+    directory = Path(root) / f"{_name(twin)}-{named[:12]}"
+    maker = _Maker(twin, plan.duration_h, directory, named)
+    return complete(directory, configuration, plan.shards(), maker, workers, progress)
+
+
+def complete(
+    directory: Path,
+    configuration: dict,
+    wanted: Sequence[Any],
+    make: Callable[[Any], None],
+    workers: int = 1,
+    progress: Progress | None = None,
+    **extra: Any,
+) -> Dataset:
+    """Make what is missing of the shards *wanted* (each has a `name`), seal the manifest, open the dataset."""
+    tell = progress or (lambda done, total, what: None)
+    with files.locked(directory, lambda: tell(0, len(wanted), f"waiting for the process that makes {directory}")):
+        files.sweep(directory)
+        whole = manifest.check(directory, identity(configuration))
+        todo = [
+            shard for shard in wanted if not manifest.finished(directory, shard.name, identity(configuration), whole)
+        ]
+        done = len(wanted) - len(todo)
+        tell(done, len(wanted), "checked" if not todo else "making shards")
+        for i, _ in spread(make, todo, workers):
+            done += 1
+            tell(done, len(wanted), todo[i].name)
+        if todo or not whole:
+            sealed = manifest.of(directory, configuration, [shard.name for shard in wanted], extra)
+            card.write(directory, sealed)
+            manifest.write(directory, sealed)
+    return Dataset.open(directory)
+
+
+def write_shard(
+    directory: Path, identity: str, split: str, name: str, runs: Sequence[tuple[Trace | None, Sequence[Episode]]]
+):
+    """Write the tables of *runs* and, last, the record that says that they are whole."""
+    episodes = [episode for _, observed in runs for episode in observed]
+    for episode in episodes:
+        shards.check(episode)
+    tables = {"series": shards.series_bytes(episodes), "episodes": shards.episodes_bytes(episodes)}
+    if traces := [trace for trace, _ in runs if trace is not None]:
+        tables["traces"] = shards.traces_bytes(traces)
+    written = {}
+    for kind, data in tables.items():
+        path = f"{kind}/{name}.parquet"
+        digest, size = files.write(directory / path, [memoryview(data)])
+        written[path] = {"sha256": digest, "bytes": size}
+    manifest.write_record(directory, identity, split, name, written, runs)
+
+
+def _observe(twin: Twin, seed: int, duration_h: float) -> tuple[Trace, list[Episode]]:
+    run = twin.world.run(twin.world.start(seed), duration_h)
+    episodes = list(twin.observe(run))
+    if not episodes:
+        raise InputError("the twin observed no episode")
+    return run.trace, episodes
+
+
+def _name(twin: Twin) -> str:
+    return re.sub(r"(?<=.)twin$", "", type(twin).__name__.lower())

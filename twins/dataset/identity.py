@@ -1,0 +1,64 @@
+"""What a configuration is called: plain JSON of nested frozen dataclasses, and the hash that names a dataset."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from enum import Enum
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from sim.errors import InputError
+
+
+def describe(obj: Any, where: str = "") -> Any:
+    """*obj* as plain JSON: the class path and the compared fields of each frozen dataclass, depth first.
+
+    Takes frozen dataclasses, enums, tuples, lists, mappings with string keys, numbers, strings, None, and functions and
+    classes by their qualified name. Anything else has no canonical form and raises InputError naming where it is.
+    """
+    where = where or type(obj).__name__
+    if obj is None or isinstance(obj, bool):
+        return obj
+    if isinstance(obj, Enum):
+        return {"_enum": f"{_path(type(obj))}.{obj.name}"}
+    if isinstance(obj, np.generic):
+        return describe(obj.item(), where)
+    if isinstance(obj, str):
+        return str(obj)
+    if isinstance(obj, int):
+        return int(obj)
+    if isinstance(obj, float):
+        return obj if math.isfinite(obj) else {"_float": repr(obj)}
+    if isinstance(obj, tuple | list):
+        return [describe(item, f"{where}[{i}]") for i, item in enumerate(obj)]
+    if isinstance(obj, Mapping) and all(isinstance(key, str) and not key.startswith("_") for key in obj):
+        return {key: describe(obj[key], f"{where}[{key!r}]") for key in sorted(obj)}
+    if isinstance(obj, FunctionType | type) and "<" not in _path(obj):
+        return {"_name": _path(obj)}
+    if dataclasses.is_dataclass(obj) and type(obj).__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        fields = (field.name for field in dataclasses.fields(obj) if field.compare)
+        return {"_class": _path(type(obj))} | {name: describe(getattr(obj, name), f"{where}.{name}") for name in fields}
+    raise InputError(
+        f"{where} is {obj!r} ({type(obj).__name__}), which has no canonical form; a configuration is made of frozen "
+        "dataclasses, enums, tuples, mappings with string keys, numbers, strings, None and functions with a name"
+    )
+
+
+def canonical(description: Any) -> bytes:
+    """One byte string for one description."""
+    return json.dumps(description, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def identity(description: Any) -> str:
+    """SHA-256 of a description, hexadecimal."""
+    return hashlib.sha256(canonical(description)).hexdigest()
+
+
+def _path(named: Any) -> str:
+    return f"{named.__module__}.{named.__qualname__}"

@@ -1,0 +1,168 @@
+"""What a dataset says of itself: a record a shard, written when it is whole, and the manifest that joins them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sim.errors import InputError
+from sim.trace import Trace
+from twins.dataset import files
+from twins.dataset.identity import identity as identity_of
+from twins.dataset.shards import SCHEMA_VERSION, content
+from twins.episode import Episode
+from twins.platform import probe, stamp
+
+MANIFEST = "manifest.json"
+CHECKED = "cache/checked.json"
+
+
+def record_path(name: str) -> str:
+    return f"shards/{name}.json"
+
+
+def write_record(
+    directory: Path,
+    identity: str,
+    split: str,
+    name: str,
+    written: dict[str, dict],
+    runs: Sequence[tuple[Trace | None, Sequence[Episode]]],
+) -> None:
+    """Put down that shard *name* is whole: the hash of each file, the content hash of each run, counts, channels."""
+    record = {
+        "identity": identity,
+        "probe": probe(),
+        "split": split,
+        "files": written,
+        "runs": [{"run": episodes[0].run, "content": content(episodes, trace)} for trace, episodes in runs],
+        "episodes": sum(len(episodes) for _, episodes in runs),
+        "series": sum(len(episode.series) for _, episodes in runs for episode in episodes),
+        "samples": sum(len(s.values) for _, episodes in runs for episode in episodes for s in episode.series),
+        "channels": channels(episode for _, episodes in runs for episode in episodes),
+    }
+    files.write_json(directory / record_path(name), record)
+
+
+def channels(episodes) -> list[dict]:
+    """The channels of *episodes*, each once, in order of appearance."""
+    found = {}
+    for episode in episodes:
+        for s in episode.series:
+            found[s.entity, s.quantity, s.unit, str(s.role), s.step_h] = None
+    return [dict(zip(("entity", "quantity", "unit", "role", "step_h"), key, strict=True)) for key in found]
+
+
+def of(directory: Path, configuration: dict, names: Sequence[str], extra: dict[str, Any]) -> dict:
+    """The manifest of a dataset all of whose shards are whole, but for its card."""
+    held, splits, found, contents = {}, {}, {}, hashlib.sha256()
+    for name in names:
+        record = files.read_json(directory / record_path(name))
+        digest, size = files.sha256(directory / record_path(name)), files.stamp(directory / record_path(name))[0]
+        held |= record["files"] | {record_path(name): {"sha256": digest, "bytes": size}}
+        split = splits.setdefault(record["split"], {"runs": [], "shards": [], "episodes": 0, "series": 0, "samples": 0})
+        split["shards"].append(name)
+        for run in record["runs"]:
+            if run["run"] not in split["runs"][-1:]:
+                split["runs"].append(run["run"])
+            contents.update(run["content"].encode())
+        for count in ("episodes", "series", "samples"):
+            split[count] += record[count]
+        found |= {tuple(channel.items()): channel for channel in record["channels"]}
+    if not sum(split["samples"] for split in splits.values()):
+        raise InputError(f"the dataset {directory} would be empty: none of its runs has a sample")
+    return {
+        "schema": SCHEMA_VERSION,
+        "identity": identity_of(configuration),
+        "configuration": configuration,
+        "content": contents.hexdigest(),
+        "platform": stamp() | {"probe": probe()},
+        "splits": splits,
+        "channels": list(found.values()),
+        "files": held,
+        **extra,
+    }
+
+
+def write(directory: Path, manifest: dict) -> None:
+    files.write_json(directory / MANIFEST, manifest)
+
+
+def read(directory: Path) -> dict:
+    """The manifest of the dataset in *directory*; raises InputError where there is none, or one that cannot be used."""
+    path = directory / MANIFEST
+    try:
+        manifest = files.read_json(path)
+    except FileNotFoundError:
+        raise InputError(f"{directory} holds no finished dataset ({MANIFEST} is missing); generate it first") from None
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} is damaged ({error}); run `rm '{path}'`, then the command that made the dataset: it writes the "
+            "manifest anew from the shards, which are kept"
+        ) from None
+    if manifest.get("schema") != SCHEMA_VERSION:
+        raise InputError(
+            f"{path} has schema version {manifest.get('schema')!r}, this program reads {SCHEMA_VERSION}; generate the "
+            "dataset again into another folder"
+        )
+    if identity_of(manifest["configuration"]) != manifest["identity"]:
+        raise InputError(f"{path} was made by another configuration than the one it describes; generate it again")
+    return manifest
+
+
+def check(directory: Path, identity: str | None = None, thorough: bool = False) -> dict | None:
+    """The manifest, once every file of it that is there has its hash; None where there is no manifest yet.
+
+    A file whose size and modification time are those of its last full check is not read again unless *thorough*.
+    """
+    if not (directory / MANIFEST).exists():
+        return None
+    manifest = read(directory)
+    if identity is not None and manifest["identity"] != identity:
+        raise InputError(
+            f"{directory} holds a dataset of another configuration (identity {manifest['identity'][:12]}, wanted "
+            f"{identity[:12]}); move it away, or choose another folder"
+        )
+    seen = _seen(directory)
+    damaged = []
+    for name, entry in manifest["files"].items():
+        path = directory / name
+        if not path.exists():
+            continue
+        now = list(files.stamp(path))
+        if not thorough and seen.get(name) == now:
+            continue
+        if now[0] != entry["bytes"] or files.sha256(path) != entry["sha256"]:
+            damaged.append(str(path))
+        seen[name] = now
+    if damaged:
+        raise files.damaged("' '".join(damaged))
+    files.write_json(directory / CHECKED, {"files": seen})
+    return manifest
+
+
+def missing(directory: Path, manifest: dict) -> list[str]:
+    """The files of the manifest that are not there."""
+    return [name for name in manifest["files"] if not (directory / name).exists()]
+
+
+def finished(directory: Path, name: str, identity: str, manifest: dict | None) -> bool:
+    """Whether shard *name* is whole and of this dataset. Without a manifest, damaged means unfinished."""
+    try:
+        record = files.read_json(directory / record_path(name))
+        if (record["identity"], record["probe"]) != (identity, probe()) and manifest is None:
+            return False
+        if manifest is not None:  # whose hashes have just been checked
+            return all((directory / path).exists() for path in record["files"])
+        return all(files.sha256(directory / path) == entry["sha256"] for path, entry in record["files"].items())
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _seen(directory: Path) -> dict[str, list[int]]:
+    try:
+        return files.read_json(directory / CHECKED)["files"]
+    except (OSError, ValueError, KeyError):
+        return {}

@@ -1,0 +1,304 @@
+"""A shard on disk: three Parquet tables of a few world runs, and the hash of what they say however it is encoded.
+
+`series` has one row a channel of an episode, `episodes` one row an asset of a run, `traces` one row a run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sim.errors import InputError
+from sim.trace import Event, Form, Signal, Trace
+from twins.channel import Role
+from twins.episode import Episode, Series, Spell
+
+SCHEMA_VERSION = 1
+ROW_GROUP = {"series": 4, "episodes": 256, "traces": 1}  # series: episodes a row group; else rows
+
+_EVENT = pa.struct(
+    {"time_h": pa.float64(), "entity": pa.string(), "kind": pa.string(), "cause": pa.string(), "value": pa.float64()}
+)
+_SPELL = pa.struct({name: pa.string() if name == "cause" else pa.float64() for name in Spell._fields})
+_FACT = pa.struct({"name": pa.string(), "number": pa.float64(), "text": pa.string()})
+_TRUTH = pa.struct({"name": pa.string(), "number": pa.float64()})
+_SIGNAL = pa.struct(
+    {"entity": pa.string(), "quantity": pa.string(), "form": pa.string(), "tau_h": pa.float64()}
+    | {name: pa.list_(pa.float64()) for name in ("time_h", "value", "target")}
+)
+_METADATA = {"twinworlds.schema": str(SCHEMA_VERSION)}
+SCHEMAS = {
+    "series": pa.schema(
+        {
+            "run": pa.int64(),
+            "asset": pa.string(),
+            "entity": pa.string(),
+            "quantity": pa.string(),
+            "unit": pa.string(),
+            "role": pa.string(),
+            "start_h": pa.float64(),
+            "step_h": pa.float64(),  # null where times_h is given
+            "samples": pa.int64(),
+            "times_h": pa.list_(pa.float64()),  # null where step_h is given
+            "values": pa.list_(pa.float32()),  # NaN where missing
+        },
+        _METADATA,
+    ),
+    "episodes": pa.schema(
+        {
+            "run": pa.int64(),
+            "asset": pa.string(),
+            "epoch": pa.string(),
+            "end_h": pa.float64(),
+            "events": pa.list_(_EVENT),
+            "spells": pa.list_(_SPELL),
+            "static": pa.list_(_FACT),
+            "truth": pa.list_(_TRUTH),
+        },
+        _METADATA,
+    ),
+    "traces": pa.schema(
+        {
+            "run": pa.int64(),
+            "start_h": pa.float64(),
+            "end_h": pa.float64(),
+            "events": pa.list_(_EVENT),
+            "signals": pa.list_(_SIGNAL),
+        },
+        _METADATA,
+    ),
+}
+
+
+def series_bytes(episodes: Sequence[Episode]) -> pa.Buffer:
+    """The `series` table of *episodes* as a Parquet file."""
+    groups = (episodes[i : i + ROW_GROUP["series"]] for i in range(0, len(episodes), ROW_GROUP["series"]))
+    return _parquet("series", (_series_table(group) for group in groups))
+
+
+def episodes_bytes(episodes: Sequence[Episode]) -> pa.Buffer:
+    """The `episodes` table as a Parquet file."""
+    rows = [
+        {
+            "run": episode.run,
+            "asset": episode.asset,
+            "epoch": episode.epoch,
+            "end_h": episode.end_h,
+            "events": [event._asdict() for event in episode.events],
+            "spells": [spell._asdict() for spell in episode.spells],
+            "static": [_fact(name, value) for name, value in episode.static.items()],
+            "truth": [{"name": name, "number": float(value)} for name, value in episode.truth.items()],
+        }
+        for episode in episodes
+    ]
+    return _parquet("episodes", _in_groups("episodes", rows))
+
+
+def traces_bytes(traces: Sequence[Trace]) -> pa.Buffer:
+    """The `traces` table as a Parquet file."""
+    rows = [
+        {
+            "run": trace.seed,
+            "start_h": trace.start_h,
+            "end_h": trace.end_h,
+            "events": [event._asdict() for event in trace.events],
+            "signals": [
+                {"entity": entity, "quantity": quantity, "form": str(signal.form), "tau_h": signal.tau_h}
+                | {name: getattr(signal, name) for name in ("time_h", "value", "target")}
+                for (entity, quantity), signal in trace.signals.items()
+            ],
+        }
+        for trace in traces
+    ]
+    return _parquet("traces", _in_groups("traces", rows))
+
+
+def read(path: Any, columns: Sequence[str] | None = None) -> pa.Table:
+    """A table of a shard, page checksums verified; raises OSError where one does not match."""
+    return pq.ParquetFile(path, page_checksum_verification=True).read(columns)
+
+
+def row_groups(path: Any, columns: Sequence[str]) -> Iterable[pa.Table]:
+    """The same, one row group at a time."""
+    file = pq.ParquetFile(path, page_checksum_verification=True)
+    return (file.read_row_group(i, columns) for i in range(file.num_row_groups))
+
+
+def rows_where(path: Any, column: str, value: Any) -> list[dict]:
+    """The rows of a table whose *column* is *value*; only row groups that may hold it are read."""
+    return pq.read_table(path, filters=[(column, "=", value)], page_checksum_verification=True).to_pylist()
+
+
+def floats(column: pa.ChunkedArray) -> list[np.ndarray]:
+    """The float arrays of a list column, without copies; a null row gives an empty one."""
+    parts = []
+    for chunk in column.chunks:
+        offsets, flat = chunk.offsets.to_numpy(), chunk.values.to_numpy(zero_copy_only=True)
+        parts += [flat[a:b] for a, b in pairwise(offsets)]
+    return parts
+
+
+def episode_of(row: dict, series: tuple[Series, ...]) -> Episode:
+    """An episode from a row of the `episodes` table and its series."""
+    return Episode(
+        run=row["run"],
+        asset=row["asset"],
+        series=series,
+        events=tuple(Event(**event) for event in row["events"]),
+        spells=tuple(Spell(**spell) for spell in row["spells"]),
+        static={fact["name"]: fact["number"] if fact["text"] is None else fact["text"] for fact in row["static"]},
+        truth={fact["name"]: fact["number"] for fact in row["truth"]},
+        epoch=row["epoch"],
+        end_h=row["end_h"],
+    )
+
+
+def series_of(row: dict, values: np.ndarray, times_h: np.ndarray | None) -> Series:
+    """A series from a row of the `series` table and its arrays."""
+    step_h = row["step_h"]
+    return Series(
+        row["entity"],
+        row["quantity"],
+        row["unit"],
+        Role(row["role"]),
+        values,
+        row["start_h"],
+        step_h,
+        times_h if step_h is None else None,
+    )
+
+
+def trace_of(row: dict) -> Trace:
+    """A trace from a row of the `traces` table."""
+    signals = {
+        (s["entity"], s["quantity"]): Signal(
+            Form(s["form"]), *(np.array(s[a], np.float64) for a in ("time_h", "value", "target")), tau_h=s["tau_h"]
+        )
+        for s in row["signals"]
+    }
+    return Trace(row["run"], row["start_h"], row["end_h"], signals, tuple(Event(**event) for event in row["events"]))
+
+
+def content(episodes: Iterable[Episode], trace: Trace | None = None) -> str:
+    """SHA-256 of one run's facts and arrays, independent of how files encode them."""
+    digest = hashlib.sha256()
+    for episode in episodes:
+        _feed(digest, [episode.run, episode.asset, episode.epoch, episode.end_h])
+        _feed(digest, [[*map(_plain, item)] for item in (*episode.events, *episode.spells)])
+        _feed(digest, [[name, _plain(value)] for name, value in (*episode.static.items(), *episode.truth.items())])
+        for s in episode.series:
+            times_h = np.empty(0) if s.times_h is None else s.times_h
+            _feed(digest, [s.entity, s.quantity, s.unit, str(s.role), s.start_h, s.step_h, len(s.values)])
+            _feed_arrays(digest, times_h, s.values)
+    if trace is not None:
+        _feed(digest, [trace.seed, trace.start_h, trace.end_h, [[*map(_plain, event)] for event in trace.events]])
+        for (entity, quantity), s in trace.signals.items():
+            _feed(digest, [entity, quantity, str(s.form), s.tau_h, len(s.time_h)])
+            _feed_arrays(digest, s.time_h, s.value, s.target)
+    return digest.hexdigest()
+
+
+def check(episode: Episode) -> None:
+    """Refuse an episode that the store cannot hold, naming it."""
+    name = f"asset {episode.asset!r} of run {episode.run}"
+    if not episode.series:
+        raise InputError(f"{name} has no series; an episode needs at least one channel")
+    for s in episode.series:
+        if s.values.dtype != np.float32 or s.values.ndim != 1:
+            raise InputError(
+                f"{'/'.join(s.key)} of {name} has {s.values.dtype} values of shape {s.values.shape}; "
+                "a series is a flat array of float32"
+            )
+        if (s.step_h is None) == (s.times_h is None) or (s.times_h is not None and len(s.times_h) != len(s.values)):
+            raise InputError(f"{'/'.join(s.key)} of {name} needs either a step_h or one time a value")
+
+
+def _series_table(episodes: Sequence[Episode]) -> pa.Table:
+    rows = [(episode, s) for episode in episodes for s in episode.series]
+
+    def column(get: Callable) -> list:
+        return [get(episode, s) for episode, s in rows]
+
+    arrays = [
+        column(lambda e, _: e.run),
+        column(lambda e, _: e.asset),
+        column(lambda _, s: s.entity),
+        column(lambda _, s: s.quantity),
+        column(lambda _, s: s.unit),
+        column(lambda _, s: str(s.role)),
+        column(lambda _, s: s.start_h),
+        column(lambda _, s: s.step_h),
+        column(lambda _, s: len(s.values)),
+        _lists([s.times_h for _, s in rows], np.float64),
+        _lists([s.values for _, s in rows], np.float32),
+    ]
+    schema = SCHEMAS["series"]
+    return pa.table(
+        [pa.array(a, t) if isinstance(a, list) else a for a, t in zip(arrays, schema.types, strict=True)], schema=schema
+    )
+
+
+def _lists(arrays: Sequence[np.ndarray | None], dtype: type) -> pa.ListArray:
+    empty = np.empty(0, dtype)
+    filled = [empty if a is None else a for a in arrays]
+    offsets = np.zeros(len(filled) + 1, np.int64)
+    np.cumsum([len(a) for a in filled], out=offsets[1:])
+    if offsets[-1] > np.iinfo(np.int32).max:
+        raise InputError(f"{offsets[-1]} samples in one row group; split the record into shorter episodes")
+    flat = np.concatenate([empty, *filled]).astype(dtype, copy=False)
+    return pa.ListArray.from_arrays(
+        pa.array(offsets.astype(np.int32)), pa.array(flat), mask=pa.array([a is None for a in arrays])
+    )
+
+
+def _in_groups(kind: str, rows: list[dict]) -> Iterable[pa.Table]:
+    step = ROW_GROUP[kind]
+    return (pa.Table.from_pylist(rows[i : i + step], SCHEMAS[kind]) for i in range(0, len(rows), step))
+
+
+def _parquet(kind: str, tables: Iterable[pa.Table]) -> pa.Buffer:
+    schema, sink = SCHEMAS[kind], pa.BufferOutputStream()
+    with pq.ParquetWriter(
+        sink,
+        schema,
+        compression="zstd",
+        use_dictionary=False,
+        use_byte_stream_split=_float_leaves(kind),  # pyright: ignore[reportArgumentType]
+        write_page_checksum=True,
+    ) as writer:
+        for table in tables:
+            writer.write_table(table, row_group_size=max(len(table), 1))
+    return sink.getvalue()
+
+
+def _float_leaves(kind: str) -> list[str]:
+    arrays = {"series": ("times_h", "values"), "traces": tuple(f"signals.list.element.{a}" for a in _ARRAYS)}
+    return [f"{name}.list.element" for name in arrays.get(kind, ())]
+
+
+_ARRAYS = ("time_h", "value", "target")
+
+
+def _fact(name: str, value: float | str) -> dict:
+    text = value if isinstance(value, str) else None
+    return {"name": name, "number": None if text is not None else float(value), "text": text}
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, str) else float(value)
+
+
+def _feed(digest: Any, value: Any) -> None:
+    digest.update(json.dumps(value, allow_nan=True).encode() + b"\n")
+
+
+def _feed_arrays(digest: Any, *arrays: np.ndarray) -> None:
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array))

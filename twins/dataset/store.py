@@ -1,0 +1,149 @@
+"""A dataset that is there: episodes whose values are slices of one memory-mapped file a split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from sim.errors import InputError
+from sim.trace import Trace
+from twins.dataset import cache, files, manifest, shards
+from twins.episode import Episode
+
+METADATA = ("run", "asset", "entity", "quantity", "unit", "role", "start_h", "step_h", "samples", "times_h")
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Made by `ensure`, `ensure_observed` or `open_dataset`. Times are in hours since each episode's epoch."""
+
+    path: Path
+    manifest: dict
+
+    @staticmethod
+    def open(path: str | Path) -> Dataset:
+        """The finished dataset in folder *path*; its files are checked as `ensure` checks them."""
+        path = Path(path)
+        found = manifest.check(path) or manifest.read(path)
+        if gone := manifest.missing(path, found):
+            raise InputError(
+                f"{path} lacks {', '.join(gone[:3])}{' …' * (len(gone) > 3)}; run the command that made it, which "
+                "makes the missing shards anew"
+            )
+        return Dataset(path, found)
+
+    @property
+    def identity(self) -> str:
+        return self.manifest["identity"]
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        return tuple(self.manifest["splits"])
+
+    @property
+    def channels(self) -> list[dict]:
+        """Every channel once: entity, quantity, unit, role, step_h (None where times are explicit)."""
+        return self.manifest["channels"]
+
+    def runs(self, split: str) -> list[int]:
+        """The world runs (seeds) of a split."""
+        return self._split(split)["runs"]
+
+    def span(self, split: str) -> tuple[float, float]:
+        """From and to, in hours: a window belongs to *split* if its first target lies in it. Infinite without cuts."""
+        self._split(split)
+        return tuple(self.manifest.get("spans", {}).get(split, (-np.inf, np.inf)))
+
+    def episodes(self, split: str) -> list[Episode]:
+        """The episodes of a split; values are read-only slices of a memory-mapped file.
+
+        Where the data is split by cuts in time, an episode holds all that comes before the end of *split*, so that a
+        window may look back over the start of its split; `span` says where first targets may lie.
+        """
+        self._split(split)
+        if "spans" not in self.manifest:
+            return self._episodes(split, [split], 1)
+        order = list(self.manifest["spans"])
+        return self._episodes("whole", order, order.index(split) + 1)
+
+    def trace(self, run: int) -> Trace:
+        """What the simulation left behind in world run *run*."""
+        for counts in self.manifest["splits"].values():
+            if run in counts["runs"]:
+                for name in counts["shards"]:
+                    if (path := self.path / "traces" / f"{name}.parquet").exists():
+                        for row in shards.rows_where(path, "run", run):
+                            return shards.trace_of(row)
+        raise InputError(f"{self.path} has no trace of run {run!r}; `runs(split)` lists what it has")
+
+    def verify(self) -> None:
+        """Read every file again; raises InputError naming those damaged or gone. A damaged cache is removed."""
+        manifest.check(self.path, self.identity, thorough=True)
+        Dataset.open(self.path)
+        for certificate in (self.path / "cache").glob("*.f32.json"):
+            cache.certified(certificate.with_suffix(""), self.manifest["content"], thorough=True)
+
+    def _split(self, split: str) -> dict:
+        if split not in self.manifest["splits"]:
+            raise InputError(f"{self.path} has no split {split!r}; it has {', '.join(self.splits)}")
+        return self.manifest["splits"][split]
+
+    def _tables(self, kind: str, split: str) -> list[Path]:
+        return [self.path / kind / f"{name}.parquet" for name in self._split(split)["shards"]]
+
+    def _episodes(self, name: str, parts: list[str], upto: int) -> list[Episode]:
+        values, layout = self._mapped(name, parts)
+        episodes: dict[tuple, dict] = {}
+        for split in parts[:upto]:
+            for path in self._tables("episodes", split):
+                for row in shards.read(path).to_pylist():
+                    _merge(episodes.setdefault((row["run"], row["asset"]), row), row)
+        series: dict[tuple, list] = {key: [] for key in episodes}
+        for row, at, counts, times in layout:
+            if (key := (row["run"], row["asset"])) in series:
+                count = sum(counts[:upto])
+                times_h = None if row["step_h"] is not None else times[:count]
+                series[key].append(shards.series_of(row, values[at : at + count], times_h))
+        return [shards.episode_of(row, tuple(series[key])) for key, row in episodes.items()]
+
+    def _mapped(self, name: str, parts: list[str]) -> tuple[np.ndarray, list[tuple]]:
+        """The values of *parts*, series by series, and where each lies: row, offset, samples a part, times."""
+        path = self.path / "cache" / f"{name}.f32"
+        layout = _layout([[shards.read(p, METADATA) for p in self._tables("series", part)] for part in parts])
+        if not cache.certified(path, self.manifest["content"]):
+            with files.locked(self.path):
+                if not cache.certified(path, self.manifest["content"]):
+                    cache.build(path, self.manifest["content"], [self._tables("series", part) for part in parts])
+        return cache.mapped(path), layout
+
+
+def open_dataset(path: str | Path) -> Dataset:
+    """The finished dataset in folder *path*."""
+    return Dataset.open(path)
+
+
+def _layout(parts: list[list[pa.Table]]) -> list[tuple]:
+    found: dict[tuple, tuple] = {}
+    for i, tables in enumerate(parts):
+        for table in tables:
+            times = shards.floats(table.column("times_h"))
+            for row, times_h in zip(table.drop_columns("times_h").to_pylist(), times, strict=True):
+                key = cache.key(row)
+                _, counts, pieces = found.setdefault(key, (row, [0] * len(parts), []))
+                counts[i] = row["samples"]
+                pieces.append(times_h)
+    layout, at = [], 0
+    for row, counts, pieces in found.values():
+        layout.append((row, at, counts, np.concatenate(pieces) if len(pieces) > 1 else pieces[0]))
+        at += sum(counts)
+    return layout
+
+
+def _merge(first: dict, row: dict) -> None:
+    if first is not row:
+        first["end_h"] = row["end_h"]
+        for name in ("events", "spells"):
+            first[name] = first[name] + row[name]

@@ -1,0 +1,106 @@
+"""Work spread over spawned processes: never forked, free of JAX, and gone when their parent is."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import signal
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import wait
+from typing import Any, TypeVar
+
+from sim.errors import InputError
+from twins.platform import probe
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def spread(work: Callable[[Task], Result], tasks: Sequence[Task], workers: int = 1) -> Iterator[tuple[int, Result]]:
+    """Yield (index, work(task)) of each task as it is done, in the order of completion.
+
+    One worker works in this process; more are spawned, get *work* (picklable) once, and take a task whenever they are
+    free. A worker whose arithmetic differs from this process's, or that dies, raises InputError; an exception in *work*
+    is raised here, with the worker's traceback as a note. However it ends, no worker is left behind.
+    """
+    workers = min(workers, len(tasks))
+    if workers <= 1:
+        yield from ((i, work(task)) for i, task in enumerate(tasks))
+        return
+    context = multiprocessing.get_context("spawn")
+    crew: dict[Any, Any] = {}  # our end of each worker's pipe: a killed parent closes it, so the worker ends as well
+    try:
+        for _ in range(workers):
+            ours, theirs = context.Pipe()
+            crew[ours] = context.Process(target=_serve, args=(theirs, work), daemon=True)
+            crew[ours].start()
+            theirs.close()
+        waiting = enumerate(tasks)
+        at_work: dict[Any, int | None] = dict.fromkeys(crew)
+        while at_work:
+            ready: list[Any] = wait(list(at_work))
+            for pipe in ready:
+                value = _answer(pipe, crew[pipe])
+                done = at_work.pop(pipe)
+                if done is None and value != probe():
+                    raise InputError(
+                        f"a worker computes differently from its parent (numeric probe {value[:12]}, not "
+                        f"{probe()[:12]}); run all workers on one kind of processor with the same library versions"
+                    )
+                for index, task in waiting:
+                    pipe.send(task)
+                    at_work[pipe] = index
+                    break
+                if done is not None:
+                    yield done, value
+    finally:
+        for pipe in crew:
+            pipe.close()
+        for process in crew.values():
+            if process.pid:
+                process.terminate()
+                process.join()
+
+
+def _answer(pipe: Any, process: Any) -> Any:
+    try:
+        good, value = pipe.recv()
+    except (EOFError, ConnectionError):
+        process.join()
+        raise InputError(
+            f"a worker process ended with exit code {process.exitcode} (killed for want of memory?); what is finished "
+            "is kept: run the same command again, with fewer workers if need be"
+        ) from None
+    if not good:
+        raise value
+    return value
+
+
+def _serve(pipe: Any, work: Callable[[Any], Any]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C and ends its workers
+    pipe.send((True, probe()))
+    while True:
+        try:
+            task = pipe.recv()
+        except EOFError:
+            return
+        try:
+            answer = True, work(task)
+        except Exception as error:
+            answer = False, _portable(error)
+        try:
+            pipe.send(answer)
+        except ConnectionError:
+            return
+
+
+def _portable(error: Exception) -> Exception:
+    told = traceback.format_exc()
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(told)
+    if not isinstance(error, InputError):
+        error.add_note(f"in a worker process:\n{told}")
+    return error
