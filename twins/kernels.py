@@ -57,6 +57,11 @@ def philox(c0, c1, c2, c3, k0, k1):
     return c0, c1, c2, c3
 
 
+def plain(array: np.ndarray) -> np.ndarray:
+    """float64, contiguous and writable, so that compiled code meets one type; a copy only where it is not so yet."""
+    return np.require(array, np.float64, ["C", "W"])
+
+
 @_intrinsic
 def _float_of(typingctx, bits):  # the float32 with these bits
     def generate(context, builder, signature, args):
@@ -287,3 +292,24 @@ def relaxed(time_h, level, tau_h, initial):
             x = level[i - 1] + (x - level[i - 1]) * math.exp(-(time_h[i] - time_h[i - 1]) / tau_h)
         out[i] = x
     return out
+
+
+@compiled()
+def union(a_h, b_h):
+    """The union of two rising sequences of times, from where both have begun, and the index in force in each."""
+    n = len(a_h) + len(b_h)
+    times_h, in_a, in_b = np.empty(n), np.empty(n, np.int64), np.empty(n, np.int64)
+    now, i, j, k = max(a_h[0], b_h[0]), 0, 0, 0
+    while True:
+        while i + 1 < len(a_h) and a_h[i + 1] <= now:
+            i += 1
+        while j + 1 < len(b_h) and b_h[j + 1] <= now:
+            j += 1
+        times_h[k], in_a[k], in_b[k] = now, i, j
+        k += 1
+        if i + 1 < len(a_h):
+            now = min(a_h[i + 1], b_h[j + 1]) if j + 1 < len(b_h) else a_h[i + 1]
+        elif j + 1 < len(b_h):
+            now = b_h[j + 1]
+        else:
+            return times_h[:k], in_a[:k], in_b[:k]

@@ -55,7 +55,7 @@ def _halves(text: str) -> tuple[np.uint64, np.uint64]:
 
 @lru_cache(maxsize=256)
 def tree(steps_per_correlation: float) -> tuple[np.ndarray, np.ndarray]:
-    """Weights of the neighbours and of the innovation at each level of the tree, two float32[33]; the root comes last."""
+    """Weights of neighbours and innovation at each level of the tree, two float32[33]; the root's come last."""
     decay = np.exp2(np.arange(kernels.LOG_SPAN + 1)) / steps_per_correlation  # −ln ρ at distance 2ʲ
     rho, loss = np.exp(-decay), -np.expm1(-2 * decay)
     pull, spread = rho / (1 + rho**2), np.sqrt(loss / (1 + rho**2))

@@ -8,6 +8,7 @@ from sim.errors import InputError
 from sim.trace import Form, Signal, Trace
 from twins import kernels
 from twins.channel import Channel
+from twins.kernels import plain
 from twins.noise import Noise, address, tree
 
 _FORMS = {Form.STEP: kernels.STEP, Form.LINEAR: kernels.LINEAR, Form.RELAX: kernels.RELAX}
@@ -70,7 +71,8 @@ def sweep(reading: Signal, step_h: float, noise: Noise, address: tuple, start: i
         drift *= np.float32(noise.drift)
     kernels.render(
         out, start, int(np.searchsorted(reading.time_h, start * step_h, side="right")) - 1,
-        _FORMS[reading.form], reading.time_h, reading.value, target, reading.tau_h or 1.0, float(step_h),
+        _FORMS[reading.form], plain(reading.time_h), plain(reading.value), plain(target),
+        reading.tau_h or 1.0, float(step_h),
         address, np.float32(noise.white), np.float32(noise.autocorrelated), pull, spread,
         drift, float(noise.drift_knot_h), first_knot, np.float32(noise.quantum), np.uint32(noise.dropout * 2**32),
     )  # fmt: skip

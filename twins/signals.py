@@ -8,15 +8,19 @@ import numpy as np
 
 from sim.trace import Form, Signal
 from twins import kernels
+from twins.kernels import plain
 
 
 def combine(f: Callable[..., np.ndarray], *steps: Signal) -> Signal:
     """The step signal f(a, b, …) of step signals, from where the last of them begins. *f* takes and gives arrays."""
     if any(signal.form is not Form.STEP for signal in steps):
         raise ValueError("combine takes step signals; put a lag or an integral after it")
-    times_h = np.unique(np.concatenate([signal.time_h for signal in steps]))
-    times_h = times_h[times_h >= max(signal.time_h[0] for signal in steps)]
-    return Signal.step(times_h, np.broadcast_to(f(*(signal.at(times_h) for signal in steps)), times_h.shape))
+    times_h, *at = plain(steps[0].time_h), np.arange(len(steps[0].time_h))
+    for signal in steps[1:]:
+        times_h, mine, its = kernels.union(times_h, plain(signal.time_h))
+        at = [*(index[mine] for index in at), its]
+    values = f(*(signal.value[index] for signal, index in zip(steps, at, strict=True)))
+    return Signal.step(times_h, np.full(times_h.shape, values, np.float64))
 
 
 def lag(step: Signal, tau_h: float, initial: float | None = None) -> Signal:
@@ -24,9 +28,8 @@ def lag(step: Signal, tau_h: float, initial: float | None = None) -> Signal:
     if step.form is not Form.STEP:
         raise ValueError("lag takes a step signal")
     first = step.value[0] if initial is None else initial
-    return Signal.relax(
-        step.time_h, kernels.relaxed(step.time_h, step.value, float(tau_h), float(first)), step.value, tau_h
-    )
+    values = kernels.relaxed(plain(step.time_h), plain(step.value), float(tau_h), float(first))
+    return Signal.relax(step.time_h, values, step.value, tau_h)
 
 
 def integral(rate: Signal, initial: float = 0.0) -> Signal:

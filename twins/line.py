@@ -1,0 +1,259 @@
+"""The line's twin: the sensors of each machine and its buffers, and one episode a machine with its lives as labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+
+from sim.errors import require
+from sim.line import Hold, Line, Phase, RunToFailure
+from sim.trace import Run, Signal, Trace
+from twins.channel import Channel, Role
+from twins.episode import CENSORED, PLANNED, Episode, Series, Spell
+from twins.noise import Noise
+from twins.render import render
+from twins.signals import combine, integral, lag, since
+
+
+@dataclass(frozen=True)
+class LineSensors:
+    """What each machine's sensors read, and how well. Wear is a fraction of the failure threshold, speed of nominal.
+
+    Vibration has two bands. The low one follows rotation and load, and wear only late; the high one, where bearings
+    ring, answers early. Velocity grows with speed, so energy with its square; the RMS is the root of all energy
+    together with the floor that the hall shakes at.
+    """
+
+    vibration_floor_mm_s: float = 0.4
+    low_mm2_s2: float = 1.2  # while working at speed 1 and load 1, unworn
+    low_gain: float = 2.0  # of wear^4
+    high_mm2_s2: float = 0.3
+    high_gain: float = 6.0  # of wear^1.5
+    ambient_cel: float = 22.0
+    idle_rise_k: float = 6.0  # powered but not working
+    working_rise_k: float = 25.0  # at speed 1 and load 1
+    wear_rise_k: float = 14.0  # of wear², while working
+    temperature_tau_h: float = 0.5
+    idle_a: float = 3.5
+    working_a: float = 9.0
+    wear_a: float = 0.9
+    background_db: float = 58.0
+    idle_db: float = 66.0
+    working_db: float = 74.0
+    wear_db: float = 5.0
+    vibration_rms: Noise = Noise(
+        white=0.15, autocorrelated=0.15, correlation_h=6.0, drift=0.1, quantum=0.01, dropout=0.005
+    )
+    vibration_low: Noise = Noise(
+        white=0.25, autocorrelated=0.2, correlation_h=6.0, drift=0.1, quantum=0.01, dropout=0.005
+    )
+    vibration_high: Noise = Noise(
+        white=0.25, autocorrelated=0.25, correlation_h=6.0, drift=0.2, quantum=0.01, dropout=0.005
+    )
+    bearing_temperature: Noise = Noise(
+        white=0.3, autocorrelated=1.5, correlation_h=12.0, drift=1.0, quantum=0.1, dropout=0.002
+    )
+    motor_current: Noise = Noise(white=0.25, autocorrelated=0.2, correlation_h=2.0, quantum=0.05, dropout=0.002)
+    acoustic_level: Noise = Noise(white=1.0, autocorrelated=1.0, correlation_h=3.0, quantum=0.1, dropout=0.01)
+
+    def __post_init__(self):
+        for name in ("vibration_floor_mm_s", "low_mm2_s2", "high_mm2_s2", "temperature_tau_h"):
+            require(getattr(self, name) > 0, self, name, "above 0")
+
+    def low(self, load: float, phase, speed, wear):
+        """Energy of the low band in (mm/s)²."""
+        working = np.where(phase == Phase.WORKING, self.low_mm2_s2 * load * speed**2, 0.0)
+        return working * (1 + self.low_gain * wear**4)
+
+    def high(self, load: float, phase, speed, wear):
+        """Energy of the high band in (mm/s)²."""
+        working = np.where(phase == Phase.WORKING, self.high_mm2_s2 * speed**2, 0.0)
+        return working * (1 + self.high_gain * wear**1.5)
+
+    def rms(self, load: float, phase, speed, wear):
+        """Vibration velocity in mm/s: the root of the energy of both bands and of the floor."""
+        bands = self.low(load, phase, speed, wear) + self.high(load, phase, speed, wear)
+        return np.sqrt(self.vibration_floor_mm_s**2 + bands)
+
+    def temperature(self, load: float, phase, speed, wear):
+        """The bearing's temperature in Cel if it stayed so; the bearing lags behind it."""
+        working = self.working_rise_k * load * speed + self.wear_rise_k * wear**2
+        return self.ambient_cel + _by_phase(phase, 0.0, self.idle_rise_k, self.idle_rise_k + working)
+
+    def current(self, load: float, phase, speed, wear):
+        """Motor current in A."""
+        working = self.idle_a + self.working_a * load * speed + self.wear_a * wear
+        return _by_phase(phase, 0.0, self.idle_a, working)
+
+    def level(self, load: float, phase, speed, wear):
+        """Acoustic level in dB."""
+        working = self.working_db + 20 * np.log10(speed) + self.wear_db * wear**2
+        return _by_phase(phase, self.background_db, self.idle_db, working)
+
+
+def _by_phase(phase, down, idle, working):
+    return np.where(phase == Phase.WORKING, working, np.where(phase >= Phase.WAITING, down, idle))
+
+
+def _signal(entity: str, quantity: str, trace: Trace) -> Signal:
+    return trace[entity, quantity]
+
+
+def _operating_age(machine: str, trace: Trace) -> Signal:
+    renewals_h = [e.time_h for e in trace.events if e.entity == machine and e.kind == "renewal"]
+    return since(_hours(machine, trace), np.array(renewals_h))
+
+
+def _hours(machine: str, trace: Trace) -> Signal:
+    return integral(combine(lambda phase: phase == Phase.WORKING, trace[machine, "phase"]))
+
+
+def _regime(f, load: float, machine: str, trace: Trace) -> Signal:
+    return combine(partial(f, load), *(trace[machine, quantity] for quantity in ("phase", "speed", "wear")))
+
+
+def _temperature(sensors: LineSensors, load: float, machine: str, trace: Trace) -> Signal:
+    steady = _regime(sensors.temperature, load, machine, trace)
+    return lag(steady, sensors.temperature_tau_h, sensors.ambient_cel)
+
+
+@dataclass(frozen=True)
+class LineTwin:
+    """A line seen through its sensors, every *step_h* hours. One episode is one machine in one world run."""
+
+    world: Line
+    step_h: float = 1 / 6
+    sensors: LineSensors = field(default_factory=LineSensors)
+    epoch: str = "2025-01-01T00:00:00"
+    unmaintained_limit_h: float = 8760.0  # how far a life without maintenance is followed beyond the work that ended it
+
+    revision: ClassVar[int] = 1
+
+    def __post_init__(self):
+        require(0 < self.step_h < math.inf, self, "step_h", "above 0")
+        require(self.unmaintained_limit_h > 0, self, "unmaintained_limit_h", "above 0")
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        machines = (c for asset in self.world.machines for c in self._machine(asset))
+        return *machines, *(self._buffer(name) for name in self.world.buffer_names)
+
+    def render(self, trace: Trace, channel: Channel, start: int, count: int) -> np.ndarray:
+        return render(trace, channel, start, count)
+
+    def hold(self, asset: str) -> Hold | None:
+        """The action that leaves a machine to run to failure; None where no policy would stop it."""
+        return None if isinstance(self._station(asset)[1].policy, RunToFailure) else Hold(asset)
+
+    def observe(self, run: Run) -> Iterator[Episode]:
+        trace = run.trace
+        if trace.start_h != 0:
+            raise ValueError(f"an episode begins at 0 h; the trace begins at {trace.start_h} h")
+        lives = self._lives(trace)
+        levels = {name: self._series(trace, self._buffer(name)) for name in self.world.buffer_names}
+        for asset in self.world.machines:
+            number, station = self._station(asset)
+            beside = [levels[name] for name in (f"b{number - 1}", f"b{number}") if name in levels]
+            yield Episode(
+                run=trace.seed,
+                asset=asset,
+                series=(*(self._series(trace, channel) for channel in self._machine(asset)), *beside),
+                events=tuple(event for event in trace.events if event.entity == asset),
+                spells=tuple(lives[asset]),
+                static={"station": float(number), "load": station.load, "cycle_h": station.cycle.mean_h},
+                epoch=self.epoch,
+                end_h=trace.end_h,
+            )
+
+    def _station(self, asset: str):
+        number = int(asset[1:].split(".")[0])
+        return number, self.world.stations[number - 1]
+
+    def _series(self, trace: Trace, c: Channel) -> Series:
+        return Series(c.entity, c.quantity, c.unit, c.role, render(trace, c), 0.0, c.step_h)
+
+    def _buffer(self, name: str) -> Channel:
+        return Channel(name, "level", "1", Role.PAST, partial(_signal, name, "level"), self.step_h)
+
+    def _machine(self, m: str) -> tuple[Channel, ...]:
+        s, load = self.sensors, self._station(m)[1].load
+
+        def channel(quantity: str, unit: str, role: Role, reading, noise: Noise) -> Channel:
+            return Channel(m, quantity, unit, role, reading, self.step_h, noise)
+
+        def regime(quantity: str, unit: str, f, noise: Noise) -> Channel:
+            return channel(quantity, unit, Role.TARGET, partial(_regime, f, load, m), noise)
+
+        def signal(quantity: str, unit: str, role: Role, name: str = "") -> Channel:
+            return channel(quantity, unit, role, partial(_signal, m, name or quantity), Noise())
+
+        return (
+            regime("vibration_rms", "mm/s", s.rms, s.vibration_rms),
+            regime("vibration_low", "mm2/s2", s.low, s.vibration_low),
+            regime("vibration_high", "mm2/s2", s.high, s.vibration_high),
+            channel(
+                "bearing_temperature", "Cel", Role.TARGET, partial(_temperature, s, load, m), s.bearing_temperature
+            ),
+            regime("motor_current", "A", s.current, s.motor_current),
+            regime("acoustic_level", "dB", s.level, s.acoustic_level),
+            signal("parts", "1", Role.PAST),
+            signal("state", "1", Role.PAST, "phase"),
+            channel("operating_age", "h", Role.PAST, partial(_operating_age, m), Noise()),
+            signal("speed", "1", Role.ACTION),
+            signal("wear", "1", Role.TRUTH),
+            signal("rate", "1", Role.TRUTH),
+        )
+
+    def _lives(self, trace: Trace) -> dict[str, list[Spell]]:
+        """The spells of each machine; a failed life is its own length without maintenance, a planned end is re-run."""
+        lives = {asset: _spells(trace, asset) for asset in self.world.machines}
+        planned = [(spell.end_h, m, i) for m in lives for i, spell in enumerate(lives[m]) if spell.cause == PLANNED]
+        state = self.world.start(trace.seed)
+        for time_h, m, i in sorted(planned):
+            state = self.world.run(state, time_h).state
+            beyond = self._beyond(state, m)
+            spell = lives[m][i]
+            if beyond:
+                whole_h, operating_h = time_h - spell.start_h + beyond[0], spell.operating_h + beyond[1]
+                lives[m][i] = spell._replace(unmaintained_h=whole_h, unmaintained_operating_h=operating_h)
+        return lives
+
+    def _beyond(self, state, machine: str) -> tuple[float, float] | None:
+        """Calendar and operating hours from *state* to the failure of a machine whose policy is held; None past the limit."""
+        origin_h, limit_h = state.time_h, state.time_h + self.unmaintained_limit_h
+        state, operating_h = self.world.act(state, Hold(machine)), 0.0
+        while state.time_h < limit_h:
+            trace, state = self.world.run(state, min(state.time_h + 100.0, limit_h))
+            failure_h = next((e.time_h for e in trace.events if e.entity == machine and e.kind == "failure"), None)
+            hours = _hours(machine, trace)
+            operating_h += _between(hours, trace.start_h, trace.end_h if failure_h is None else failure_h)
+            if failure_h is not None:
+                return failure_h - origin_h, operating_h
+        return None
+
+
+def _between(counter: Signal, start_h: float, end_h: float) -> float:
+    first, last = counter.at([start_h, end_h])
+    return float(last - first)
+
+
+def _spells(trace: Trace, machine: str) -> list[Spell]:
+    hours, spells, start_h = _hours(machine, trace), [], 0.0
+    ends = {"failure": None, "planned": PLANNED}
+    events = [(e.time_h, e.kind, e.cause) for e in trace.events if e.entity == machine]
+    for time_h, kind, cause in [*events, (trace.end_h, "end", "")]:
+        if kind == "renewal":
+            start_h = time_h
+        elif start_h is not None and (kind in ends or kind == "end"):
+            operating_h = _between(hours, start_h, time_h)
+            if kind == "failure":
+                spells.append(Spell(start_h, time_h, cause, operating_h, time_h - start_h, operating_h))
+            else:
+                spells.append(Spell(start_h, time_h, PLANNED if kind == "planned" else CENSORED, operating_h))
+            start_h = None
+    return spells
