@@ -110,7 +110,7 @@ class Windows:
         task: Task | None = None,
         scale: Scale | None = None,
     ) -> Windows:
-        """Windows over *source*: a Dataset (its *split*) or episodes. The training split makes the scale; others take it.
+        """Windows of *source*: a Dataset (its *split*) or episodes. The training split makes the scale; others take it.
 
         *horizon* is the task's own where it is None. Raises InputError where there is no episode, where clocks differ,
         and where a variate is not in *scale*.

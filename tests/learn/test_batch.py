@@ -147,7 +147,7 @@ def test_a_slower_channel_fills_the_samples_it_has():
         (lambda: Windows.of([episode(truth=None, roles=())], context=1), "no channel"),
         (lambda: Windows.of([episode(spells=(Spell(0, 9, "rust", 1),))], task=TimeToEvent()), "'rust'"),
         (lambda: Forecast(0), "Forecast.horizon is 0"),
-        (lambda: Forecast(3, quantiles=(0.5, 0.1)), "rising strictly"),
+        (lambda: Forecast(3, quantiles=(0.5, 0.1)), "rise strictly"),
         (lambda: TimeToEvent(edges_h=(2.0, 1.0)), "edges_h"),
         (lambda: TimeToEvent(horizon_h=7.0), "one of the edges_h"),
     ],

@@ -1,0 +1,88 @@
+"""From a model's last features to predictions: quantiles that cannot cross, and competing discrete-time hazards.
+
+Outputs, for all models alike, at each of P moments of a window (the last one is "now"):
+`Forecast`: quantiles_BxVxPxHxQ in the windows' scaled units (Q = 1, the mean, where the loss is `mse`).
+`TimeToEvent`: logits_BxPxKxC over bins K; of the C entries 0 is "survives the bin", 1 … are the task's causes.
+"""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from learn.tasks import Forecast, Task, TimeToEvent
+
+
+def outputs_per_step(task: Forecast) -> int:
+    return len(task.quantiles) if task.loss == "pinball" else 1
+
+
+def first_bias(task: Task, event_h_x: np.ndarray | None = None, cause_x: np.ndarray | None = None) -> np.ndarray:
+    """Biases of one output group before training: normal quantiles (Q), or the hazards of the labels, flat (K · C).
+
+    A hazard is the share of those at risk at a bin's start that end in it, of each cause, with half a case added.
+    """
+    if isinstance(task, Forecast):
+        if task.loss == "mse":
+            return np.zeros(1, np.float32)
+        normal = np.array([NormalDist().inv_cdf(q) for q in task.quantiles])
+        middle = len(normal) // 2
+        gaps = np.diff(normal, prepend=normal[0] - 1)
+        return np.concatenate((normal[middle : middle + 1], np.log(np.expm1(gaps[1:])))).astype(np.float32)
+    edges, causes = np.asarray(task.edges_h), len(task.causes)
+    count = np.full((len(edges), causes + 1), 0.5)
+    if event_h_x is not None and cause_x is not None:
+        risk = cause_x >= 0
+        event_h, cause = event_h_x[risk], cause_x[risk]
+        ended = np.searchsorted(edges, event_h)  # edges[i − 1] < event_h ≤ edges[i]; len(edges) where beyond them all
+        np.add.at(count, (ended[(cause > 0) & (ended < len(edges))], cause[(cause > 0) & (ended < len(edges))]), 1)
+        count[:, 0] += (ended[:, None] > np.arange(len(edges))).sum(0)
+    return np.log(count / count.sum(1, keepdims=True)).astype(np.float32).reshape(-1)
+
+
+def quantiles(raw_xQ: jax.Array) -> jax.Array:
+    """Increasing numbers from free ones: the middle one, and gaps that are softplus of the others, summed outwards."""
+    gaps = jnp.cumsum(jax.nn.softplus(raw_xQ[..., 1:]), axis=-1)
+    steps = jnp.concatenate((jnp.zeros_like(raw_xQ[..., :1]), gaps), axis=-1)
+    middle = raw_xQ.shape[-1] // 2
+    return raw_xQ[..., :1] + steps - steps[..., middle : middle + 1]
+
+
+def incidence(logits_xKxC: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Probability of surviving to each bin's end (x, K), and of having ended of each cause by then (x, C − 1, K)."""
+    p_xKxC = jax.nn.softmax(logits_xKxC, axis=-1)
+    survival_xK = jnp.cumprod(p_xKxC[..., 0], axis=-1)
+    before_xK = jnp.concatenate((jnp.ones_like(survival_xK[..., :1]), survival_xK[..., :-1]), axis=-1)
+    return survival_xK, jnp.moveaxis(jnp.cumsum(before_xK[..., None] * p_xKxC[..., 1:], axis=-2), -1, -2)
+
+
+class QuantileHead(nnx.Module):
+    """Features of each variate at each moment → its next H samples, each as quantiles, in units of the causal scale."""
+
+    def __init__(self, width: int, task: Forecast, rngs: nnx.Rngs):
+        self.steps, self.count = task.horizon, outputs_per_step(task)
+        self.out = nnx.Linear(width, self.steps * self.count, kernel_init=nnx.initializers.zeros, rngs=rngs)
+        self.out.bias[...] = jnp.tile(jnp.asarray(first_bias(task)), self.steps)
+
+    def __call__(self, z_BxVxPxD: jax.Array, location_BxVxP: jax.Array, spread_BxVxP: jax.Array) -> jax.Array:
+        raw = self.out(z_BxVxPxD).reshape(*z_BxVxPxD.shape[:-1], self.steps, self.count)
+        scaled = quantiles(raw) if self.count > 1 else raw
+        return location_BxVxP[..., None, None] + spread_BxVxP[..., None, None] * scaled
+
+
+class HazardHead(nnx.Module):
+    """Features pooled over the variates of an asset → logits of its competing hazards."""
+
+    def __init__(self, width: int, task: TimeToEvent, bias: np.ndarray, rngs: nnx.Rngs):
+        self.bins, self.outcomes = len(task.edges_h), len(task.causes) + 1
+        self.out = nnx.Linear(width, self.bins * self.outcomes, kernel_init=nnx.initializers.zeros, rngs=rngs)
+        self.out.bias[...] = jnp.asarray(bias)
+
+    def __call__(self, z_BxVxPxD: jax.Array, variate_mask_BxV: jax.Array) -> jax.Array:
+        weight_BxV = variate_mask_BxV / jnp.maximum(variate_mask_BxV.sum(1, keepdims=True), 1)
+        pooled_BxPxD = jnp.einsum("bvpd,bv->bpd", z_BxVxPxD, weight_BxV)
+        return self.out(pooled_BxPxD).reshape(*pooled_BxPxD.shape[:-1], self.bins, self.outcomes)

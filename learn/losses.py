@@ -1,0 +1,79 @@
+"""What training lowers: squared error, cross-entropy, pinball, and the likelihood of competing hazards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from learn.batch import ROLES, Batch
+from learn.tasks import Forecast, Task
+from twins.channel import Role
+
+
+def squared_error(prediction_x: jax.Array, target_x: jax.Array) -> jax.Array:
+    return (prediction_x - target_x) ** 2
+
+
+def cross_entropy(logits_xC: jax.Array, label_x: jax.Array) -> jax.Array:
+    """−log of the probability of each label, in nats."""
+    return -jnp.take_along_axis(jax.nn.log_softmax(logits_xC), label_x[..., None], axis=-1)[..., 0]
+
+
+def pinball(quantiles_xQ: jax.Array, target_x: jax.Array, levels: Sequence[float]) -> jax.Array:
+    """max(q·u, (q − 1)·u) for u = target − prediction, mean over levels (Koenker & Bassett 1978)."""
+    above = target_x[..., None] - quantiles_xQ
+    return jnp.mean(jnp.maximum(jnp.asarray(levels, quantiles_xQ.dtype) * above, 0) + jnp.maximum(
+        (jnp.asarray(levels, quantiles_xQ.dtype) - 1) * jnp.minimum(above, 0), 0), axis=-1)  # fmt: skip
+
+
+def hazard(logits_xKxC: jax.Array, event_h_x: jax.Array, cause_x: jax.Array, edges_h: Sequence[float]) -> jax.Array:
+    """−log likelihood of lives that end after *event_h_x* hours of *cause_x*, or are censored there (cause 0).
+
+    A life that fails in bin (eₖ₋₁, eₖ] survives those before and ends in it of its cause (Tutz & Schmid 2016, ch. 8).
+    One censored inside a bin at the fraction f of its width survives it with Sᶠ, as under a constant hazard in the bin.
+    Zero for entries off risk (cause −1).
+    """
+    log_p = jax.nn.log_softmax(logits_xKxC.astype(jnp.float32))
+    right_K = jnp.asarray(edges_h, jnp.float32)
+    left_K = jnp.concatenate((jnp.zeros(1), right_K[:-1]))
+    t_x1 = jnp.where(cause_x >= 0, event_h_x, 0.0)[..., None]
+    ends_xK = (t_x1 <= right_K) & ((t_x1 > left_K) | (left_K == 0)) & (cause_x > 0)[..., None]
+    survived_xK = jnp.where(ends_xK, 0.0, jnp.clip((t_x1 - left_K) / (right_K - left_K), 0.0, 1.0))
+    cause_x11 = jnp.maximum(cause_x, 0)[..., None, None]
+    log_end_xK = jnp.take_along_axis(log_p, cause_x11, axis=-1)[..., 0]
+    return -jnp.sum(survived_xK * log_p[..., 0] + jnp.where(ends_xK, log_end_xK, 0.0), axis=-1)
+
+
+def moments(context: int, count: int) -> np.ndarray:
+    """Sample indices that follow each of *count* evenly spaced moments of a context; the last one is its end."""
+    patch = context // count
+    return context - patch * np.arange(count - 1, -1, -1)
+
+
+def targets(batch: Batch, count: int) -> tuple[jax.Array, jax.Array]:
+    """The H samples after each of *count* moments, and whether each counts: (B, V, P, H) twice."""
+    context, horizon = batch.x_BxVxT.shape[-1], batch.future_BxVxH.shape[-1]
+    if count == 1:
+        return batch.future_BxVxH[:, :, None], batch.future_mask_BxVxH[:, :, None]
+    index_PxH = moments(context, count)[:, None] + np.arange(horizon)
+    target_BxV1 = (batch.variate_mask_BxV & (batch.role_BxV == ROLES.index(Role.TARGET)))[..., None]
+    y = jnp.concatenate((batch.x_BxVxT, batch.future_BxVxH), axis=-1)
+    mask = jnp.concatenate((batch.mask_BxVxT & target_BxV1, batch.future_mask_BxVxH), axis=-1)
+    return y[..., index_PxH], mask[..., index_PxH]
+
+
+def loss(task: Task, outputs: jax.Array, batch: Batch, last: bool = False) -> tuple[jax.Array, jax.Array]:
+    """Sum of the task's loss over all that counts, and how much counts; at every moment, or at the *last* alone."""
+    if isinstance(task, Forecast):
+        outputs = outputs[:, :, -1:] if last else outputs
+        y, mask = targets(batch, outputs.shape[2])
+        each = squared_error(outputs[..., 0], y) if task.loss == "mse" else pinball(outputs, y, task.quantiles)
+    else:
+        outputs = outputs[:, -1:] if last else outputs
+        index_P = moments(batch.x_BxVxT.shape[-1], outputs.shape[1]) - 1
+        event_h, cause = batch.event_h_BxT[:, index_P], batch.cause_BxT[:, index_P]
+        each, mask = hazard(outputs, event_h, cause, task.edges_h), cause >= 0
+    return jnp.sum(jnp.where(mask, each, 0.0)), jnp.sum(mask)

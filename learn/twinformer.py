@@ -1,0 +1,185 @@
+"""TwinFormer: a causal transformer over patches of many channels; attention over time and across an asset's channels.
+
+Instance-scaled patches, arcsinh, RMSNorm before each block, RoPE on time, QK-norm, SwiGLU and factorised attention are
+where Chronos-2, Toto, TimesFM-2.5 and Moirai-2 have converged. Here the scale is causal: location and spread are
+estimated up to each patch only, so that one pass gives a prediction, and a loss, at every patch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from learn.batch import ROLES, TIME_FEATURES, Batch, Windows
+from learn.heads import HazardHead, QuantileHead, first_bias
+from learn.losses import targets
+from learn.tasks import Forecast, Task, TimeToEvent
+from sim.errors import InputError, require
+from twins.channel import Role
+
+LEVELS = 3  # causal location, log spread, and the patch's own mean, in the dataset's scaled units
+SPREAD_FLOOR = 1e-2  # train standard deviations
+
+
+@dataclass(frozen=True)
+class TwinFormer:
+    """Configuration; `build` makes the module."""
+
+    width: int = 96
+    layers: int = 2
+    heads: int = 4
+    hidden: int = 192  # of the SwiGLU
+    patch: int = 12  # samples
+    dropout: float = 0.0
+    bf16: bool = False  # compute in bfloat16; parameters, scales and losses stay float32
+
+    def __post_init__(self):
+        for field in ("width", "layers", "heads", "hidden", "patch"):
+            require(getattr(self, field) >= 1, self, field, "at least 1")
+        require(self.width % (2 * self.heads) == 0, self, "width", f"a multiple of twice the {self.heads} heads")
+        require(0 <= self.dropout < 1, self, "dropout", "at least 0 and below 1")
+
+    def build(self, task: Task, windows: Windows, seed: int = 0) -> TwinFormerNet:
+        """The module for *windows*' variates. Raises InputError where the context holds no whole patch."""
+        if windows.context < self.patch:
+            raise InputError(f"a context of {windows.context} samples holds no patch of {self.patch}; lengthen it")
+        return TwinFormerNet(self, task, windows, nnx.Rngs(seed))
+
+
+def causal_scale(x_BxVxPxS: jax.Array, mask_BxVxPxS: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Mean and standard deviation of all observed samples up to each patch's end, and each patch's own mean; (B, V, P).
+
+    Sums run about the first patch's mean, so that a level far from zero costs no digits.
+    """
+    count = mask_BxVxPxS.sum(-1)
+    origin = jnp.sum(x_BxVxPxS[:, :, :1], -1) / jnp.maximum(count[:, :, :1], 1)  # missing samples are 0
+    from_origin = jnp.where(mask_BxVxPxS, x_BxVxPxS - origin[..., None], 0.0)
+    total = from_origin.sum(-1)
+    seen = jnp.maximum(jnp.cumsum(count, -1), 1)
+    mean = jnp.cumsum(total, -1) / seen
+    square = jnp.cumsum(jnp.square(from_origin).sum(-1), -1) / seen
+    spread = jnp.sqrt(jnp.maximum(square - mean**2, 0.0) + SPREAD_FLOOR**2)
+    own = jnp.where(count > 0, total / jnp.maximum(count, 1), mean)
+    return origin + mean, spread, origin + own
+
+
+def rope(x_xPxD: jax.Array) -> jax.Array:
+    """Rotary position embedding over the patch index, the last axis but one (Su et al. 2021)."""
+    half = x_xPxD.shape[-1] // 2
+    angle = np.arange(x_xPxD.shape[-2])[:, None] * 10_000.0 ** -(np.arange(half) / half)
+    sin, cos = jnp.asarray(np.sin(angle), x_xPxD.dtype), jnp.asarray(np.cos(angle), x_xPxD.dtype)
+    a, b = x_xPxD[..., :half], x_xPxD[..., half:]
+    return jnp.concatenate((a * cos - b * sin, a * sin + b * cos), axis=-1)
+
+
+def dropout(x: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
+    if key is None or rate == 0:
+        return x
+    return jnp.where(jax.random.bernoulli(key, 1 - rate, x.shape), x / (1 - rate), 0)
+
+
+class Attention(nnx.Module):
+    """Attention with QK-norm over the last axis but one; with RoPE and causal where it runs over *time*."""
+
+    def __init__(self, shape: TwinFormer, time: bool, dtype, rngs: nnx.Rngs):
+        self.heads, self.time = shape.heads, time
+        linear = partial(nnx.Linear, use_bias=False, dtype=dtype, rngs=rngs)
+        self.qkv = linear(shape.width, 3 * shape.width)
+        self.out = linear(shape.width, shape.width)
+        self.q_norm = nnx.RMSNorm(shape.width // shape.heads, dtype=dtype, rngs=rngs)
+        self.k_norm = nnx.RMSNorm(shape.width // shape.heads, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x_xNxD: jax.Array, mask_xNxN: jax.Array) -> jax.Array:
+        *lead, n, width = x_xNxD.shape
+        split = self.qkv(x_xNxD).reshape(*lead, n, 3, self.heads, width // self.heads)
+        q, k, v = jnp.moveaxis(split, (-3, -2), (0, -3))  # each (…, heads, N, width / heads)
+        q, k = self.q_norm(q), self.k_norm(k)
+        if self.time:
+            q, k = rope(q), rope(k)
+        logits = jnp.einsum("...qd,...kd->...qk", q, k).astype(jnp.float32) * (width // self.heads) ** -0.5
+        weights = jax.nn.softmax(jnp.where(mask_xNxN, logits, -1e9)).astype(v.dtype)
+        mixed = jnp.einsum("...qk,...kd->...qd", weights, v)
+        return self.out(jnp.moveaxis(mixed, -3, -2).reshape(x_xNxD.shape))
+
+
+class Block(nnx.Module):
+    """Attention over time, attention across variates, SwiGLU; each adds to the stream from its normed reading of it."""
+
+    def __init__(self, shape: TwinFormer, dtype, rngs: nnx.Rngs):
+        self.rate = shape.dropout
+        norm = partial(nnx.RMSNorm, shape.width, dtype=dtype, rngs=rngs)
+        linear = partial(nnx.Linear, use_bias=False, dtype=dtype, rngs=rngs)
+        self.time_norm, self.variate_norm, self.mlp_norm = norm(), norm(), norm()
+        self.time = Attention(shape, True, dtype, rngs)
+        self.variate = Attention(shape, False, dtype, rngs)
+        self.gate_up = linear(shape.width, 2 * shape.hidden)
+        self.down = linear(shape.hidden, shape.width)
+
+    def __call__(self, z_BxVxPxD: jax.Array, same_BxVxV: jax.Array, key: jax.Array | None) -> jax.Array:
+        keys = jax.random.split(key, 3) if key is not None else (None,) * 3
+        patches = z_BxVxPxD.shape[2]
+        past = np.tril(np.ones((patches, patches), bool))
+        z_BxVxPxD = z_BxVxPxD + dropout(self.time(self.time_norm(z_BxVxPxD), past), self.rate, keys[0])
+        across_BxPxVxD = self.variate(jnp.swapaxes(self.variate_norm(z_BxVxPxD), 1, 2), same_BxVxV[:, None, None])
+        z_BxVxPxD = z_BxVxPxD + dropout(jnp.swapaxes(across_BxPxVxD, 1, 2), self.rate, keys[1])
+        gate, up = jnp.split(self.gate_up(self.mlp_norm(z_BxVxPxD)), 2, axis=-1)
+        return z_BxVxPxD + dropout(self.down(jax.nn.silu(gate) * up), self.rate, keys[2])
+
+
+class TwinFormerNet(nnx.Module):
+    """`model(batch, key)`: outputs as in `learn.heads` at each patch's end; *key* turns dropout on."""
+
+    def __init__(self, shape: TwinFormer, task: Task, windows: Windows, rngs: nnx.Rngs):
+        self.task, self.patch, self.rate = task, shape.patch, shape.dropout
+        self.dtype = jnp.bfloat16 if shape.bf16 else jnp.float32
+        dtype, width = self.dtype, shape.width
+        linear = partial(nnx.Linear, dtype=dtype, rngs=rngs)
+        self.from_values = linear(2 * shape.patch + LEVELS, width)
+        self.from_time = linear(TIME_FEATURES * shape.patch, width, use_bias=False)
+        self.embed_out = linear(width, width)
+        self.embed_skip = linear(2 * shape.patch + LEVELS, width, use_bias=False)
+        embed = partial(nnx.Embed, features=width, embedding_init=nnx.initializers.normal(0.02), rngs=rngs)
+        self.quantity, self.role = embed(windows.variates), embed(len(ROLES))
+        known = bool(np.any(np.asarray(windows.role_ExV) == ROLES.index(Role.KNOWN))) and windows.horizon > 0
+        self.from_known = linear(windows.horizon, width, use_bias=False) if known else None
+        self.blocks = nnx.List([Block(shape, dtype, rngs) for _ in range(shape.layers)])
+        self.norm = nnx.RMSNorm(width, dtype=dtype, rngs=rngs)
+        if isinstance(task, TimeToEvent):
+            bias = first_bias(task, np.asarray(windows.event_h_ExL), np.asarray(windows.cause_ExL))
+            self.head = HazardHead(width, task, bias, rngs)
+        else:
+            self.head = QuantileHead(width, task, rngs)
+
+    def __call__(self, batch: Batch, key: jax.Array | None = None) -> jax.Array:
+        b, v, t = batch.x_BxVxT.shape
+        patches = t // self.patch
+        cut = t - patches * self.patch  # a context that is no whole number of patches loses its oldest samples
+        x = batch.x_BxVxT[..., cut:].reshape(b, v, patches, self.patch)
+        mask = batch.mask_BxVxT[..., cut:].reshape(b, v, patches, self.patch)
+        time = batch.time_BxTxF[:, cut:].reshape(b, 1, patches, self.patch * TIME_FEATURES)
+
+        location, spread, own = causal_scale(x, mask)
+        scaled = jnp.where(mask, jnp.arcsinh((x - location[..., None]) / spread[..., None]), 0.0)
+        levels = jnp.stack((jnp.arcsinh(location), jnp.log(spread), jnp.arcsinh(own)), axis=-1)
+        tokens = jnp.concatenate((scaled, mask.astype(scaled.dtype), levels), axis=-1).astype(self.dtype)
+        hidden = jax.nn.silu(self.from_values(tokens) + self.from_time(time.astype(self.dtype)))
+        z = self.embed_skip(tokens) + self.embed_out(hidden)
+        z = z + (self.quantity(batch.quantity_BxV) + self.role(batch.role_BxV))[:, :, None].astype(self.dtype)
+        if self.from_known is not None:
+            ahead, _ = targets(batch, patches)
+            is_known = (batch.role_BxV == ROLES.index(Role.KNOWN))[..., None, None]
+            z = z + self.from_known(jnp.where(is_known, ahead, 0.0).astype(self.dtype))
+
+        same = (batch.group_BxV[:, :, None] == batch.group_BxV[:, None]) & batch.variate_mask_BxV[:, None]
+        keys = jax.random.split(key, len(self.blocks)) if key is not None else [None] * len(self.blocks)
+        for block, block_key in zip(self.blocks, keys, strict=True):
+            z = block(z, same, block_key)
+        z = self.norm(z).astype(jnp.float32)
+        if isinstance(self.task, Forecast):
+            return self.head(z, location, spread)
+        return self.head(z, batch.variate_mask_BxV)

@@ -1,0 +1,91 @@
+"""One pure step: `update(state, batch) -> (state, metrics)`. The scan, the vmap over seeds and a mesh all wrap it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+from learn.batch import Batch
+from learn.losses import loss
+from sim.errors import require
+
+Metrics = dict[str, jax.Array]
+Update = Callable[["TrainState", Batch], tuple["TrainState", Metrics]]
+
+
+class TrainState(NamedTuple):
+    """All that training changes. The position in the data follows from the step."""
+
+    params: Any  # nnx.State
+    opt_state: Any
+    step: jax.Array  # int32
+    key: jax.Array  # of dropout
+
+
+@dataclass(frozen=True)
+class Optim:
+    """AdamW with warm-up and a cosine down to *final* of the peak; no decay on norms, biases and embeddings."""
+
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warmup: float = 0.1  # share of all steps
+    final: float = 0.01
+    clip: float | None = 1.0  # global norm of the gradient
+    beta1: float = 0.9
+    beta2: float = 0.99
+
+    def __post_init__(self):
+        require(self.learning_rate > 0, self, "learning_rate", "above 0")
+        require(self.weight_decay >= 0, self, "weight_decay", "at least 0")
+        require(0 <= self.warmup < 1, self, "warmup", "a share of the steps, at least 0 and below 1")
+        require(0 <= self.final <= 1, self, "final", "a share of the peak between 0 and 1")
+        require(self.clip is None or self.clip > 0, self, "clip", "above 0, or null")
+        require(0 <= self.beta1 < 1, self, "beta1", "at least 0 and below 1")
+        require(0 <= self.beta2 < 1, self, "beta2", "at least 0 and below 1")
+
+    def transform(self, steps: int) -> optax.GradientTransformation:
+        """The optimiser of a run of *steps* steps."""
+        warm = round(self.warmup * steps)
+        peak, low = self.learning_rate, self.learning_rate * self.final
+        schedule = optax.warmup_cosine_decay_schedule(peak / max(warm, 1), peak, warm, max(steps, warm + 1), low)
+        adamw = optax.adamw(schedule, self.beta1, self.beta2, weight_decay=self.weight_decay, mask=decayed)
+        return adamw if self.clip is None else optax.chain(optax.clip_by_global_norm(self.clip), adamw)
+
+
+def decayed(params: Any) -> Any:
+    """Which parameters shrink: the kernels of linear maps."""
+    return jax.tree.map_with_path(lambda path, _: "kernel" in jax.tree_util.keystr(path), params)
+
+
+def split(model: nnx.Module) -> tuple[Any, Any]:
+    """(graphdef, params) of a model; from here on plain JAX sees them."""
+    return nnx.split(model)
+
+
+def start(params: Any, transform: optax.GradientTransformation, seed: int | jax.Array = 0) -> TrainState:
+    return TrainState(params, transform.init(params), jnp.zeros((), jnp.int32), jax.random.PRNGKey(seed))
+
+
+def make_update(graphdef: Any, transform: optax.GradientTransformation) -> Update:
+    """The step of one model and optimiser. Metrics: `loss` (mean over all that counts) and `gradient` (its norm)."""
+
+    def objective(params: Any, batch: Batch, key: jax.Array) -> jax.Array:
+        model = nnx.merge(graphdef, params)
+        total, count = loss(model.task, model(batch, key), batch)
+        return total / jnp.maximum(count, 1)
+
+    def update(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        key = jax.random.fold_in(state.key, state.step)
+        value, gradient = jax.value_and_grad(objective)(state.params, batch, key)
+        change, opt_state = transform.update(gradient, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, change)
+        metrics = {"loss": value, "gradient": optax.global_norm(gradient)}
+        return TrainState(params, opt_state, state.step + 1, state.key), metrics
+
+    return update
