@@ -73,9 +73,9 @@ def _inline(svg: str) -> str:
     svg = re.sub(r' id="([\w.-]+)"', lambda m: m[0] if m[1] in used else "", svg)
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r"font: (\d+ )?([\d.]+px) [^;\"]*", r"font: \1\2 var(--sans)", svg)
+    svg = re.sub(r"font-family: [^;\"]*", "font-family: var(--sans)", svg)
     svg = svg.replace(INK, "currentColor").replace(LINE, "var(--line)")
-    return re.sub(r"(\d\.\d\d)\d+", r"\1", svg)
+    return re.sub(r' d="[^"]*"', lambda m: re.sub(r"(\.\d\d)\d+", r"\1", m[0]), svg)
 
 
 def name_of(text: str) -> str:
@@ -172,11 +172,10 @@ def learning(width: float, curves: Mapping[str, tuple[Sequence[float], Sequence[
     for colour, (name, (step, value)) in zip((SKY, BLUE, ORANGE, GREEN), curves.items(), strict=False):
         mark = "o" if len(step) < 25 else ""
         axes.plot(step, value, color=colour, lw=1.6, marker=mark, ms=3, label=name)
-        axes.annotate(name, (step[-1], value[-1]), (4, 0), textcoords="offset points", va="center", color=colour)
     axes.set_xlabel("update")
     axes.set_ylabel(label)
     axes.margins(x=0.02)
-    axes.set_xlim(right=max(step[-1] for step, _ in curves.values()) * (1.16 if width > NARROW else 1.3))
+    axes.legend()
     return figure
 
 

@@ -80,6 +80,8 @@ def contents(run: Path) -> dict[str, Any]:
         "plots": _plots(metrics, figures, _curves(run / "metrics.jsonl"), kinds),
         "figures": figures,
         "parts": words.parts(config),
+        "config": config,
+        "skilled": any(row["skill"] is not None for row in order),
         "line": words.line(config.get("world") or {}),
         "cost": metrics.get("cost"),
         "stamp": _json(run / "stamp.json") or {},

@@ -125,9 +125,9 @@ def _runs(values: list[Any]) -> Iterator[tuple[Any, int]]:
 
 
 def _sentence(target: str) -> str:
-    """The first line of the class's docstring; nothing where it cannot be found."""
+    """The first paragraph of the class's docstring; nothing where it cannot be found."""
     try:
-        found = pydoc.locate(target)
+        found = pydoc.locate(target) if target else None
     except pydoc.ErrorDuringImport:
         return ""
     text = inspect.getdoc(found) or ""
