@@ -224,7 +224,7 @@ class LineTwin:
         return lives
 
     def _beyond(self, state, machine: str) -> tuple[float, float] | None:
-        """Calendar and operating hours from *state* to the failure of a machine whose policy is held; None past the limit."""
+        """Calendar and operating hours from *state* to the failure of a machine without policy; None past the limit."""
         origin_h, limit_h = state.time_h, state.time_h + self.unmaintained_limit_h
         state, operating_h = self.world.act(state, Hold(machine)), 0.0
         while state.time_h < limit_h:
