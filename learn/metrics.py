@@ -55,7 +55,7 @@ class ForecastTruth(NamedTuple):
 
 
 class EventTruth(NamedTuple):
-    """Whether the asset failed within the horizon; `known_N` is False where censoring hides it: those are not scored."""
+    """Whether the asset failed within the horizon; where `known_N` is False nobody can tell, and it is not scored."""
 
     failed_N: np.ndarray  # bool
     known_N: np.ndarray  # bool
@@ -155,7 +155,7 @@ def pinball(y: np.ndarray, quantile: np.ndarray, level: float) -> np.ndarray:
 
 
 def quadrature(levels: np.ndarray) -> np.ndarray:
-    """Width of (0, 1) that each level stands for: 1/Q each where the levels are (q + ½)/Q, so CRPS is 2 · mean pinball."""
+    """How much of (0, 1) each level stands for: 1/Q where they are (q + ½)/Q, and CRPS is then 2 · mean pinball."""
     levels = np.asarray(levels, np.float64)
     return np.diff(np.concatenate(([0.0], (levels[1:] + levels[:-1]) / 2, [1.0])))
 

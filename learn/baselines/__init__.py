@@ -1,0 +1,44 @@
+"""What a model is measured against: fitted on training windows, tuned on validation windows, scored by the same code.
+
+A baseline is a frozen dataclass of its settings, with a `kind` for the table and
+`fit(train, validation, task) -> predictor`; the predictor is called with windows and anchors, as a model is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from learn.baselines.classifiers import BoostedTrees, SupportVectors, features
+from learn.baselines.hazard import AgeWeibull, Weibull, horizon_truth
+from learn.baselines.series import RepeatLast, Ridge, SameHour, TrainMean
+from learn.batch import Windows
+from learn.metrics import Prediction
+
+
+class Baseline(Protocol):
+    """One of the classes below, or one of one's own."""
+
+    @property
+    def kind(self) -> str:
+        """naive (a mark that skill is measured from) or baseline."""
+        ...
+
+    def fit(self, train: Windows, validation: Windows, task: Any) -> Callable[[Windows, np.ndarray], Prediction]: ...
+
+
+__all__ = [
+    "AgeWeibull",
+    "Baseline",
+    "BoostedTrees",
+    "RepeatLast",
+    "Ridge",
+    "SameHour",
+    "SupportVectors",
+    "TrainMean",
+    "Weibull",
+    "features",
+    "horizon_truth",
+]

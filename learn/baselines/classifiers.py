@@ -1,0 +1,148 @@
+"""Classifiers on window features, from scikit-learn: boosted trees and a support vector machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.kernel_approximation import Nystroem
+from sklearn.metrics import log_loss
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+from learn.baselines.hazard import ages, horizon_truth, now
+from learn.baselines.series import cut, filled
+from learn.batch import Windows, anchors
+from learn.metrics import EventPrediction
+from learn.tasks import TimeToEvent
+from sim.errors import require
+
+SHARES = (1 / 12, 1 / 4, 1.0)  # features describe these last parts of the context
+CHUNK = 4096  # windows whose samples are in memory at once
+
+
+@dataclass(frozen=True)
+class BoostedTrees:
+    """Histogram gradient boosting on *rows* windows; validation runs choose the number of trees and of *leaves*."""
+
+    rows: int = 40_000
+    leaves: tuple[int, ...] = (6, 16, 40)
+    seed: int = 0
+    kind: str = "baseline"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "leaves", tuple(self.leaves))
+        require(self.rows >= 1, self, "rows", "at least 1")
+        require(bool(self.leaves) and min(self.leaves) >= 2, self, "leaves", "numbers of at least 2")
+
+    def fit(self, train: Windows, validation: Windows, task: TimeToEvent) -> Classifier:
+        def grow(leaves: int, x: np.ndarray, y: np.ndarray, x_val: np.ndarray, y_val: np.ndarray) -> Any:
+            trees = HistGradientBoostingClassifier(
+                max_leaf_nodes=leaves,
+                min_samples_leaf=40,
+                learning_rate=0.06,
+                max_features=0.3,
+                l2_regularization=1.0,
+                max_iter=600,
+                early_stopping=True,  # type: ignore[arg-type]
+                n_iter_no_change=20,
+                random_state=self.seed,
+            )
+            return trees.fit(x, y, X_val=x_val, y_val=y_val)
+
+        return _best(grow, self.leaves, train, validation, task.horizon_h, self.rows)
+
+
+@dataclass(frozen=True)
+class SupportVectors:
+    """A support vector machine on *rows* windows, its Gaussian kernel approximated from *landmarks* of them (Nyström).
+
+    Its margin becomes a probability by Platt's sigmoid, fitted on validation runs, which also choose among *widths*
+    (the kernel's, as multiples of 1 / number of features).
+    """
+
+    rows: int = 20_000
+    landmarks: int = 300
+    widths: tuple[float, ...] = (0.1, 0.5)
+    seed: int = 0
+    kind: str = "baseline"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "widths", tuple(self.widths))
+        for name in ("rows", "landmarks"):
+            require(getattr(self, name) >= 1, self, name, "at least 1")
+        require(bool(self.widths) and min(self.widths) > 0, self, "widths", "numbers above 0")
+
+    def fit(self, train: Windows, validation: Windows, task: TimeToEvent) -> Classifier:
+        def separate(width: float, x: np.ndarray, y: np.ndarray, x_val: np.ndarray, y_val: np.ndarray) -> Any:
+            kernel = Nystroem(
+                gamma=width / x.shape[1], n_components=min(self.landmarks, len(x)), random_state=self.seed
+            )
+            machine = make_pipeline(StandardScaler(), kernel, LinearSVC(dual=False)).fit(x, y)  # type: ignore[arg-type]
+            return CalibratedClassifierCV(FrozenEstimator(machine)).fit(x_val, y_val)
+
+        return _best(separate, self.widths, train, validation, task.horizon_h, self.rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """The predictor: a fitted scikit-learn classifier."""
+
+    model: Any
+
+    def __call__(self, windows: Windows, anchors_Nx2: np.ndarray) -> EventPrediction:
+        return EventPrediction(_chance(self.model, features(windows, anchors_Nx2)))
+
+
+def features(windows: Windows, anchors_Nx2: np.ndarray) -> np.ndarray:
+    """What each window looks like, float32[N, P]: hours since the life began, and of each variate the last value, the
+    share missing, and over each of SHARES of the context its mean, deviation, extremes and slope."""
+    anchors_Nx2, context = np.asarray(anchors_Nx2), windows.context
+    e_N, at_N = now(windows, anchors_Nx2)
+    missing_ExVxL = np.cumsum(~np.isfinite(np.asarray(windows.values_ExVxL)), axis=-1, dtype=np.int32)
+    missing_NxV = (missing_ExVxL[e_N, :, at_N] - missing_ExVxL[e_N, :, at_N - context]) / np.float32(context)
+    x_ExVxL, found = np.nan_to_num(filled(windows)), []
+    for part_Nx2 in np.array_split(anchors_Nx2, max(len(anchors_Nx2) // CHUNK, 1)):
+        x_NxVxT = cut(x_ExVxL, context, part_Nx2, -context, context)
+        columns = [x_NxVxT[..., -1]]
+        for share in SHARES:
+            x_NxVxS = x_NxVxT[..., -max(round(share * context), 2) :]
+            ramp_S = np.linspace(-1, 1, x_NxVxS.shape[-1], dtype=np.float32)
+            columns += [x_NxVxS.mean(-1), x_NxVxS.std(-1), x_NxVxS.min(-1), x_NxVxS.max(-1), x_NxVxS @ ramp_S]
+        found.append(np.concatenate(columns, axis=-1))
+    age_N = ages(windows)[e_N, at_N].astype(np.float32)
+    return np.concatenate((age_N[:, None], missing_NxV, np.concatenate(found)), axis=-1)
+
+
+def _best(
+    fit: Callable[..., Any], settings: tuple[Any, ...], train: Windows, validation: Windows, horizon_h: float, rows: int
+) -> Classifier:
+    """The model of the setting whose log loss on validation runs is lowest; the base rate where a class is absent."""
+    x, y = _examples(train, horizon_h, rows)
+    x_val, y_val = _examples(validation, horizon_h, rows)
+    if len(set(y)) < 2 or len(set(y_val)) < 2:
+        return Classifier(DummyClassifier(strategy="prior").fit(x, y))
+    models = [fit(setting, x, y, x_val, y_val) for setting in settings]
+    return Classifier(min(models, key=lambda model: log_loss(y_val, _chance(model, x_val))))
+
+
+def _examples(windows: Windows, horizon_h: float, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Features and labels of at most *rows* windows whose label is known, evenly spaced."""
+    asked = anchors(windows, at_risk=True)
+    failed_N, known_N = horizon_truth(windows, asked, horizon_h)
+    chosen = np.flatnonzero(known_N)
+    chosen = chosen[:: max(-(-len(chosen) // rows), 1)]
+    return features(windows, asked[chosen]), failed_N[chosen]
+
+
+def _chance(model: Any, x_NxP: np.ndarray) -> np.ndarray:
+    """The probability of the class True."""
+    chance_NxC = model.predict_proba(x_NxP)
+    return chance_NxC[:, list(model.classes_).index(True)] if True in model.classes_ else np.zeros(len(x_NxP))

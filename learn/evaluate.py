@@ -1,0 +1,248 @@
+"""Every prediction of one set of windows, scored by the same rule and set between the naive baseline and the oracle."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from learn.baselines.hazard import step_h
+from learn.baselines.series import ahead, targets
+from learn.batch import Windows, anchors
+from learn.metrics import (
+    EventPrediction,
+    EventTruth,
+    ForecastPrediction,
+    ForecastTruth,
+    Prediction,
+    Ratio,
+    Score,
+    Truth,
+    event_scores,
+    forecast_scores,
+)
+from sim.errors import InputError
+from twins.episode import CENSORED, PLANNED, Episode, Spell
+
+Kind = Literal["naive", "baseline", "model", "oracle"]
+APART = 0.05  # marks closer than this share of the naive score leave no room to measure skill in
+BINS = 10
+
+
+class Row(NamedTuple):
+    """One line of the table: what kind of predictor it is and what it predicted for the windows."""
+
+    kind: Kind
+    prediction: Prediction
+
+
+def evaluate(
+    task: str,
+    rows: Mapping[str, Row],
+    truth: Truth,
+    runs_N: Sequence[int] | np.ndarray,
+    *,
+    primary: str | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Score *rows* (name to Row; all of the same N windows) against *truth*; windows of one run are resampled together.
+
+    *runs_N* names the cluster of each window: its world run, or its stretch of time in one long series (`stretches`).
+    *primary* is the score that skill and differences are of: brier for events, crps for forecasts unless said.
+    Every interval is the central 95 % of *resamples* bootstrap draws of clusters, the same draws for every row, so
+    differences are paired. Returns plain JSON types; `interval` below is {"mean", "low", "high"}, with low and high
+    null where there is but one cluster, and all three null where the score does not exist:
+
+        task, primary        as given
+        windows              how many were asked about;  scored: how many of them have a known truth;  clusters
+        base_rate            share of scored windows that failed; null for forecasts
+        naive                the row of kind naive with the lowest primary score;  best_baseline: of naive or baseline
+        rows                 [{name, kind, scores: {metric: interval},
+                               skill: interval | "undefined" (naive within 5 % of the oracle) | null (no such marks),
+                               difference: {other row's name: interval of this row's primary score less the other's}}]
+        calibration          {name: [{predicted, observed: interval, count}]}: events by tenths of the predictions, in
+                             order; forecasts by quantile level (point forecasts have none)
+    """
+    cluster_N, weights_RxC = resample(runs_N, resamples, seed)
+    events = isinstance(truth, EventTruth)
+    primary = primary or ("brier" if events else "crps")
+    found: dict[str, dict[str, Score]] = {}
+    for name, row in rows.items():
+        if events != isinstance(row.prediction, EventPrediction):
+            raise TypeError(
+                f"row {name!r} predicts {type(row.prediction).__name__}, the truth is {type(truth).__name__}"
+            )
+        found[name] = _scores(row.prediction, truth)
+    drawn = {
+        name: {metric: score(cluster_N, weights_RxC) for metric, score in scores.items()}
+        for name, scores in found.items()
+    }
+    main_R = {name: scores[primary] for name, scores in drawn.items()}
+    naive, oracle = (_best(rows, main_R, (kind,)) for kind in ("naive", "oracle"))
+    table = [
+        {
+            "name": name,
+            "kind": row.kind,
+            "scores": {metric: interval(value_R) for metric, value_R in drawn[name].items()},
+            "skill": _skill(main_R[name], main_R.get(naive or ""), main_R.get(oracle or "")),
+            "difference": {other: interval(main_R[name] - main_R[other]) for other in rows if other != name},
+        }
+        for name, row in rows.items()
+    ]
+    scored = truth.known_N if isinstance(truth, EventTruth) else truth.mask_NxVxH.any((1, 2))
+    return {
+        "task": task,
+        "primary": primary,
+        "windows": len(cluster_N),
+        "scored": int(scored.sum()),
+        "clusters": weights_RxC.shape[1],
+        "base_rate": float(truth.failed_N[scored].mean()) if isinstance(truth, EventTruth) and scored.any() else None,
+        "naive": naive,
+        "best_baseline": _best(rows, main_R, ("naive", "baseline")),
+        "rows": table,
+        "calibration": {
+            name: [
+                {"predicted": p, "observed": interval(share(cluster_N, weights_RxC)), "count": int(share.den_N.sum())}
+                for p, share in _calibration(row.prediction, truth)
+            ]
+            for name, row in rows.items()
+        },
+    }
+
+
+def resample(runs_N: Sequence[int] | np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cluster index of each window, and how often each bootstrap draw takes each cluster; row 0 takes each once."""
+    names, cluster_N = np.unique(np.asarray(runs_N), return_inverse=True)
+    rng = np.random.Generator(np.random.Philox(seed))
+    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=count)
+    return cluster_N, np.vstack((np.ones(len(names)), drawn))
+
+
+def stretches(time_N: np.ndarray, length_h: float) -> np.ndarray:
+    """Clusters for a single long series: the non-overlapping stretch of *length_h* that each window's time lies in."""
+    return np.floor((np.asarray(time_N) - np.min(time_N)) / length_h).astype(np.int64)
+
+
+def interval(value_R: np.ndarray) -> dict[str, float | None]:
+    """Point estimate (entry 0) with the central 95 % of the draws (the others)."""
+    mean, draws = float(value_R[0]), value_R[1:]
+    if not math.isfinite(mean):
+        return {"mean": None, "low": None, "high": None}
+    if not len(draws) or np.isnan(draws).mean() > 0.025 or np.all(draws == mean):
+        return {"mean": mean, "low": None, "high": None}
+    low, high = np.nanquantile(draws, [0.025, 0.975])
+    return {"mean": mean, "low": float(low), "high": float(high)}
+
+
+def skill(score_R: np.ndarray, naive_R: np.ndarray, oracle_R: np.ndarray) -> np.ndarray | None:
+    """(naive − score) / (naive − oracle), draw by draw; None where the marks are within 5 % of each other."""
+    room_R = naive_R - oracle_R
+    if not room_R[0] > APART * abs(naive_R[0]):
+        return None
+    return np.divide(naive_R - score_R, room_R, out=np.full_like(room_R, np.nan), where=room_R > 0)
+
+
+def event_anchors(windows: Windows, horizon_h: float, every_h: float) -> np.ndarray:
+    """Anchors int32[N, 2] (episode, sample) of assets at risk, at the multiples of *every_h*, so that all assets of a
+    run are asked at the same times; a whole context lies before each and *horizon_h* of the split after it."""
+    stride = round(every_h / step_h(windows))
+    if stride < 1 or not math.isclose(stride * step_h(windows), every_h, rel_tol=1e-6):
+        raise InputError(f"every_h is {every_h:g} h; it must be a whole number of steps of {step_h(windows):g} h")
+    e_N, k_N = anchors(windows, at_risk=True).T
+    last_N = np.array(windows.last)[e_N] - horizon_h / step_h(windows)
+    chosen_N = (k_N % stride == 0) & (k_N <= last_N + 1e-6)
+    if not chosen_N.any():
+        raise InputError(
+            f"no asset is at risk at any multiple of {every_h:g} h with {horizon_h:g} h to come; run longer"
+        )
+    return np.stack((e_N, k_N), axis=1)[chosen_N]
+
+
+def at_risk(episode: Episode, time_h: float) -> Spell | None:
+    """The life under way at *time_h*; None while the asset is down. An event at the very time counts before it."""
+    return next((spell for spell in episode.spells if spell.start_h <= time_h < spell.end_h), None)
+
+
+def event_truth(episodes: Sequence[Episode], anchors_Nx2: np.ndarray, step_h: float, horizon_h: float) -> EventTruth:
+    """Does the asset, at risk at the anchor, fail within *horizon_h* if nobody does planned work on it?
+
+    Known from `Spell.unmaintained_h` where a twin gives it; otherwise from what happened: the life ended in a failure,
+    or outlasted the horizon. A life that planned work or the end of the run cut before the horizon tells neither.
+    """
+    failed, known = np.zeros(len(anchors_Nx2), bool), np.zeros(len(anchors_Nx2), bool)
+    for n, (e, k) in enumerate(anchors_Nx2):
+        now_h, spell = k * step_h, at_risk(episodes[e], k * step_h)
+        if spell is None:
+            continue
+        if not math.isnan(spell.unmaintained_h):
+            failed[n], known[n] = spell.start_h + spell.unmaintained_h <= now_h + horizon_h, True
+        elif spell.end_h > now_h + horizon_h:
+            known[n] = True
+        elif spell.cause not in (PLANNED, CENSORED):
+            failed[n] = known[n] = True
+    return EventTruth(failed, known)
+
+
+def forecast_truth(
+    windows: Windows, anchors_Nx2: np.ndarray, train: Windows, period: int | None = None
+) -> ForecastTruth:
+    """What came after each anchor; with a *period* (samples), also MASE's scale, from *train*."""
+    y_NxVxH = ahead(windows, anchors_Nx2)
+    target_NxV = targets(windows)[anchors_Nx2[:, 0]]
+    scale_NxV = None if period is None else np.broadcast_to(seasonal_mae(train, period), target_NxV.shape)
+    return ForecastTruth(y_NxVxH, np.isfinite(y_NxVxH) & target_NxV[..., None], scale_NxV)
+
+
+def seasonal_mae(windows: Windows, period: int) -> np.ndarray:
+    """Mean |x_t − x_{t−period}| of each variate within the split, float64[V]; 1 where there is none to take it from."""
+    total_V, count_V = np.zeros(windows.variates), np.zeros(windows.variates)
+    for e, (first, last) in enumerate(zip(windows.first, windows.last, strict=True)):
+        x_VxL = np.asarray(windows.values_ExVxL[e])[:, windows.context + first : windows.context + last]
+        step_VxL = np.abs(x_VxL[:, period:] - x_VxL[:, :-period])
+        total_V += np.nansum(step_VxL, axis=1, dtype=np.float64)
+        count_V += np.isfinite(step_VxL).sum(1)
+    return np.divide(total_V, count_V, out=np.ones_like(total_V), where=total_V > 0)
+
+
+def _scores(prediction: Prediction, truth: Truth) -> dict[str, Score]:
+    if isinstance(prediction, EventPrediction) and isinstance(truth, EventTruth):
+        return event_scores(prediction, truth)
+    assert isinstance(prediction, ForecastPrediction)
+    assert isinstance(truth, ForecastTruth)
+    return forecast_scores(prediction, truth)
+
+
+def _best(rows: Mapping[str, Row], main_R: Mapping[str, np.ndarray], kinds: tuple[Kind, ...]) -> str | None:
+    return min((name for name, row in rows.items() if row.kind in kinds), key=lambda n: main_R[n][0], default=None)
+
+
+def _skill(
+    score_R: np.ndarray, naive_R: np.ndarray | None, oracle_R: np.ndarray | None
+) -> dict[str, float | None] | str | None:
+    if naive_R is None or oracle_R is None:
+        return None
+    skill_R = skill(score_R, naive_R, oracle_R)
+    return "undefined" if skill_R is None else interval(skill_R)
+
+
+def _calibration(prediction: Prediction, truth: Truth) -> list[tuple[float, Ratio]]:
+    """What was predicted, and as a score what was observed, for each bin of probability or quantile level."""
+    if isinstance(prediction, EventPrediction) and isinstance(truth, EventTruth):
+        p, known = np.asarray(prediction.p_N, np.float64), truth.known_N
+        if not known.any():
+            return []
+        edges = np.unique(np.quantile(p[known], np.linspace(0, 1, BINS + 1)[1:-1]))
+        bin_N = np.where(known, np.searchsorted(edges, p, side="right"), -1)
+        inside = [bin_N == b for b in np.unique(bin_N[known])]
+        return [(float(p[here].mean()), Ratio(here & truth.failed_N, here)) for here in inside]
+    assert isinstance(prediction, ForecastPrediction)
+    assert isinstance(truth, ForecastTruth)
+    if len(prediction.levels) == 1:
+        return []
+    mask = truth.mask_NxVxH
+    below = [(truth.y_NxVxH <= prediction.quantiles_NxVxHxQ[..., q]) & mask for q in range(len(prediction.levels))]
+    count_N = mask.sum((1, 2))
+    return [(float(level), Ratio(b.sum((1, 2)), count_N)) for level, b in zip(prediction.levels, below, strict=True)]
