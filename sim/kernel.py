@@ -41,6 +41,8 @@ class Deadline(simpy.Event):
 class Kernel(simpy.Environment):
     """A SimPy environment that starts at a state's time and schedules at absolute times."""
 
+    _queue: list
+
     def __init__(self, now_h: float):
         # simpy.Environment's own __init__ binds its event classes early, which costs more than a short run.
         self._now, self._queue, self._eid, self._active_proc = now_h, [], count(), None

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +28,9 @@ class Form(StrEnum):
     RELAX = "relax"  # level + (value − level) · exp(−(t − t0) / tau)
 
 
+_NOTHING = np.empty(0)
+
+
 @dataclass(frozen=True, eq=False)
 class Signal:
     """Segments of one quantity. Of equal breakpoint times the last is in force, from its own time on.
@@ -38,7 +42,7 @@ class Signal:
     form: Form
     time_h: np.ndarray  # float64[n], not decreasing
     value: np.ndarray  # float64[n]
-    target: np.ndarray = field(default_factory=lambda: np.empty(0))  # float64[n] or empty
+    target: np.ndarray = field(default_factory=lambda: _NOTHING)  # float64[n] or empty
     tau_h: float = 0.0
 
     @staticmethod
@@ -47,14 +51,16 @@ class Signal:
 
     @staticmethod
     def linear(time_h: Any, value: Any, slope: Any) -> Signal:
-        return Signal(Form.LINEAR, *(np.asarray(a, np.float64) for a in (time_h, value, slope)))
+        columns = [np.asarray(a, np.float64) for a in (time_h, value, slope)]
+        return Signal(Form.LINEAR, columns[0], columns[1], columns[2])
 
     @staticmethod
     def relax(time_h: Any, value: Any, level: Any, tau_h: float) -> Signal:
-        return Signal(Form.RELAX, *(np.asarray(a, np.float64) for a in (time_h, value, level)), tau_h=tau_h)
+        columns = [np.asarray(a, np.float64) for a in (time_h, value, level)]
+        return Signal(Form.RELAX, columns[0], columns[1], columns[2], tau_h)
 
     def at(self, time_h: Any) -> np.ndarray:
-        """Values at *time_h* (hours, any order, not before the first breakpoint). A breakpoint counts at its own time."""
+        """Values at *time_h* (hours, any order, none before the first breakpoint, which counts at its own time)."""
         time_h = np.asarray(time_h, np.float64)
         i = np.searchsorted(self.time_h, time_h, side="right") - 1
         if i.size and i.min() < 0:
@@ -66,10 +72,13 @@ class Signal:
             return self.value[i] + self.target[i] * since_h
         return self.target[i] + (self.value[i] - self.target[i]) * np.exp(-since_h / self.tau_h)
 
-    def then(self, later: Signal) -> Signal:
-        """This signal continued by *later*, whose first segment is the one open here at the seam."""
-        joined = (np.concatenate((getattr(self, a), getattr(later, a)[1:])) for a in ("time_h", "value", "target"))
-        return Signal(self.form, *joined, tau_h=self.tau_h)
+    def then(self, *later: Signal) -> Signal:
+        """This signal continued by others, each of whose first segment is the one open at its seam."""
+        columns = [
+            np.concatenate((getattr(self, a), *(getattr(signal, a)[1:] for signal in later)))
+            for a in ("time_h", "value", "target")
+        ]
+        return Signal(self.form, columns[0], columns[1], columns[2], self.tau_h)
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -80,7 +89,7 @@ class Signal:
 
 
 class Event(NamedTuple):
-    """Something that happened: a failure, a repair, an action. `cause` names the mode or the reason, `value` a number."""
+    """Something that happened: a failure, a repair, an action. `cause` names the mode or the reason."""
 
     time_h: float
     entity: str
@@ -107,13 +116,21 @@ class Trace:
         return self.signals[key]
 
     def __add__(self, later: Trace) -> Trace:
-        if (later.seed, later.start_h) != (self.seed, self.end_h) or later.signals.keys() != self.signals.keys():
-            raise ValueError(
-                f"a trace that ends at {self.end_h} h of run {self.seed} cannot be continued by one that "
-                f"starts at {later.start_h} h of run {later.seed}"
-            )
-        signals = {key: signal.then(later.signals[key]) for key, signal in self.signals.items()}
-        return Trace(self.seed, self.start_h, later.end_h, signals, self.events + later.events)
+        return self.then(later)
+
+    def then(self, *later: Trace) -> Trace:
+        """This trace continued by consecutive others; joining many at once copies each breakpoint once."""
+        seed, end_h = self.seed, self.end_h
+        for trace in later:
+            if (trace.seed, trace.start_h) != (seed, end_h) or trace.signals.keys() != self.signals.keys():
+                raise ValueError(
+                    f"a trace that ends at {end_h} h of run {seed} cannot be continued by one that starts at "
+                    f"{trace.start_h} h of run {trace.seed}"
+                )
+            end_h = trace.end_h
+        signals = {key: signal.then(*(trace.signals[key] for trace in later)) for key, signal in self.signals.items()}
+        events = tuple(chain(self.events, *(trace.events for trace in later)))
+        return Trace(seed, self.start_h, end_h, signals, events)
 
 
 class Run(NamedTuple):

@@ -14,8 +14,8 @@ class Wiener:
 
     The times between successive levels are independent inverse Gaussians of mean d/μ and shape d²/σ² (d = threshold /
     levels), so the life is exactly inverse Gaussian however coarse the ladder: no time grid, no late crossing. Time
-    here is wear time: operating hours times load · speed^load_exponent times the unit's own rate, which is drawn for each
-    new unit from a lognormal of mean 1 and coefficient of variation `spread_cv`.
+    here is wear time: operating hours times load · speed^load_exponent times the unit's own rate, which is drawn for
+    each new unit from a lognormal of mean 1 and coefficient of variation `spread_cv`.
     """
 
     drift_per_h: float
@@ -49,6 +49,6 @@ class Wiener:
         return Lognormal(1.0, self.spread_cv) if self.spread_cv else None
 
     def remaining_h(self, wear: float) -> tuple[float, float]:
-        """Mean and variance of the life that remains at *wear* for a unit of rate 1 (inverse-Gaussian first passage)."""
+        """Mean and variance of the life that remains at *wear* for a unit of rate 1 (first passage)."""
         distance = self.threshold - wear
         return distance / self.drift_per_h, distance * self.diffusion_per_sqrt_h**2 / self.drift_per_h**3

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import ClassVar
 
 from sim.errors import InputError, require
 from sim.laws import Law
+from sim.line import plan as plans
 from sim.line import process
 from sim.line.config import Action, Station
 from sim.line.state import State
@@ -44,6 +45,9 @@ class Line:
         require(self.queue is None or self.arrivals is not None, self, "queue", "None where there are no arrivals")
         require(self.crew is None or self.crew >= 1, self, "crew", "None or at least 1")
 
+    def __getstate__(self):
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # what is cached is left behind
+
     @cached_property
     def machines(self) -> tuple[str, ...]:
         """Names in order of rank: `m1`, `m2`; a station with several machines has `m2.1`, `m2.2`."""
@@ -63,9 +67,9 @@ class Line:
         return self.stations[self.plan.station[self._rank(machine)]]
 
     @cached_property
-    def plan(self) -> process.Plan:
+    def plan(self) -> plans.Plan:
         """What every run looks up, laid out by rank."""
-        return process.Plan.of(self)
+        return plans.Plan.of(self)
 
     def _rank(self, machine: str) -> int:
         if machine not in self.machines:
@@ -74,7 +78,7 @@ class Line:
 
     def start(self, seed: int) -> State:
         """Every unit new, every buffer empty, the first station at work where the source is saturated."""
-        return process.start(self.plan, seed)
+        return plans.start(self.plan, seed)
 
     def run(self, state: State, until_h: float) -> Run:
         """Run to *until_h*; see `sim.world.World`. Signals and events are listed in the package's docstring."""
@@ -94,4 +98,4 @@ class Line:
 
         The rate of wear of each unit is part of its true state and stays.
         """
-        return process.resample(self.plan, state.copy(), seed)
+        return plans.resample(self.plan, state.copy(), seed)

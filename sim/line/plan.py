@@ -1,0 +1,156 @@
+"""A line laid out by rank, and its states: how one starts, and how its hidden draws are made anew."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sim.laws import Deterministic, Law, residual_h
+from sim.line.config import AgeReplacement, Phase, WearThreshold
+from sim.line.state import RAW, Machine, State
+from sim.streams import Streams
+from sim.trace import Key
+
+if TYPE_CHECKING:
+    from sim.line.line import Line
+
+STARVED, WORKING, BLOCKED, WAITING, REPAIRING, MAINTAINING = map(int, Phase)
+UP = (STARVED, WORKING, BLOCKED)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A line laid out by rank, so that a run looks things up by index. Buffer k lies before station k."""
+
+    line: Line
+    names: tuple[str, ...]
+    station: list[int]  # of each machine
+    members: list[list[int]]  # machines of each station
+    capacity: list[float]  # of each buffer
+    crew: float
+    cycle: list[Law]
+    repair: list[Law]
+    maintenance: list[Law]
+    operation: list[Law | None]  # sudden failures by operating time
+    calendar: list[Law | None]  # sudden failures by time
+    level: list[Law | None]  # wear time from level to level
+    rate: list[Law | None]  # the unit's own rate of wear
+    levels: list[int]
+    threshold: list[int]  # level at which the policy asks for planned work
+    age_h: list[float]  # age at which it does
+    streams: list[str]
+    signals: list[Key]
+
+    @staticmethod
+    def of(line: Line) -> Plan:
+        station = [k for k, s in enumerate(line.stations) for _ in range(s.machines)]
+        machines = [line.stations[k] for k in station]
+        streams = ["arrivals"] * (line.arrivals is not None)
+        for name, s in zip(line.machines, machines, strict=True):
+            wear = s.wear and ["wear"] + ["rate"] * (s.wear.rate is not None)
+            kinds = ["cycle", "repair", "maintenance", *(wear or []), *(["sudden"] * (s.sudden is not None))]
+            streams += [f"{name}/{kind}" for kind in kinds]
+        return Plan(
+            line,
+            names=line.machines,
+            station=station,
+            members=[[i for i, k in enumerate(station) if k == j] for j in range(len(line.stations))],
+            capacity=[math.inf if room is None else room for room in (line.queue, *line.buffers)],
+            crew=math.inf if line.crew is None else line.crew,
+            cycle=[s.cycle for s in machines],
+            repair=[s.repair for s in machines],
+            maintenance=[s.maintenance for s in machines],
+            operation=[s.sudden.life if s.sudden and s.sudden.clock == "operation" else None for s in machines],
+            calendar=[s.sudden.life if s.sudden and s.sudden.clock == "time" else None for s in machines],
+            level=[s.wear and s.wear.level_time for s in machines],
+            rate=[s.wear and s.wear.rate for s in machines],
+            levels=[s.wear.levels if s.wear else 1 for s in machines],
+            threshold=[
+                s.policy.level(s.wear) if isinstance(s.policy, WearThreshold) and s.wear else 0 for s in machines
+            ],
+            age_h=[s.policy.age_h if isinstance(s.policy, AgeReplacement) else math.inf for s in machines],
+            streams=streams,
+            signals=[(name, q) for name in line.machines for q in ("phase", "wear", "speed", "parts", "rate")]
+            + [(name, "level") for name in line.buffer_names],
+        )
+
+    def pace(self, m: Machine) -> float:
+        """Wear hours per operating hour."""
+        station = self.line.stations[self.station[m.rank]]
+        return station.load * m.speed**station.wear.load_exponent * m.rate if station.wear else 1.0
+
+    def renew(self, m: Machine, streams: Streams, now_h: float) -> None:
+        """Put a new unit into *m*, which does not work at *now_h*."""
+        i, name, op = m.rank, self.names[m.rank], m.hours[WORKING]
+        m.renewed_op, m.renewed_h, m.entered_op, m.level = op, now_h, op, 0
+        if rate := self.rate[i]:
+            m.rate = streams[f"{name}/rate"].draw(rate)
+        m.pace = self.pace(m)
+        if level := self.level[i]:
+            m.level_op = op + streams[f"{name}/wear"].draw(level) / m.pace
+        if life := self.operation[i]:
+            m.sudden_op = op + streams[f"{name}/sudden"].draw(life)
+        if life := self.calendar[i]:
+            m.sudden_h = now_h + streams[f"{name}/sudden"].draw(life)
+        m.age_op = math.inf if m.held else op + self.age_h[i]
+        m.next_op = min(m.level_op, m.sudden_op, m.age_op)
+
+
+def start(plan: Plan, seed: int) -> State:
+    streams = Streams(seed, plan.streams)
+    machines = [Machine(i) for i in range(len(plan.names))]
+    count = len(plan.line.stations)
+    state = State(seed, 0.0, machines, [0] * count, [0.0] * count, [[] for _ in range(count)], streams)
+    for m in machines:
+        plan.renew(m, streams, 0.0)
+    if plan.line.arrivals:
+        state.arrival_h = streams["arrivals"].draw(plan.line.arrivals)
+        return state
+    for i in plan.members[0]:
+        m = machines[i]
+        m.phase, m.holds, m.clock_h = WORKING, RAW, m.next_op
+        m.part_h = m.cycle_h = streams[f"{plan.names[i]}/cycle"].draw(plan.cycle[i])
+        m.until_h = min(m.part_h, m.clock_h)
+    return state
+
+
+def resample(plan: Plan, s: State, seed: int) -> State:
+    """Redraw, in place, what is drawn but not revealed. Uniforms are addressed by rank and kind, not consumed."""
+    now = s.time_h
+    s.seed, s.streams = seed, s.streams.rekeyed(seed)
+    uniforms = iter(Streams.uniforms(seed, "resample", 4 * len(s.machines) + 1))
+    if plan.line.arrivals:
+        s.arrival_h = now + _redraw(plan.line.arrivals, now - s.arrived_h, s.arrival_h - now, next(uniforms))
+    for m in s.machines:
+        u_part, u_work, u_level, u_sudden = (next(uniforms) for _ in range(4))
+        i, op = m.rank, m.operated_h(now)
+        if m.holds == RAW:
+            left_h = m.part_h - now if m.phase == WORKING else m.left_h
+            left = left_h * m.speed
+            redrawn = _redraw(plan.cycle[i], m.cycle_h - left, left, u_part)
+            if redrawn != left:
+                m.cycle_h, left_h = m.cycle_h - left + redrawn, redrawn / m.speed
+                m.part_h, m.left_h = now + left_h, left_h
+        if m.phase in (REPAIRING, MAINTAINING):
+            law = plan.maintenance[i] if m.planned else plan.repair[i]
+            m.until_h = now + _redraw(law, now - m.since_h, m.until_h - now, u_work)
+        if m.phase not in UP:
+            continue
+        if law := plan.level[i]:
+            spent = (op - m.entered_op) * m.pace
+            m.level_op = op + residual_h(law, spent, u_level) / m.pace
+        if law := plan.operation[i]:
+            m.sudden_op = op + _redraw(law, op - m.renewed_op, m.sudden_op - op, u_sudden)
+        if law := plan.calendar[i]:
+            m.sudden_h = now + _redraw(law, now - m.renewed_h, m.sudden_h - now, u_sudden)
+        m.next_op = min(m.level_op, m.sudden_op, m.age_op)
+        if m.phase == WORKING:
+            m.clock_h = max(now, m.since_h + (m.next_op - m.hours[WORKING]))
+            m.until_h = min(m.part_h, m.clock_h)
+    return s
+
+
+def _redraw(law: Law, elapsed_h: float, left_h: float, q: float) -> float:
+    """What remains of a time of which *elapsed_h* is known; a deterministic time stays as it is, to the last bit."""
+    return left_h if isinstance(law, Deterministic) else residual_h(law, max(elapsed_h, 0.0), q)
