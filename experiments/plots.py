@@ -22,7 +22,7 @@ INK, LINE = "#111213", "#d1d2d3"  # stand for the page's own colours, put in whe
 ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE = "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"
 COLOUR = {"naive": ORANGE, "baseline": SKY, "model": BLUE, "oracle": GREEN}
 MARKER = {"naive": "s", "baseline": "o", "model": "D", "oracle": "^"}
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.size": 8.5,
     "axes.titlesize": 9,

@@ -53,7 +53,7 @@ def verdict(metrics: Mapping[str, Any]) -> Verdict:
             headline = "The model falls behind the naive baseline"
         else:
             headline = "The model cannot be told from the naive baseline"
-        if low is not None:
+        if low is not None and high is not None:
             share += f" (95 % interval {100 * low:.0f} to {100 * high:.0f} %)"
         return Verdict(headline, f"Skill {share}{'; ' + against if against else ''}.")
     score, other = model["scores"][primary]["mean"], (naive or model)["scores"][primary]["mean"]
