@@ -69,6 +69,10 @@ class Scale:
     def _column(self, values: tuple[float, ...], axes: int) -> np.ndarray:
         return np.asarray(values, np.float32).reshape(-1, *[1] * axes)
 
+    def normalise(self, x_xVxH: Any, trailing: int = 1) -> Any:
+        """Values in each variate's own unit, with V before *trailing* axes, as a model sees them."""
+        return (x_xVxH - self._column(self.mean, trailing)) / self._column(self.std, trailing)
+
     def restore(self, x_xVxH: Any, trailing: int = 1) -> Any:
         """Normalised values with V before *trailing* axes, back in each variate's own unit."""
         return x_xVxH * self._column(self.std, trailing) + self._column(self.mean, trailing)
@@ -129,7 +133,7 @@ class Windows:
         return len(self.scale.names)
 
 
-def _named(episode: Episode) -> dict[str, Series]:
+def variates(episode: Episode) -> dict[str, Series]:
     """Every series that a model may see, by variate name."""
     named: dict[str, Series] = {}
     for series in episode.series:
@@ -182,7 +186,7 @@ def _assemble(
     task: Task | None,
     scale: Scale | None,
 ) -> Windows:
-    named = [_named(e) for e in episodes]
+    named = [variates(e) for e in episodes]
     names = scale.names if scale else tuple(dict.fromkeys(name for series in named for name in series))
     unknown = {name for series in named for name in series} - set(names)
     if unknown:

@@ -1,0 +1,90 @@
+"""What each kind of task asks on the test split: which windows, what came after them, and what the oracle knew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.settings import Scoring
+from learn import evaluate
+from learn.batch import Windows, anchors, runs, variates
+from learn.metrics import EventPrediction, ForecastPrediction, Prediction, Truth
+from learn.tasks import Forecast, Task, TimeToEvent
+from sim.errors import require
+from twins import oracle
+from twins.channel import Role
+from twins.episode import Episode
+
+Progress = Callable[[int, int, str], None]
+
+
+class Asked(NamedTuple):
+    """The windows that are scored (N of them), what came after each, and the clusters that are resampled together."""
+
+    anchors_Nx2: np.ndarray
+    truth: Truth
+    cluster_N: np.ndarray
+
+
+def ask(task: Task, scoring: Scoring, train: Windows, test: Windows, episodes: Sequence[Episode]) -> Asked:
+    """The scored windows of the *test* windows over *episodes*."""
+    if isinstance(task, TimeToEvent):
+        step_h = test.step_h or 1.0
+        chosen = evaluate.event_anchors(test, task.horizon_h, scoring.every * step_h)
+        truth: Truth = evaluate.event_truth(episodes, chosen, step_h, task.horizon_h)
+    else:
+        chosen = anchors(test, scoring.every)
+        truth = evaluate.forecast_truth(test, chosen, train, scoring.season)
+    cluster_N = runs(test, chosen)
+    if scoring.cluster_h is not None:
+        cluster_N = evaluate.stretches(chosen[:, 1] * (test.step_h or 1.0), scoring.cluster_h)
+    return Asked(chosen, truth, cluster_N)
+
+
+@dataclass(frozen=True)
+class Futures:
+    """The oracle: *count* resampled futures from the true state at each window."""
+
+    count: int = 32
+    seed: int = 0
+
+    def __post_init__(self):
+        require(self.count >= 2, self, "count", "at least 2")
+
+    def predict(
+        self, task: Task, twin: Any, test: Windows, episodes: Sequence[Episode], asked: np.ndarray, **how: Any
+    ) -> Prediction:
+        """What the true state tells of the windows *asked*; *how* is handed on (workers, cache, progress)."""
+        call = _failures if isinstance(task, TimeToEvent) else _forecasts
+        return call(self, task, twin, test, episodes, asked, **how)
+
+
+def _failures(
+    futures: Futures, task: TimeToEvent, twin: Any, test: Windows, episodes: Any, asked: np.ndarray, **how: Any
+) -> Prediction:
+    asks = [oracle.Ask(test.runs[e], test.assets[e], float(k * (test.step_h or 1.0))) for e, k in asked.tolist()]
+    first_h_NxM = oracle.failures(twin, asks, task.horizon_h, futures.count, futures.seed, **how)
+    return EventPrediction((first_h_NxM <= task.horizon_h).mean(1), members=futures.count)
+
+
+def _forecasts(
+    futures: Futures, task: Forecast, twin: Any, test: Windows, episodes: Any, asked: np.ndarray, **how: Any
+) -> Prediction:
+    keys = [_targets(episode) for episode in episodes]
+    asks = [oracle.SeriesAsk(test.runs[e], tuple(keys[e].values()), k) for e, k in asked.tolist()]
+    members = oracle.forecasts(twin, asks, task.horizon, futures.count, futures.seed, **how)
+    samples_NxVxHxS = np.full((len(asked), test.variates, task.horizon, futures.count), np.nan, np.float32)
+    for n, (e, _) in enumerate(asked.tolist()):
+        v = [test.scale.names.index(name) for name in keys[e]]
+        samples_NxVxHxS[n, v] = np.swapaxes(members[n], -1, -2)
+    scaled = test.scale.normalise(samples_NxVxHxS, 2)
+    return ForecastPrediction.ensemble(scaled, np.asarray(task.quantiles))
+
+
+def _targets(episode: Episode) -> dict[str, tuple[str, str]]:
+    """The channel of each target variate."""
+    return {name: series.key for name, series in variates(episode).items() if series.role == Role.TARGET}
