@@ -60,7 +60,7 @@ def text(name: str, manifest: dict) -> str:
         step = "explicit times" if step_h is None else f"{step_h:.6g}"
         lines.append(f"| {quantity} | `{unit}` | {role} | {step} | {shown} |")
     if findings := manifest.get("findings"):
-        lines += ["", "## What the checks changed", "", *(f"- {finding}" for finding in findings)]
+        lines += ["", "## What the checks changed", "", *map(_finding, findings)]
     lines += ["", "## Tables", "", *(f"- `{kind}/`: {TABLES[kind]}" for kind in tables), ""]
     lines += [f'    datasets.load_dataset("{name}", "series")', f'    pandas.read_parquet("{name}/series")', ""]
     platform = manifest["platform"]
@@ -75,3 +75,9 @@ def text(name: str, manifest: dict) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _finding(found: dict) -> str:
+    column = f" in `{found['column']}`" if found["column"] else ""
+    lines = f" (first in line {', '.join(map(str, found['lines']))})" if found["lines"] else ""
+    return f"- {found['check']}{column}: {found['count']:,} {found['did']}{lines}"

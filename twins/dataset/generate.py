@@ -94,8 +94,8 @@ def ensure(twin: Twin, plan: Plan, root: str | Path, workers: int = 2, progress:
     """The dataset of *twin* and *plan* under *root*: made, taken up where it was left, or checked and reused.
 
     Its folder is `<name>-<first 12 digits of the identity>`. Neither the number of workers nor an interruption
-    changes a byte of it. Raises InputError for a configuration without a canonical form, a damaged shard, a full disk, a
-    folder that holds another dataset, or a run without data.
+    changes a byte of it. Raises InputError for a configuration without a canonical form, a damaged shard, a full disk,
+    a folder that holds another dataset, or a run without data.
     """
     configuration = {
         "twin": describe(twin, "twin"),
