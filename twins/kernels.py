@@ -167,15 +167,16 @@ def _anchor(k, address, pull, spread, nodes, values):
 def _bridge(x, pull, spread):
     """Turn innovations x[1 … BLOCK−1] into a path between the anchors x[0] and x[BLOCK], level by level, in place."""
     for j in range(LOG_BLOCK - 1, -1, -1):
-        a, s, d = pull[j], spread[j], 1 << j
-        for i in range(d, BLOCK, 2 * d):
+        a, s, d = pull[j], spread[j], u64(1) << u64(j)
+        for n in range(BLOCK >> (j + 1)):
+            i = (u64(2) * u64(n) + u64(1)) * d
             x[i] = a * (x[i - d] + x[i + d]) + s * x[i]
 
 
-@compiled()
+@compiled(inline="always")
 def _exp(x):
     """exp of a float32 that is not above 0, by IEEE arithmetic alone (coefficients of Cephes' expf)."""
-    x = max(x, f32(-86))
+    x = x if x > f32(-86) else f32(-86)
     n = (x * f32(1.44269504088896341) + f32(12582912)) - f32(12582912)  # 1.5 · 2²³ rounds to the nearest integer
     r = (x - n * f32(0.693359375)) - n * f32(-2.12194440e-4)
     p = ((f32(1.9875691500e-4) * r + f32(1.3981999507e-3)) * r + f32(8.3334519073e-3)) * r + f32(4.1665795894e-2)
@@ -192,13 +193,13 @@ def sample(out, first, count, segment, form, time_h, value, target, tau_h, step_
 
     *segment* is one in force at or before the first sample. *indices* is scratch, int64[count].
     """
-    i, last = 0, len(time_h) - 1
+    i, last, steps_per_h = 0, len(time_h) - 1, 1 / step_h
     while i < count:
         end = count
         while segment < last:
             due = time_h[segment + 1]
-            # The first sample at or after the breakpoint, exactly: the quotient may be off by one.
-            k = i64(due / step_h)
+            # The first sample at or after the breakpoint, exactly: the product may be off by one.
+            k = i64(due * steps_per_h)
             if k * step_h < due:
                 k += 1
             elif (k - 1) * step_h >= due:
@@ -209,7 +210,7 @@ def sample(out, first, count, segment, form, time_h, value, target, tau_h, step_
             segment += 1
             end = count
         for n in range(i, end):
-            indices[n] = segment
+            indices[n] = u64(segment)
         i = end
     if form == STEP:
         for n in range(count):
@@ -220,9 +221,12 @@ def sample(out, first, count, segment, form, time_h, value, target, tau_h, step_
             out[n] = value[s] + target[s] * ((first + n) * step_h - time_h[s])
     else:
         for n in range(count):
+            out[n] = (time_h[indices[n]] - (first + n) * step_h) / tau_h
+        for n in range(count):  # alone in its loop, so that it runs in vector registers
+            out[n] = _exp(out[n])
+        for n in range(count):
             s = indices[n]
-            fade = _exp(f32((time_h[s] - (first + n) * step_h) / tau_h))
-            out[n] = target[s] + (value[s] - target[s]) * fade
+            out[n] = target[s] + (value[s] - target[s]) * out[n]
     return segment
 
 
@@ -245,7 +249,7 @@ def render(
     """
     w, x, chance = np.empty(BLOCK, f32), np.empty(BLOCK + 1, f32), np.empty(BLOCK, u32)
     nodes, values = np.zeros(LOG_SPAN + 2, u64), np.empty(LOG_SPAN + 2, f32)
-    indices = np.empty(BLOCK, np.int64)
+    indices = np.empty(BLOCK, u64)
     noisy = white > 0 or correlated > 0 or missing_below > 0
     stop = start + len(out)
     block = start >> LOG_BLOCK
