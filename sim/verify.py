@@ -54,6 +54,7 @@ class Result(NamedTuple):
     tolerance: float
     absolute: bool
     verdict: str  # pass | fail
+    decided: bool  # False: the interval is too wide to tell; more or longer replications would
     replications: int
     source: str
     reason: str
@@ -182,6 +183,7 @@ def run_check(
             t.tolerance,
             t.absolute,
             "pass" if equivalent(e, t) else "fail",
+            equivalent(e, t) or different(e, t),
             len(samples),
             t.source,
             t.reason,

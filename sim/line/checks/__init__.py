@@ -1,0 +1,25 @@
+"""Checks of the line against what is known of lines: each a frozen dataclass whose fields are the inputs.
+
+Formulas and chains are in `sim.line.theory`, the test itself in `sim.verify`. A check's *fault* scales one stated
+parameter of the simulated line and leaves the reference alone.
+"""
+
+from sim.line.checks.flow import Reversible, SamplePath, TimesInStates, TwoMachines, TwoMachinesReliable
+from sim.line.checks.lives import AgeCost, Availability, Crew, FirstPassage, WeibullLife
+from sim.line.checks.queues import MM1, Little, MMc
+
+__all__ = [
+    "MM1",
+    "AgeCost",
+    "Availability",
+    "Crew",
+    "FirstPassage",
+    "Little",
+    "MMc",
+    "Reversible",
+    "SamplePath",
+    "TimesInStates",
+    "TwoMachines",
+    "TwoMachinesReliable",
+    "WeibullLife",
+]
