@@ -1,0 +1,323 @@
+"""The laws that every world keeps. A further world is one more line in WORLDS."""
+
+import copy
+import math
+import os
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from sim.house import House, Offer
+from sim.laws import Deterministic, Exponential
+from sim.line import Line, SetSpeed, Station, Sudden
+from sim.trace import Trace
+from tests.sim.strategies import line_actions, lines
+
+
+@dataclass(frozen=True)
+class Case:
+    """A world under test. What a world does not have (actions, memoryless lives) is left out and not tested."""
+
+    name: str
+    worlds: st.SearchStrategy
+    horizon_h: float = 60.0
+    actions: Callable[[Any], st.SearchStrategy] | None = None
+    nothing: Callable[[Any], Any] | None = None  # an action that changes nothing but the record
+    memoryless: tuple[Any, str, float] | None = None  # a world whose first event of a kind has a constant rate per hour
+    determined: Any = None  # a world in which nothing is left to chance
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+FLAKY = Line([Station(Deterministic(0.25), sudden=Sudden(Exponential(40.0), "time"), repair=Exponential(2.0))])  # type: ignore[arg-type]
+CLOCKWORK = Line(
+    [
+        Station(Deterministic(0.3), sudden=Sudden(Deterministic(7.0)), repair=Deterministic(1.7)),
+        Station(Deterministic(0.7), machines=2, sudden=Sudden(Deterministic(11.0), "time"), repair=Deterministic(2.3)),
+    ],  # type: ignore[arg-type]
+    [1],  # type: ignore[arg-type]
+    crew=1,
+)
+WORLDS = [
+    Case(
+        "line",
+        lines(),
+        actions=line_actions,
+        nothing=lambda line: SetSpeed(line.machines[-1], 1.0),
+        memoryless=(FLAKY, "failure", 1 / 40.0),
+        determined=CLOCKWORK,
+    ),
+    Case(
+        "house",
+        st.sampled_from([House(), House(listing=Deterministic(2.0), sale=Deterministic(6.0))]),
+        horizon_h=200.0,
+        actions=lambda house: st.floats(20.0, 300.0).map(Offer),
+        memoryless=(House(listing=Exponential(40.0)), "listed", 1 / 40.0),
+    ),
+]
+
+every_world = pytest.mark.parametrize("case", WORLDS, ids=str)
+laws = settings(max_examples=int(os.environ.get("TWINWORLDS_EXAMPLES", "40")), deadline=None)
+seeds = st.integers(0, 2**40)
+
+
+def same(a: Trace, b: Trace) -> None:
+    """Bit for bit."""
+    assert (a.seed, a.start_h, a.end_h, a.events) == (b.seed, b.start_h, b.end_h, b.events)
+    assert a.signals.keys() == b.signals.keys()
+    for key in a.signals:
+        assert a[key] == b[key], key
+
+
+def past(trace: Trace, end_h: float):
+    """What a trace tells of the time before *end_h*."""
+    signals = {
+        key: [column[: np.searchsorted(s.time_h, end_h)].tolist() for column in (s.time_h, s.value)]
+        for key, s in trace.signals.items()
+    }
+    return signals, [event for event in trace.events if event.time_h < end_h]
+
+
+def moments(trace: Trace) -> st.SearchStrategy[float]:
+    """Times within a trace: any, and those at which something happens."""
+    happened = {float(t) for s in trace.signals.values() for t in s.time_h} | {e.time_h for e in trace.events}
+    inside = sorted(t for t in happened if trace.start_h <= t <= trace.end_h)
+    return st.floats(trace.start_h, trace.end_h) | st.sampled_from(inside or [trace.start_h])
+
+
+def in_pieces(world, state, cuts, through=lambda state: state):
+    traces = []
+    for cut in cuts:
+        trace, state = world.run(state, cut)
+        state = through(state)
+        traces.append(trace)
+    return traces[0].then(*traces[1:]), state
+
+
+def queue_some(case: Case, world, state, data, at_most: int = 3):
+    """The state with a few actions queued, if the world knows any."""
+    if case.actions:
+        for action in data.draw(st.lists(case.actions(world), max_size=at_most)):
+            state = world.act(state, action)
+    return state
+
+
+@every_world
+@laws
+@given(data=st.data())
+def test_one_run_equals_any_chain_of_runs(case, data):
+    world = data.draw(case.worlds)
+    state = queue_some(case, world, world.start(data.draw(seeds)), data)
+    whole = world.run(state, case.horizon_h)
+    cuts = [*sorted(data.draw(st.lists(moments(whole.trace), max_size=12))), case.horizon_h]
+    trace, end = in_pieces(world, state, cuts)
+    same(trace, whole.trace)
+    assert end == whole.state
+
+
+@every_world
+@laws
+@given(data=st.data())
+def test_a_chain_with_actions_equals_any_finer_chain(case, data):
+    if not case.actions:
+        pytest.skip(f"{case} knows no actions")
+    world = data.draw(case.worlds)
+    first = world.run(world.start(data.draw(seeds)), case.horizon_h / 2)
+    state = queue_some(case, world, first.state, data)
+    whole = world.run(state, case.horizon_h)
+    cuts = [*sorted(data.draw(st.lists(moments(whole.trace), max_size=6))), case.horizon_h]
+    trace, end = in_pieces(world, state, cuts)
+    same(trace, whole.trace)
+    same(first.trace + trace, first.trace + whole.trace)
+    assert end == whole.state
+
+
+@every_world
+@laws
+@given(data=st.data())
+def test_a_longer_horizon_never_changes_the_past(case, data):
+    world = data.draw(case.worlds)
+    state = world.start(data.draw(seeds))
+    long = world.run(state, case.horizon_h).trace
+    end_h = data.draw(moments(long))
+    short = world.run(state, end_h).trace
+    assert past(short, math.inf) == past(long, end_h) or end_h == 0
+
+
+@every_world
+@laws
+@given(data=st.data())
+def test_a_pickled_state_resumes(case, data):
+    world = data.draw(case.worlds)
+    state = world.start(data.draw(seeds))
+    whole = world.run(state, case.horizon_h)
+    cuts = [*sorted(data.draw(st.lists(moments(whole.trace), max_size=4))), case.horizon_h]
+    other = pickle.loads(pickle.dumps(world))
+    assert other == world
+    assert hash(other) == hash(world)
+    trace, end = in_pieces(other, state, cuts, lambda state: pickle.loads(pickle.dumps(state)))
+    same(trace, whole.trace)
+    assert end == whole.state
+
+
+@every_world
+@laws
+@given(data=st.data())
+def test_the_state_that_came_in_is_untouched(case, data):
+    world = data.draw(case.worlds)
+    state = world.run(world.start(data.draw(seeds)), case.horizon_h / 2).state
+    state = queue_some(case, world, state, data)
+    before, pickled = copy.deepcopy(state), pickle.dumps(state)
+    world.run(state, case.horizon_h)
+    world.resample(state, 5)
+    queue_some(case, world, state, data)
+    assert state == before
+    assert pickle.dumps(state) == pickled
+
+
+@every_world
+@laws
+@given(data=st.data())
+def test_branches_agree_up_to_the_branching_point(case, data):
+    if not case.actions:
+        pytest.skip(f"{case} knows no actions")
+    world = data.draw(case.worlds)
+    start = world.start(data.draw(seeds))
+    straight = world.run(start, case.horizon_h).trace
+    at_h = data.draw(moments(straight))
+    trunk = world.run(start, at_h)
+    branch = world.run(world.act(trunk.state, data.draw(case.actions(world))), case.horizon_h).trace
+    assert past(trunk.trace + branch, at_h) == past(straight, at_h)
+    same(trunk.trace + world.run(trunk.state, case.horizon_h).trace, straight)
+
+
+@every_world
+@laws
+@given(data=st.data())
+def test_adding_nothing_changes_nothing(case, data):
+    if not case.nothing:
+        pytest.skip(f"{case} has no action without effect")
+    world = data.draw(case.worlds)
+    state = world.run(world.start(data.draw(seeds)), data.draw(st.floats(0, case.horizon_h))).state
+    plain = world.run(state, case.horizon_h)
+    state = world.run(world.act(state, case.nothing(world)), state.time_h).state  # in no time nothing is done yet
+    noted = world.run(state, case.horizon_h)
+    assert [e for e in noted.trace.events if e.kind != "action"] == list(plain.trace.events)
+    assert all(noted.trace[key] == plain.trace[key] for key in plain.trace.signals)
+    assert noted.state == plain.state or state.time_h == case.horizon_h
+
+
+@every_world
+@laws
+@given(data=st.data())
+def test_resampling_never_contradicts_what_has_been_revealed(case, data):
+    world = data.draw(case.worlds)
+    before = world.run(world.start(data.draw(seeds)), data.draw(st.floats(0, case.horizon_h)))
+    state = queue_some(case, world, before.state, data)
+    other = world.resample(state, data.draw(seeds))
+    assert other.time_h == state.time_h
+    future = world.run(other, state.time_h + case.horizon_h).trace
+    for key, signal in future.signals.items():
+        assert (signal.time_h[0], signal.value[0]) == (before.trace[key].time_h[-1], before.trace[key].value[-1])
+        assert (signal.time_h[1:] >= state.time_h).all()
+    assert all(event.time_h >= state.time_h for event in future.events)
+    same(future, world.run(world.resample(state, other.seed), state.time_h + case.horizon_h).trace)
+
+
+@every_world
+@laws
+@given(data=st.data())
+def test_a_resampled_state_keeps_the_law_of_splits(case, data):
+    world = data.draw(case.worlds)
+    state = world.run(world.start(data.draw(seeds)), data.draw(st.floats(0, case.horizon_h))).state
+    state = world.resample(state, data.draw(seeds))
+    whole = world.run(state, state.time_h + case.horizon_h)
+    cuts = [*sorted(data.draw(st.lists(moments(whole.trace), max_size=6))), whole.trace.end_h]
+    trace, end = in_pieces(world, state, [max(cut, state.time_h) for cut in cuts])
+    same(trace, whole.trace)
+    assert end == whole.state
+
+
+@every_world
+@laws
+@given(data=st.data())
+def test_where_nothing_is_left_to_chance_resampling_changes_nothing(case, data):
+    if case.determined is None:
+        pytest.skip(f"{case} always leaves something to chance")
+    world = case.determined
+    state = world.run(world.start(0), data.draw(st.floats(0, case.horizon_h))).state
+    other = world.resample(state, data.draw(seeds))
+    plain, again = (world.run(s, state.time_h + case.horizon_h).trace for s in (state, other))
+    assert (plain.events, plain.signals) == (again.events, again.signals)
+
+
+def fractions(world, kind: str, within_h: float, other_future, states: int = 60, futures: int = 60) -> np.ndarray:
+    """For each of several states, the fraction of its futures with an event of *kind* soon; float64[states]."""
+    rows = []
+    seed = 0
+    while len(rows) < states:
+        seed += 1
+        run = world.run(world.start(seed), 30.0)
+        if any(event.kind == kind for event in run.trace.events):
+            continue  # so that every state has the same past, and the law has something to forget
+        rows.append(
+            [
+                any(
+                    e.kind == kind
+                    for e in world.run(other_future(run.state, seed * futures + k), 30.0 + within_h).trace.events
+                )
+                for k in range(futures)
+            ]
+        )
+    return np.mean(rows, axis=1)
+
+
+def far_from(fraction: np.ndarray, p: float, futures: int = 60) -> bool:
+    """Whether fractions of *futures* each are unlike independent draws of probability p, at one in ten thousand."""
+    sd = math.sqrt(p * (1 - p) / futures)
+    chi2 = float(np.sum(((fraction - p) / sd) ** 2))
+    n = len(fraction)
+    return abs(float(fraction.mean()) - p) > 3.9 * sd / math.sqrt(n) or abs(chi2 - n) > 3.9 * math.sqrt(2 * n) + 8
+
+
+@every_world
+def test_resampled_memoryless_failures_have_the_base_rate(case):
+    if case.memoryless is None:
+        pytest.skip(f"{case} has no memoryless event")
+    world, kind, rate = case.memoryless
+    within_h = math.log(2) / rate
+    assert not far_from(fractions(world, kind, within_h, world.resample), 0.5)
+
+
+@every_world
+def test_a_future_that_keeps_the_old_clocks_is_caught(case):
+    if case.memoryless is None:
+        pytest.skip(f"{case} has no memoryless event")
+    world, kind, rate = case.memoryless
+
+    def rekeyed_only(state, seed):
+        state = pickle.loads(pickle.dumps(state))
+        state.streams = state.streams.rekeyed(seed)
+        return state
+
+    assert far_from(fractions(world, kind, math.log(2) / rate, rekeyed_only), 0.5)
+
+
+@every_world
+@given(seed=seeds)
+@settings(max_examples=5, deadline=None)
+def test_no_world_runs_backwards(case, seed):
+    from sim.errors import InputError
+
+    world = case.determined or case.memoryless[0] if case.memoryless else None
+    assume(world is not None)
+    state = world.run(world.start(seed), 5.0).state
+    with pytest.raises(InputError):
+        world.run(state, 4.0)
