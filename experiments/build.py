@@ -1,7 +1,7 @@
 """From a resolved configuration to typed objects, every value checked against the field that takes it.
 
-Hydra's `_target_` convention, with three things added: lists become the tuples that frozen dataclasses declare, a
-value of the wrong type is refused, and every refusal names the configuration key.
+Hydra's `_target_` convention, with more help: lists become the tuples that frozen dataclasses declare, a field that
+takes one dataclass needs no `_target_`, a value of the wrong type is refused, and every refusal names the key.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import pydoc
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import is_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
@@ -93,6 +94,8 @@ def fit(value: Any, hint: Any, key: str) -> Any:
     if issubclass(kind, Mapping):
         entries = value if isinstance(value, Mapping) else _refuse(value, key, "a mapping")
         return {k: fit(v, args[1] if args else Any, _join(key, k)) for k, v in entries.items()}
+    if is_dataclass(kind) and isinstance(value, Mapping):
+        return call(kind, value, key)
     if getattr(kind, "_is_protocol", False):
         plain = value is None or isinstance(value, (str, int, float, list, tuple, dict))
         return _refuse(value, key, f"a {kind.__name__} (a node with _target_)") if plain else value

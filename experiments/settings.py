@@ -8,18 +8,6 @@ from sim.errors import require
 
 
 @dataclass(frozen=True)
-class WindowPlan:
-    """What a model sees, and how densely it is trained."""
-
-    context: int  # samples
-    stride: int = 1  # samples from one training window to the next
-
-    def __post_init__(self):
-        require(self.context >= 0, self, "context", "at least 0 samples")
-        require(self.stride >= 1, self, "stride", "at least 1 sample")
-
-
-@dataclass(frozen=True)
 class Scoring:
     """Which windows are scored, and how the scores' intervals are drawn."""
 

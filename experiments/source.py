@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from twins.dataset import Dataset, Plan, ensure
-from twins.dataset.generate import Progress
+from sim.errors import InputError
+from twins.dataset import Dataset, Plan, Progress, ensure, files
+from twins.observed import Table, ensure_observed
 from twins.twin import Twin
 
 
@@ -24,3 +25,18 @@ class Simulated:
 
     def ensure(self, root: Path, workers: int, progress: Progress | None = None) -> Dataset:
         return ensure(self.twin, self.plan, root, workers, progress)
+
+
+@dataclass(frozen=True)
+class Observed(Table):
+    """A table of readings; nothing hidden is known of it, so it has no twin and no oracle."""
+
+    @property
+    def identity(self) -> str:
+        try:
+            return files.sha256(Path(self.path))
+        except OSError as error:
+            raise InputError(f"source.path={self.path}: {error.strerror}; give the path of a table of readings") from None
+
+    def ensure(self, root: Path, workers: int, progress: Progress | None = None) -> Dataset:
+        return ensure_observed(self, root, progress)
