@@ -1,0 +1,179 @@
+"""What `python -m experiments.bench` measures. Each function names its rival, takes turns with it, and returns ratios.
+
+A ratio of neighbours in time is hardly moved by what else the machine does; the median of several is reported, with the
+least and the greatest beside it. What runs in one thread is timed by the processor's clock, the rest by the wall's.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from bench import lean_line, ticking_line
+from experiments.experiment import Experiment
+from sim.line import Line
+from twins.channel import Channel, Role
+from twins.line import LineTwin
+
+MONTH_H = 720.0
+MINUTE_H = 1 / 60
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One line of the table. `value` is the median of `values`; `detail` says what went into them."""
+
+    name: str
+    what: str
+    unit: str
+    target: float
+    more_is_better: bool
+    values: tuple[float, ...]
+    detail: dict[str, Any]
+
+    @property
+    def value(self) -> float:
+        return median(self.values)
+
+    @property
+    def met(self) -> bool:
+        return self.value >= self.target if self.more_is_better else self.value <= self.target
+
+
+def turns(first: Callable[[int], Any], second: Callable[[int], Any], repeats: int) -> tuple[list[float], list[float]]:
+    """Processor seconds of both, in turn, after one unmeasured turn each, which compiles and fills caches."""
+    first(0), second(0)
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for k in range(1, repeats + 1):
+        for job, spent in zip((first, second), seconds, strict=True):
+            began = time.process_time()
+            job(k)
+            spent.append(time.process_time() - began)
+    return seconds
+
+
+def line(bench: Experiment, repeats: int) -> Measured:
+    """The restartable line against a lean SimPy program of the same line, which draws and records the same."""
+    world: Line = bench.world
+    ours, lean = turns(
+        lambda k: world.run(world.start(k), MONTH_H), lambda k: lean_line.run(world, k, MONTH_H), 4 * repeats
+    )
+    return Measured(
+        "line", "time of the line over a lean, non-restartable SimPy program of it", "×", 1.25, False,
+        tuple(a / b for a, b in zip(ours, lean, strict=True)),
+        {"line_s": median(ours), "lean_s": median(lean), "hours": MONTH_H, "machines": len(world.machines)},
+    )  # fmt: skip
+
+
+def sampling(bench: Experiment, repeats: int) -> Measured:
+    """Trace and rendering against a SimPy process for each sensor: 5 machines of 10 sensors, each minute, 30 days."""
+    world, twin = bench.world, bench.twin
+    twin = replace(twin, step_h=MINUTE_H)
+    channels = [c for c in twin.channels if c.role is not Role.TRUTH and c.entity in world.machines]
+    count = round(MONTH_H / MINUTE_H)
+
+    def render_all(seed: int) -> list[np.ndarray]:
+        trace = world.run(world.start(seed), MONTH_H).trace
+        return [twin.render(trace, channel, 0, count) for channel in channels]
+
+    ours, ticking = turns(render_all, lambda k: ticking_line.run(twin, k, MONTH_H), repeats)
+    return Measured(
+        "sampling", "time of a SimPy process per sensor, sampling at ticks, over trace plus rendering", "×", 25.0, True,
+        tuple(b / a for a, b in zip(ours, ticking, strict=True)),
+        {"ours_s": median(ours), "ticking_s": median(ticking), "channels": len(channels), "samples_each": count},
+    )  # fmt: skip
+
+
+def rendering(bench: Experiment, repeats: int) -> Measured:
+    """Rendering with white and autocorrelated noise, quantisation and dropout against NumPy drawing as many normals."""
+    world, twin = bench.world, bench.twin
+    trace, count = world.run(world.start(0), MONTH_H).trace, round(MONTH_H / MINUTE_H)
+    rng = np.random.default_rng(0)
+
+    def full(channel: Channel) -> bool:
+        noise = channel.noise
+        return all((noise.white, noise.autocorrelated, noise.quantum, noise.dropout))
+
+    channels = [replace(c, step_h=MINUTE_H) for c in twin.channels if full(c)]
+    ours, normals = turns(
+        lambda k: [twin.render(trace, channel, 0, count) for channel in channels],
+        lambda k: [rng.standard_normal(count, np.float32) for _ in channels],
+        10 * repeats,
+    )
+    samples = count * len(channels)
+    return Measured(
+        "rendering", "rate of rendering over the rate at which NumPy alone draws float32 normals", "×", 0.5, True,
+        tuple(b / a for a, b in zip(ours, normals, strict=True)),
+        {"rendered_per_s": samples / median(ours), "drawn_per_s": samples / median(normals), "channels": len(channels)},
+    )  # fmt: skip
+
+
+def split(bench: Experiment, repeats: int) -> Measured:
+    """What it costs to stop a run and go on: 500 pieces of half an hour against the whole."""
+    world: Line = bench.world
+    pieces, step_h = 500, 0.5
+
+    def in_pieces(seed: int) -> None:
+        state = world.start(seed)
+        for k in range(1, pieces + 1):
+            state = world.run(state, k * step_h).state
+
+    whole, pieced = turns(lambda k: world.run(world.start(k), pieces * step_h), in_pieces, 4 * repeats)
+    return Measured(
+        "split", "time that a split adds to a run of the line", "ms", 0.2, False,
+        tuple(1e3 * (b - a) / (pieces - 1) for a, b in zip(whole, pieced, strict=True)),
+        {"whole_ms": 1e3 * median(whole), "pieces": pieces, "piece_h": step_h},
+    )  # fmt: skip
+
+
+def workers(bench: Experiment, repeats: int) -> Measured:
+    """Generating 80 runs of 60 days with two worker processes against one, from nothing to sealed."""
+    from twins.dataset import Plan, ensure
+
+    twin: LineTwin = bench.twin
+    plan = Plan(train=80, validation=0, test=0, duration_h=1440.0)
+
+    def generate(count: int) -> None:
+        with tempfile.TemporaryDirectory() as root:
+            ensure(twin, plan, root, workers=count)
+
+    small = replace(plan, train=2, duration_h=48.0)
+    with tempfile.TemporaryDirectory() as root:
+        ensure(twin, small, root, workers=1)  # compiles
+    one, two = [], []
+    for _ in range(max(1, repeats // 3)):
+        for count, spent in ((1, one), (2, two)):
+            began = time.perf_counter()
+            generate(count)
+            spent.append(time.perf_counter() - began)
+    return Measured(
+        "workers", "time to generate a dataset with one worker over that with two, start-up included", "×", 1.8, True,
+        tuple(a / b for a, b in zip(one, two, strict=True)),
+        {"one_s": median(one), "two_s": median(two), "runs": plan.train, "run_h": plan.duration_h},
+    )  # fmt: skip
+
+
+def training(bench: Experiment, repeats: int) -> Measured:
+    """Share of a training run at nano size, rows and checkpoints written, that is not the bare compiled steps."""
+    from learn.batch import Windows
+    from learn.fit import Budget, host_overhead
+
+    world = bench.world
+    episodes = [e for seed in range(2) for e in bench.twin.observe(world.run(world.start(seed), 480.0))]
+    windows = Windows.of(episodes, context=144, task=bench.task)
+    model = bench.part("model").build(bench.task, windows)
+    budget = Budget(steps=40, batch=64, chunk=20, validate_every=40)
+    values = tuple(100 * host_overhead(model, windows, budget=budget) for _ in range(max(1, repeats // 2)))
+    return Measured(
+        "training", "host's share of a training step at nano size", "%", 5.0, False, values,
+        {"steps": budget.steps, "batch": budget.batch, "context": windows.context, "variates": windows.variates},
+    )  # fmt: skip
+
+
+MEASURES = (line, sampling, rendering, split, workers, training)
