@@ -13,10 +13,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from examples.pump.sim import Pump, ReplaceSeal
 from sim.house import House, Offer
 from sim.laws import Deterministic, Exponential
 from sim.line import Line, SetSpeed, Station, Sudden
 from sim.trace import Trace
+from sim.wear import Wiener
 from tests.sim.strategies import line_actions, lines
 
 
@@ -45,6 +47,7 @@ CLOCKWORK = Line(
     [1],  # type: ignore[arg-type]
     crew=1,
 )
+SIEVE = Pump(Deterministic(1e9), Deterministic(1e-6), Wiener(1e-9, 1e-9), Exponential(40.0), lumps=1)  # never stops
 WORLDS = [
     Case(
         "line",
@@ -60,6 +63,13 @@ WORLDS = [
         horizon_h=200.0,
         actions=lambda house: st.floats(20.0, 300.0).map(Offer),
         memoryless=(House(listing=Exponential(40.0)), "listed", 1 / 40.0),
+    ),
+    Case(
+        "pump",
+        st.sampled_from([Pump(), Pump(seal=Wiener(1 / 20, 0.05, levels=5), debris=Deterministic(3.0), lumps=2)]),
+        horizon_h=200.0,
+        actions=lambda pump: st.just(ReplaceSeal()),
+        memoryless=(SIEVE, "backwash", 1 / 40.0),
     ),
 ]
 

@@ -11,7 +11,7 @@ from enum import IntEnum
 from math import inf
 from typing import ClassVar
 
-from sim.errors import require
+from sim.errors import InputError, require
 from sim.kernel import Kernel
 from sim.laws import Exponential, Law, Lognormal, Residual
 from sim.streams import Streams
@@ -19,7 +19,7 @@ from sim.trace import Event, Run, Signal, Trace
 from sim.wear import Wiener
 
 CLOCKS = ("wear", "clog")
-RANK = {"switch": 0, "wear": 1, "clog": 2}  # the order of simultaneous events
+DEADLINES = ("switch", *CLOCKS)  # by rank: the order of simultaneous ones
 
 
 class Phase(IntEnum):
@@ -50,11 +50,11 @@ class State:
     left_h: dict[str, float] = field(default_factory=dict)  # what is left of them while the pump stands
     due_h: dict[str, float] = field(default_factory=dict)  # deadlines: the next tick of each clock, the next switch
     open: dict[str, tuple[float, float]] = field(default_factory=dict)  # the breakpoint in force of each signal
-    action: ReplaceSeal | None = None  # for the next run
+    actions: list[ReplaceSeal] = field(default_factory=list)  # for the next run
 
     def copy(self) -> State:
-        dicts = {name: value.copy() for name, value in vars(self).items() if isinstance(value, dict)}
-        return replace(self, **dicts)
+        own = {name: value.copy() for name, value in vars(self).items() if isinstance(value, (dict, list))}
+        return replace(self, **own)
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Pump:
 
     def act(self, state: State, action: ReplaceSeal) -> State:
         s = state.copy()
-        s.action = action
+        s.actions.append(action)
         return s
 
     def resample(self, state: State, seed: int) -> State:
@@ -107,13 +107,15 @@ class Pump:
         s.due_h["switch"] = s.time_h + remaining_h(s.phase.name, s.time_h - s.began_h)
         for name in CLOCKS:
             pumping = s.phase is Phase.PUMPING
-            age_h = s.gap_h[name] - (s.due_h[name] - s.time_h if pumping else s.left_h[name])
+            age_h = max(s.gap_h[name] - (s.due_h[name] - s.time_h if pumping else s.left_h[name]), 0.0)
             s.left_h[name] = remaining_h(name, age_h)
             s.gap_h[name] = age_h + s.left_h[name]
             s.due_h[name] = s.time_h + s.left_h[name] if pumping else inf
         return s
 
     def run(self, state: State, until_h: float) -> Run:
+        if until_h < state.time_h:
+            raise InputError(f"until_h is {until_h!r}; it must be at least the state's time, {state.time_h!r}")
         s, kernel, events = state.copy(), Kernel(state.time_h), []
         points = {name: [point] for name, point in s.open.items()}
         full = {"wear": self.seal.levels, "clog": self.lumps}
@@ -127,15 +129,7 @@ class Pump:
 
         def schedule(name: str, time_h: float):
             s.due_h[name] = time_h
-            kernel.at(time_h, RANK[name], lambda _: happen(name, time_h))
-
-        def happen(name: str, time_h: float):
-            if time_h != s.due_h[name]:
-                return  # the deadline has moved since
-            if name == "switch":
-                switch()
-            else:
-                tick(name)
+            deadlines[name].set(time_h)
 
         def enter(phase: Phase):
             for name in CLOCKS:
@@ -167,11 +161,13 @@ class Pump:
                 note("failure", "seal")
                 enter(Phase.REPAIRING)
 
-        for name, time_h in s.due_h.items():
-            schedule(name, time_h)
-        if s.action is not None:
+        deadlines = {
+            name: kernel.deadline(rank, lambda _, name=name: tick(name) if name in CLOCKS else switch(), s.due_h[name])
+            for rank, name in enumerate(DEADLINES)
+        }
+        while s.actions and until_h > s.time_h:
+            s.actions.pop(0)
             note("action", "ReplaceSeal")
-            s.action = None
             if s.phase in (Phase.RESTING, Phase.PUMPING):
                 note("planned", "order")
                 enter(Phase.MAINTAINING)
