@@ -10,6 +10,7 @@ from typing import Any
 
 from sim.errors import InputError, require
 from sim.trace import Trace
+from twins import units
 from twins.dataset import card, files, manifest, shards
 from twins.dataset.identity import describe, identity
 from twins.dataset.store import Dataset
@@ -97,6 +98,8 @@ def ensure(twin: Twin, plan: Plan, root: str | Path, workers: int = 2, progress:
     changes a byte of it. Raises InputError for a configuration without a canonical form, a damaged shard, a full disk,
     a folder that holds another dataset, or a run without data.
     """
+    for channel in twin.channels:
+        units.parse(channel.unit)
     configuration = {
         "twin": describe(twin, "twin"),
         "plan": describe(plan, "plan"),

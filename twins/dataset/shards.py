@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from sim.errors import InputError
 from sim.trace import Event, Form, Signal, Trace
+from twins import units
 from twins.channel import Role
 from twins.episode import Episode, Series, Spell
 
@@ -211,6 +212,7 @@ def check(episode: Episode) -> None:
     if not episode.series:
         raise InputError(f"{name} has no series; an episode needs at least one channel")
     for s in episode.series:
+        units.parse(s.unit)
         if s.values.dtype != np.float32 or s.values.ndim != 1:
             raise InputError(
                 f"{'/'.join(s.key)} of {name} has {s.values.dtype} values of shape {s.values.shape}; "

@@ -175,9 +175,8 @@ class _Source:
                 self.refuse(name, row, f"a time as {self.table.time_format or 'YYYY-MM-DD hh:mm:ss'}")
             micros[row] = moment
         epoch = np.datetime64(int(micros.min()), "us")
-        return (micros - micros.min()) / HOUR_US, str(
-            epoch.astype("datetime64[s]" if micros.min() % 1_000_000 == 0 else None)
-        )
+        text = str(epoch.astype("datetime64[s]")) if micros.min() % 1_000_000 == 0 else str(epoch)
+        return (micros - micros.min()) / HOUR_US, text
 
 
 def _is_number(cell: str) -> bool:
