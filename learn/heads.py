@@ -44,6 +44,14 @@ def first_bias(task: Task, event_h_x: np.ndarray | None = None, cause_x: np.ndar
     return np.log(count / count.sum(1, keepdims=True)).astype(np.float32).reshape(-1)
 
 
+def dense(inputs: int, bias: np.ndarray, rngs: nnx.Rngs) -> nnx.Linear:
+    """A last layer that gives *bias* whatever it sees, until it is trained."""
+    layer = nnx.Linear(inputs, len(bias), kernel_init=nnx.initializers.zeros, rngs=rngs)
+    assert layer.bias is not None
+    layer.bias[...] = jnp.asarray(bias)
+    return layer
+
+
 def quantiles(raw_xQ: jax.Array) -> jax.Array:
     """Increasing numbers from free ones: the middle one, and gaps that are softplus of the others, summed outwards."""
     gaps = jnp.cumsum(jax.nn.softplus(raw_xQ[..., 1:]), axis=-1)
@@ -65,8 +73,7 @@ class QuantileHead(nnx.Module):
 
     def __init__(self, width: int, task: Forecast, rngs: nnx.Rngs):
         self.steps, self.count = task.horizon, outputs_per_step(task)
-        self.out = nnx.Linear(width, self.steps * self.count, kernel_init=nnx.initializers.zeros, rngs=rngs)
-        self.out.bias[...] = jnp.tile(jnp.asarray(first_bias(task)), self.steps)
+        self.out = dense(width, np.tile(first_bias(task), self.steps), rngs)
 
     def __call__(self, z_BxVxPxD: jax.Array, location_BxVxP: jax.Array, spread_BxVxP: jax.Array) -> jax.Array:
         raw = self.out(z_BxVxPxD).reshape(*z_BxVxPxD.shape[:-1], self.steps, self.count)
@@ -79,8 +86,7 @@ class HazardHead(nnx.Module):
 
     def __init__(self, width: int, task: TimeToEvent, bias: np.ndarray, rngs: nnx.Rngs):
         self.bins, self.outcomes = len(task.edges_h), len(task.causes) + 1
-        self.out = nnx.Linear(width, self.bins * self.outcomes, kernel_init=nnx.initializers.zeros, rngs=rngs)
-        self.out.bias[...] = jnp.asarray(bias)
+        self.out = dense(width, bias, rngs)
 
     def __call__(self, z_BxVxPxD: jax.Array, variate_mask_BxV: jax.Array) -> jax.Array:
         weight_BxV = variate_mask_BxV / jnp.maximum(variate_mask_BxV.sum(1, keepdims=True), 1)

@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 
 from learn.batch import ROLES, Batch, Scale, Windows
-from learn.heads import first_bias, outputs_per_step, quantiles
+from learn.heads import dense, first_bias, outputs_per_step, quantiles
 from learn.tasks import Forecast, Task, TimeToEvent
 from sim.errors import InputError
 from twins.channel import Role
@@ -35,15 +35,14 @@ class LinearNet(nnx.Module):
         self.variates = windows.variates
         inputs = windows.variates * windows.context + len(self.known) * windows.horizon
         if not inputs:
-            raise InputError("the linear model has nothing to look at: give a context above 0 or channels of role known")
+            raise InputError("a linear model has nothing to look at: give a context above 0, or channels of role known")
         if isinstance(task, TimeToEvent):
             bias = first_bias(task, np.asarray(windows.event_h_ExL), np.asarray(windows.cause_ExL))
         else:
             bias = np.tile(first_bias(task), len(self.targets) * task.horizon)
-        self.dense = nnx.Linear(inputs, len(bias), kernel_init=nnx.initializers.zeros, rngs=rngs)
-        self.dense.bias[...] = jnp.asarray(bias)
+        self.dense = dense(inputs, bias, rngs)
 
-    def __call__(self, batch: Batch, key: jax.Array | None = None) -> jax.Array:
+    def __call__(self, batch: Batch, key: jax.Array | None = None, last: bool = False) -> jax.Array:
         count = batch.x_BxVxT.shape[0]
         known = batch.future_BxVxH[:, np.asarray(self.known, int)]
         flat = jnp.concatenate((batch.x_BxVxT.reshape(count, -1), known.reshape(count, -1)), axis=1)
@@ -57,8 +56,9 @@ class LinearNet(nnx.Module):
 
 
 def in_units(model: LinearNet, scale: Scale) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (inputs, targets) and intercepts (targets) of a one-step `mse` model without context, in dataset units."""
+    """Weights (inputs, targets) and intercepts of a one-step `mse` model without context, in the data's units."""
     mean, std = np.asarray(scale.mean), np.asarray(scale.std)
     x, y = list(model.known), list(model.targets)
     w = np.asarray(model.dense.kernel[...], np.float64) * std[y] / std[x][:, None]
+    assert model.dense.bias is not None
     return w, np.asarray(model.dense.bias[...], np.float64) * std[y] + mean[y] - mean[x] @ w

@@ -25,8 +25,8 @@ def cross_entropy(logits_xC: jax.Array, label_x: jax.Array) -> jax.Array:
 def pinball(quantiles_xQ: jax.Array, target_x: jax.Array, levels: Sequence[float]) -> jax.Array:
     """max(q·u, (q − 1)·u) for u = target − prediction, mean over levels (Koenker & Bassett 1978)."""
     above = target_x[..., None] - quantiles_xQ
-    return jnp.mean(jnp.maximum(jnp.asarray(levels, quantiles_xQ.dtype) * above, 0) + jnp.maximum(
-        (jnp.asarray(levels, quantiles_xQ.dtype) - 1) * jnp.minimum(above, 0), 0), axis=-1)  # fmt: skip
+    level_Q = jnp.asarray(levels, quantiles_xQ.dtype)
+    return jnp.mean(jnp.maximum(level_Q * above, (level_Q - 1) * above), axis=-1)
 
 
 def hazard(logits_xKxC: jax.Array, event_h_x: jax.Array, cause_x: jax.Array, edges_h: Sequence[float]) -> jax.Array:
@@ -65,14 +65,12 @@ def targets(batch: Batch, count: int) -> tuple[jax.Array, jax.Array]:
     return y[..., index_PxH], mask[..., index_PxH]
 
 
-def loss(task: Task, outputs: jax.Array, batch: Batch, last: bool = False) -> tuple[jax.Array, jax.Array]:
-    """Sum of the task's loss over all that counts, and how much counts; at every moment, or at the *last* alone."""
+def loss(task: Task, outputs: jax.Array, batch: Batch) -> tuple[jax.Array, jax.Array]:
+    """Sum of the task's loss over all that counts at the moments that *outputs* has, and how much counts."""
     if isinstance(task, Forecast):
-        outputs = outputs[:, :, -1:] if last else outputs
         y, mask = targets(batch, outputs.shape[2])
         each = squared_error(outputs[..., 0], y) if task.loss == "mse" else pinball(outputs, y, task.quantiles)
     else:
-        outputs = outputs[:, -1:] if last else outputs
         index_P = moments(batch.x_BxVxT.shape[-1], outputs.shape[1]) - 1
         event_h, cause = batch.event_h_BxT[:, index_P], batch.cause_BxT[:, index_P]
         each, mask = hazard(outputs, event_h, cause, task.edges_h), cause >= 0

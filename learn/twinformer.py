@@ -18,7 +18,7 @@ from flax import nnx
 from learn.batch import ROLES, TIME_FEATURES, Batch, Windows
 from learn.heads import HazardHead, QuantileHead, first_bias
 from learn.losses import targets
-from learn.tasks import Forecast, Task, TimeToEvent
+from learn.tasks import Task, TimeToEvent
 from sim.errors import InputError, require
 from twins.channel import Role
 
@@ -123,7 +123,7 @@ class Block(nnx.Module):
     def __call__(self, z_BxVxPxD: jax.Array, same_BxVxV: jax.Array, key: jax.Array | None) -> jax.Array:
         keys = jax.random.split(key, 3) if key is not None else (None,) * 3
         patches = z_BxVxPxD.shape[2]
-        past = np.tril(np.ones((patches, patches), bool))
+        past = jnp.tril(jnp.ones((patches, patches), bool))
         z_BxVxPxD = z_BxVxPxD + dropout(self.time(self.time_norm(z_BxVxPxD), past), self.rate, keys[0])
         across_BxPxVxD = self.variate(jnp.swapaxes(self.variate_norm(z_BxVxPxD), 1, 2), same_BxVxV[:, None, None])
         z_BxVxPxD = z_BxVxPxD + dropout(jnp.swapaxes(across_BxPxVxD, 1, 2), self.rate, keys[1])
@@ -132,7 +132,7 @@ class Block(nnx.Module):
 
 
 class TwinFormerNet(nnx.Module):
-    """`model(batch, key)`: outputs as in `learn.heads` at each patch's end; *key* turns dropout on."""
+    """`model(batch, key)`: outputs as in `learn.heads` at each patch's end, or the *last*; *key* turns dropout on."""
 
     def __init__(self, shape: TwinFormer, task: Task, windows: Windows, rngs: nnx.Rngs):
         self.task, self.patch, self.rate = task, shape.patch, shape.dropout
@@ -155,7 +155,7 @@ class TwinFormerNet(nnx.Module):
         else:
             self.head = QuantileHead(width, task, rngs)
 
-    def __call__(self, batch: Batch, key: jax.Array | None = None) -> jax.Array:
+    def __call__(self, batch: Batch, key: jax.Array | None = None, last: bool = False) -> jax.Array:
         b, v, t = batch.x_BxVxT.shape
         patches = t // self.patch
         cut = t - patches * self.patch  # a context that is no whole number of patches loses its oldest samples
@@ -179,7 +179,9 @@ class TwinFormerNet(nnx.Module):
         keys = jax.random.split(key, len(self.blocks)) if key is not None else [None] * len(self.blocks)
         for block, block_key in zip(self.blocks, keys, strict=True):
             z = block(z, same, block_key)
+        if last:
+            z, location, spread = z[:, :, -1:], location[..., -1:], spread[..., -1:]
         z = self.norm(z).astype(jnp.float32)
-        if isinstance(self.task, Forecast):
+        if isinstance(self.head, QuantileHead):
             return self.head(z, location, spread)
         return self.head(z, batch.variate_mask_BxV)

@@ -13,7 +13,7 @@ from flax import nnx
 
 from learn.batch import Batch
 from learn.losses import loss
-from sim.errors import require
+from sim.errors import InputError, require
 
 Metrics = dict[str, jax.Array]
 Update = Callable[["TrainState", Batch], tuple["TrainState", Metrics]]
@@ -72,20 +72,42 @@ def start(params: Any, transform: optax.GradientTransformation, seed: int | jax.
     return TrainState(params, transform.init(params), jnp.zeros((), jnp.int32), jax.random.PRNGKey(seed))
 
 
-def make_update(graphdef: Any, transform: optax.GradientTransformation) -> Update:
-    """The step of one model and optimiser. Metrics: `loss` (mean over all that counts) and `gradient` (its norm)."""
+def make_update(graphdef: Any, transform: optax.GradientTransformation, microbatch: int | None = None) -> Update:
+    """The step of one model and optimiser. Metrics: `loss` (mean over all that counts) and `gradient` (its norm).
 
-    def objective(params: Any, batch: Batch, key: jax.Array) -> jax.Array:
+    With *microbatch* the gradient is summed over parts of that many windows, whose activations fit into the caches.
+    """
+
+    def objective(params: Any, batch: Batch, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         model = nnx.merge(graphdef, params)
-        total, count = loss(model.task, model(batch, key), batch)
-        return total / jnp.maximum(count, 1)
+        return loss(model.task, model(batch, key), batch)
+
+    summed = jax.value_and_grad(objective, has_aux=True)
+
+    def whole(params: Any, batch: Batch, key: jax.Array) -> tuple[jax.Array, jax.Array, Any]:
+        size = batch.x_BxVxT.shape[0]
+        if microbatch is None or microbatch >= size:
+            (total, count), gradient = summed(params, batch, key)
+            return total, count, gradient
+        if size % microbatch:
+            raise InputError(f"microbatch is {microbatch}; it must divide the batch of {size} windows")
+        number = size // microbatch
+        parts = jax.tree.map(lambda a: a.reshape(number, microbatch, *a.shape[1:]), batch)
+
+        def add(sums: Any, part_i: tuple[Batch, jax.Array]) -> tuple[Any, None]:
+            (total, count), gradient = summed(params, part_i[0], jax.random.fold_in(key, part_i[1]))
+            return jax.tree.map(jnp.add, sums, (total, count, gradient)), None
+
+        zero = (jnp.zeros(()), jnp.zeros((), jnp.int32), jax.tree.map(jnp.zeros_like, params))
+        return jax.lax.scan(add, zero, (parts, jnp.arange(number)))[0]
 
     def update(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        key = jax.random.fold_in(state.key, state.step)
-        value, gradient = jax.value_and_grad(objective)(state.params, batch, key)
+        total, count, gradient = whole(state.params, batch, jax.random.fold_in(state.key, state.step))
+        count = jnp.maximum(count, 1)
+        gradient = jax.tree.map(lambda g: g / count, gradient)
         change, opt_state = transform.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, change)
-        metrics = {"loss": value, "gradient": optax.global_norm(gradient)}
+        metrics = {"loss": total / count, "gradient": optax.tree.norm(gradient)}
         return TrainState(params, opt_state, state.step + 1, state.key), metrics
 
     return update

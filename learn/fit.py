@@ -1,0 +1,255 @@
+"""The training loop: chunks of many steps in one `lax.scan`, metrics fetched a chunk late, exact resume.
+
+Everything that follows from the step is derived from it: the position in the data, dropout, the learning rate. So a run
+that was killed and started again ends with the same parameters and the same rows of metrics.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from learn import checkpoint
+from learn.batch import Windows, anchors, gather
+from learn.losses import loss
+from learn.update import Optim, TrainState, make_update, split, start
+from sim.errors import InputError, require
+
+Row = dict[str, float]
+VALIDATION_CHUNK = 64
+
+
+class Diverged(InputError):
+    """A loss that is no number stopped a run."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to train, counted in steps, so that the same command gives the same model on any machine."""
+
+    steps: int = 300
+    batch: int = 64
+    microbatch: int | None = None  # windows whose gradient is computed at once
+    chunk: int = 25  # steps from one row of metrics to the next; lowered to a divisor of validate_every and steps
+    validate_every: int = 50
+    validation_windows: int = 1024
+    stride: int = 1  # between the anchors of training windows
+    seed: int = 0
+
+    def __post_init__(self):
+        for field in ("steps", "batch", "chunk", "validate_every", "validation_windows", "stride"):
+            require(getattr(self, field) >= 1, self, field, "at least 1")
+        fits = self.microbatch is None or (self.microbatch >= 1 and self.batch % self.microbatch == 0)
+        require(fits, self, "microbatch", f"null, or a divisor of the batch {self.batch}")
+
+    @property
+    def steps_per_chunk(self) -> int:
+        common = math.gcd(self.steps, self.validate_every)
+        return max(d for d in range(1, min(self.chunk, common) + 1) if common % d == 0)
+
+
+class Best(NamedTuple):
+    """Parameters of the lowest validation loss so far."""
+
+    params: Any
+    score: jax.Array
+    step: jax.Array
+
+
+class Fitted(NamedTuple):
+    """What a run ends with. `best` holds the last parameters where nothing was validated."""
+
+    state: TrainState
+    best: Best
+    rows: list[Row]
+    seconds: float  # of this call
+
+    @property
+    def params(self) -> Any:
+        return self.best.params
+
+
+class Order:
+    """Which windows each step sees: a permutation of all anchors for each epoch, drawn from (seed, epoch) alone."""
+
+    def __init__(self, anchors_Nx2: np.ndarray, batch: int, seed: int):
+        self.anchors_Nx2, self.batch, self.seed = anchors_Nx2, min(batch, len(anchors_Nx2)), seed
+        self._epoch, self._shuffled = -1, anchors_Nx2
+
+    def __call__(self, step: int) -> np.ndarray:
+        """The anchors of *step*, int32[batch, 2]."""
+        epoch, within = divmod(step, len(self.anchors_Nx2) // self.batch)
+        if epoch != self._epoch:
+            rng = np.random.Generator(np.random.Philox(key=[self.seed, epoch]))
+            self._epoch, self._shuffled = epoch, self.anchors_Nx2[rng.permutation(len(self.anchors_Nx2))]
+        return self._shuffled[within * self.batch : (within + 1) * self.batch]
+
+
+@lru_cache(maxsize=8)
+def _programs(graphdef: Any, optim: Optim, steps: int, microbatch: int | None) -> tuple[Callable, Callable]:
+    """The compiled chunk of training steps, and the validation that keeps the best; made once for equal models."""
+    update = make_update(graphdef, optim.transform(steps), microbatch)
+
+    @jax.jit
+    def train(windows: Windows, state: TrainState, anchors_CxBx2: jax.Array) -> tuple[TrainState, dict]:
+        return jax.lax.scan(lambda s, a: update(s, gather(windows, a)), state, anchors_CxBx2)
+
+    @jax.jit
+    def validate(windows: Windows, state: TrainState, best: Best, anchors_CxBx2: jax.Array) -> tuple[Best, jax.Array]:
+        model = nnx.merge(graphdef, state.params)
+
+        def one(anchors_Bx2: jax.Array) -> tuple[jax.Array, jax.Array]:
+            batch = gather(windows, anchors_Bx2)
+            return loss(model.task, model(batch, last=True), batch)
+
+        total, count = jax.lax.map(one, anchors_CxBx2)
+        score = total.sum() / jnp.maximum(count.sum(), 1)
+        new = Best(state.params, score, state.step)
+        return jax.tree.map(lambda a, b: jnp.where(score < best.score, a, b), new, best), score
+
+    return train, validate
+
+
+def _spread(anchors_Nx2: np.ndarray, count: int) -> jax.Array:
+    """About *count* anchors, evenly over all of them, in chunks of one size: int32[C, B, 2]."""
+    count = min(count, len(anchors_Nx2))
+    size = min(VALIDATION_CHUNK, count)
+    pick = np.linspace(0, len(anchors_Nx2) - 1, count // size * size).round().astype(int)
+    return jnp.asarray(anchors_Nx2[pick].reshape(-1, size, 2))
+
+
+def fit(
+    model: Any,
+    train: Windows,
+    validation: Windows | None,
+    optim: Optim,
+    budget: Budget,
+    directory: Path | str | None = None,
+    progress: Callable[[Row], None] | None = None,
+) -> Fitted:
+    """Train *model*, or go on where a run in *directory* stopped; rows go to its metrics.jsonl and to *progress*.
+
+    Raises Diverged at a loss that is no number, and InputError for a corrupt checkpoint or one of another run.
+    """
+    began = time.perf_counter()
+    graphdef, params = split(model)
+    run_chunk, run_validation = _programs(graphdef, optim, budget.steps, budget.microbatch)
+    order = Order(anchors(train, budget.stride), budget.batch, budget.seed)
+    judged = _spread(anchors(validation), budget.validation_windows) if validation is not None else None
+    state = start(params, optim.transform(budget.steps), budget.seed)
+    best = Best(params, jnp.asarray(jnp.inf), jnp.zeros((), jnp.int32))
+    journal = Journal(Path(directory) if directory is not None else None, f"{optim} {budget}", progress)
+    state, best = journal.resume(state, best)
+
+    pending = None
+    size = budget.steps_per_chunk
+    for first in range(int(state.step), budget.steps, size):
+        picked = jnp.asarray(np.stack([order(step) for step in range(first, first + size)]))
+        state, metrics = run_chunk(train, state, picked)
+        score = None
+        if judged is not None and (first + size) % budget.validate_every == 0:
+            best, score = run_validation(validation, state, best, judged)
+        if pending is not None:
+            journal.settle(*pending)
+        due = (first + size) % budget.validate_every == 0 or first + size == budget.steps
+        pending = (first, metrics, score, (state, best) if due else None)
+    if pending is not None:
+        journal.settle(*pending)
+    if judged is None or not np.isfinite(best.score):
+        best = Best(state.params, best.score, state.step)
+    return Fitted(jax.block_until_ready(state), best, journal.rows, time.perf_counter() - began)
+
+
+class Journal:
+    """What a run leaves in its directory: rows of metrics, and checkpoints at steps whose rows are known to be good."""
+
+    def __init__(self, directory: Path | None, identity: str, progress: Callable[[Row], None] | None):
+        self.directory, self.identity, self.progress = directory, identity, progress
+        self.rows: list[Row] = []
+
+    @property
+    def _checkpoints(self) -> Path:
+        assert self.directory is not None
+        return self.directory / "checkpoints"
+
+    def resume(self, state: TrainState, best: Best) -> tuple[TrainState, Best]:
+        """The last checkpoint, with the rows up to it; what came after it is dropped and will come again."""
+        if self.directory is None:
+            return state, best
+        self.directory.mkdir(parents=True, exist_ok=True)
+        saved = checkpoint.steps(self._checkpoints)
+        if saved:
+            identity = checkpoint.info(self._checkpoints, saved[-1]).get("identity")
+            if identity != self.identity:
+                raise InputError(f"{self._checkpoints} belongs to a run of {identity}; this one is {self.identity}")
+            state, best = checkpoint.load(self._checkpoints, saved[-1], (state, best))
+        file = self.directory / "metrics.jsonl"
+        lines = file.read_text().splitlines() if file.exists() else []
+        for line in lines:
+            try:
+                row = json.loads(line)
+            except ValueError:
+                break  # the line that a kill cut short
+            if row["step"] > int(state.step):
+                break
+            self.rows.append(row)
+        part = file.with_suffix(".part")
+        part.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
+        part.replace(file)
+        return state, best
+
+    def settle(self, first: int, metrics: dict, score: jax.Array | None, kept: tuple[TrainState, Best] | None) -> None:
+        """Fetch the metrics of the chunk that began at step *first*; stop at the first that is no number."""
+        values = {name: np.asarray(value) for name, value in metrics.items()}
+        bad = ~np.all([np.isfinite(value) for value in values.values()], axis=0)
+        if bad.any():
+            saved = checkpoint.steps(self._checkpoints) if self.directory is not None else []
+            last = f"the last good checkpoint is step-{saved[-1]:08d}" if saved else "there is no checkpoint yet"
+            raise Diverged(
+                f"the loss of step {first + int(bad.argmax()) + 1} is not a number; {last}; "
+                "lower optim.learning_rate or optim.clip"
+            )
+        row: Row = {"step": first + len(bad), **{name: float(value.mean()) for name, value in values.items()}}
+        if score is not None:
+            row["validation"] = float(score)
+        self.rows.append(row)
+        if self.directory is not None:
+            with (self.directory / "metrics.jsonl").open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            if kept is not None:
+                checkpoint.save(self._checkpoints, first + len(bad), kept, {"identity": self.identity})
+        if self.progress is not None:
+            self.progress(row)
+
+
+def host_overhead(model: Any, windows: Windows, optim: Optim, budget: Budget) -> float:
+    """Share of a step of `fit`, with rows and checkpoints written, that the bare compiled scan does not need."""
+    graphdef, params = split(model)
+    run_chunk, _ = _programs(graphdef, optim, budget.steps, budget.microbatch)
+    order, size = Order(anchors(windows, budget.stride), budget.batch, budget.seed), budget.steps_per_chunk
+    picked = jnp.asarray(np.stack([order(step) for step in range(size)]))
+    state = start(params, optim.transform(budget.steps), budget.seed)
+    jax.block_until_ready(run_chunk(windows, state, picked))
+    bare, whole = [], []
+    for _ in range(3):
+        began = time.perf_counter()
+        now = state
+        for _ in range(budget.steps // size):
+            now, _ = run_chunk(windows, now, picked)
+        jax.block_until_ready(now)
+        bare.append(time.perf_counter() - began)
+        with tempfile.TemporaryDirectory() as directory:
+            whole.append(fit(model, windows, None, optim, budget, directory).seconds)
+    return max(0.0, 1 - min(bare) / min(whole))

@@ -1,0 +1,42 @@
+"""From parameters and windows to predictions, in chunks of one size so that the model is compiled once."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from learn.batch import Windows, gather
+from learn.heads import incidence
+from learn.metrics import EventPrediction, ForecastPrediction, Prediction, quadrature
+from learn.tasks import Forecast
+
+
+@partial(jax.jit, static_argnums=0)
+def _outputs(graphdef: Any, params: Any, windows: Windows, anchors_Bx2: jax.Array) -> jax.Array:
+    return nnx.merge(graphdef, params)(gather(windows, anchors_Bx2), last=True)
+
+
+def predict(model: Any, params: Any, windows: Windows, anchors: np.ndarray, chunk: int = 256) -> Prediction:
+    """Predictions of *model* with *params* (its own where None) at *anchors* (int32[N, 2]), in scaled units."""
+    graphdef, own = nnx.split(model)
+    params = own if params is None else params
+    count = len(anchors)
+    chunk = min(chunk, count)
+    padded = np.concatenate((anchors, np.repeat(anchors[-1:], -count % chunk, axis=0)))
+    parts = [_outputs(graphdef, params, windows, jnp.asarray(part)) for part in padded.reshape(-1, chunk, 2)]
+    task = model.task
+    if isinstance(task, Forecast):
+        quantiles_NxVxHxQ = np.concatenate([np.asarray(p[:, :, -1]) for p in parts])[:count]
+        if task.loss == "mse":
+            return ForecastPrediction.point(quantiles_NxVxHxQ[..., 0])
+        levels = np.asarray(task.quantiles)
+        mean_NxVxH = quantiles_NxVxHxQ @ quadrature(levels).astype(np.float32)
+        return ForecastPrediction(mean_NxVxH, quantiles_NxVxHxQ, levels)
+    logits_NxKxC = jnp.concatenate([p[:, -1] for p in parts])[:count]
+    survival_NxK, cif_NxCxK = map(np.asarray, incidence(logits_NxKxC))
+    return EventPrediction(1 - survival_NxK[:, task.edges_h.index(task.horizon_h)], cif_NxCxK)
