@@ -7,8 +7,8 @@ A plant of one's own lives in a folder outside the packages and is run with
 
     python -m experiments.train --config-dir examples/pump experiment=pump
 
-where examples/pump/experiment/pump.yaml is a preset like those in conf/experiment. The folder and the one that holds
-it are added to the end of Python's path, here and in spawned workers, so that `_target_: pump.twin.PumpTwin` finds
+where examples/pump/experiment/pump.yaml is a preset like those in conf/experiment. The folder that holds it is added
+to the end of Python's path, here and in spawned workers, so that `_target_: pump.twin.PumpTwin` finds
 examples/pump/twin.py.
 """
 
@@ -39,13 +39,18 @@ def run(job: Callable[[DictConfig], Any], config_name: str) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and leaving with 1
     _see_plants(sys.argv)
     import hydra
+    from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
+    from hydra.types import RunMode
     from omegaconf.errors import OmegaConfBaseException
 
     faults = (InputError, HydraException, OmegaConfBaseException, OSError)
 
     @functools.wraps(job)
     def guarded(config: DictConfig) -> None:
+        setup = HydraConfig.get()
+        if setup.mode is RunMode.MULTIRUN:
+            print(f"point {setup.job.num} of the sweep: {setup.job.override_dirname}", file=sys.stderr, flush=True)
         try:
             job(config)
         except faults as error:  # here, since Hydra would print a line of its own before it passes an error on
@@ -90,7 +95,7 @@ def leave(message: str, code: int) -> None:
 
 
 def _see_plants(argv: list[str]) -> None:
-    """Let `_target_` find the modules of a --config-dir: the folder and its parent, behind everything else."""
+    """Let `_target_` find the modules of a --config-dir, behind everything else."""
     for flag, value in zip(argv, [*argv[1:], ""], strict=True):
         given = value if flag in ("--config-dir", "-cd") else flag.partition("=")[2]
         if flag.split("=")[0] in ("--config-dir", "-cd") and given:
@@ -98,9 +103,13 @@ def _see_plants(argv: list[str]) -> None:
 
 
 def see_plant(folder: Path) -> None:
-    """Put *folder* and the folder that holds it at the end of sys.path, which spawned workers inherit."""
-    folder = folder.resolve()
-    sys.path.extend(str(p) for p in (folder.parent, folder) if str(p) not in sys.path)
+    """Put the folder that holds *folder* at the end of sys.path, which spawned workers inherit.
+
+    Not the folder itself: its sim.py would come before an editable installation of the package sim.
+    """
+    parent = str(folder.resolve().parent)
+    if parent not in sys.path:
+        sys.path.append(parent)
 
 
 def sentence(error: BaseException) -> str:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from experiments.build import build
+from experiments.build import build, fit
 from experiments.console import progress
+from experiments.run_dir import RunDir, config_hash, open_run
+from experiments.settings import Scoring
 from sim.errors import InputError
+
+if TYPE_CHECKING:
+    from experiments.model import Model
+    from learn.batch import Windows
+    from twins.dataset import Dataset
 
 
 class Experiment:
@@ -17,6 +25,7 @@ class Experiment:
 
     def __init__(self, config: Mapping[str, Any]):
         self.config = config
+        self._windows: dict[str, Windows] = {}
 
     @staticmethod
     def of(config: Any) -> Experiment:
@@ -25,11 +34,11 @@ class Experiment:
 
         return Experiment(cast(dict[str, Any], OmegaConf.to_container(config, resolve=True, throw_on_missing=True)))
 
-    def part(self, key: str) -> Any:
-        """The object built from one key of the configuration."""
+    def part(self, key: str, kind: Any = Any) -> Any:
+        """The object built from one key of the configuration, which has to be a *kind*."""
         if key not in self.config:
-            raise InputError(f"{key} is missing from the configuration, which has {', '.join(self.config)}")
-        return build(self.config[key], key)
+            raise InputError(f"the configuration has no {key}; it has {', '.join(self.config)}")
+        return fit(build(self.config[key], key), kind, key)
 
     @cached_property
     def world(self) -> Any:
@@ -48,6 +57,55 @@ class Experiment:
         return self.part("task")
 
     @cached_property
-    def dataset(self) -> Any:
+    def context(self) -> int:
+        """Samples that a model sees."""
+        return _natural(self.config, "context")
+
+    @cached_property
+    def seed(self) -> int:
+        return _natural(self.config, "seed")
+
+    @cached_property
+    def scoring(self) -> Scoring:
+        return self.part("evaluate", Scoring)
+
+    @cached_property
+    def dataset(self) -> Dataset:
         with progress("dataset") as advance:
-            return self.source.ensure(Path(self.config["datasets"]), self.config["workers"], advance)
+            return self.source.ensure(Path(self.config["datasets"]), _natural(self.config, "workers", 1), advance)
+
+    def windows(self, split: str) -> Windows:
+        """The windows of a split, all in the scale of the training split."""
+        from learn.batch import Windows
+
+        if split not in self._windows:
+            scale = None if split == "train" else self.windows("train").scale
+            self._windows[split] = Windows.of(self.dataset, split, self.context, task=self.task, scale=scale)
+        return self._windows[split]
+
+    @property
+    def run_path(self) -> Path:
+        """The folder of this experiment's run, which need not exist."""
+        return Path(self.config["outputs"]) / str(self.config["name"]) / config_hash(self.config, self.source.identity)
+
+    @contextlib.contextmanager
+    def open_run(self) -> Iterator[RunDir]:
+        """The run's folder, locked."""
+        with open_run(self.run_path, self.config, bool(self.config["fresh"])) as run:
+            yield run
+
+    @cached_property
+    def model(self) -> Model:
+        """As trained by this experiment's run; with its first parameters, from the dataset, where there is none yet."""
+        from experiments.model import Model
+
+        if Model.saved(self.run_path):
+            return Model.load(self.run_path)
+        return Model.first(self)
+
+
+def _natural(config: Mapping[str, Any], key: str, least: int = 0) -> int:
+    value = fit(config[key], int, key)
+    if value < least:
+        raise InputError(f"{key} is {value}; it must be at least {least}")
+    return value

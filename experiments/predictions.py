@@ -6,6 +6,7 @@ import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ def save(path: Path, prediction: Prediction) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}")
     with part.open("wb") as file:
-        present = {name: np.asarray(value) for name, value in fields.items() if value is not None}
+        present: dict[str, Any] = {name: np.asarray(value) for name, value in fields.items() if value is not None}
         np.savez(file, kind=type(prediction).__name__, **present)
     os.replace(part, path)
 

@@ -58,12 +58,13 @@ class Futures:
         self, task: Task, twin: Any, test: Windows, episodes: Sequence[Episode], asked: np.ndarray, **how: Any
     ) -> Prediction:
         """What the true state tells of the windows *asked*; *how* is handed on (workers, cache, progress)."""
-        call = _failures if isinstance(task, TimeToEvent) else _forecasts
-        return call(self, task, twin, test, episodes, asked, **how)
+        if isinstance(task, TimeToEvent):
+            return _failures(self, task, twin, test, asked, **how)
+        return _forecasts(self, task, twin, test, episodes, asked, **how)
 
 
 def _failures(
-    futures: Futures, task: TimeToEvent, twin: Any, test: Windows, episodes: Any, asked: np.ndarray, **how: Any
+    futures: Futures, task: TimeToEvent, twin: Any, test: Windows, asked: np.ndarray, **how: Any
 ) -> Prediction:
     asks = [oracle.Ask(test.runs[e], test.assets[e], float(k * (test.step_h or 1.0))) for e, k in asked.tolist()]
     first_h_NxM = oracle.failures(twin, asks, task.horizon_h, futures.count, futures.seed, **how)

@@ -46,9 +46,8 @@ class RunDir:
 
 
 @contextlib.contextmanager
-def open_run(root: Path, name: str, config: Mapping[str, Any], identity: str, fresh: bool) -> Iterator[RunDir]:
-    """The folder of this run, made if need be and locked until the block ends; *fresh* deletes what was there."""
-    path = root / name / config_hash(config, identity)
+def open_run(path: Path, config: Mapping[str, Any], fresh: bool) -> Iterator[RunDir]:
+    """The folder *path* of a run, made if need be and locked until the block ends; *fresh* deletes what was there."""
     path.mkdir(parents=True, exist_ok=True)
     with _lock(path):
         if fresh:
@@ -81,6 +80,13 @@ def find_run(path: Path) -> Path:
     if not (path / "config.yaml").exists():
         raise InputError(f"run={path} is no run's folder: it has no config.yaml; it must be outputs/<name>/<hash>")
     return path
+
+
+def config_of(path: Path) -> dict[str, Any]:
+    """The resolved configuration of a run's folder."""
+    import yaml
+
+    return yaml.safe_load((find_run(path) / "config.yaml").read_text(encoding="utf-8"))
 
 
 def stamp(dataset_hash: str) -> dict[str, Any]:

@@ -18,21 +18,21 @@ def test_only_what_changes_a_number_changes_the_name():
 
 
 def test_a_finished_run_is_found_again_and_fresh_starts_over(tmp_path):
-    with open_run(tmp_path, "line", CONFIG, "", fresh=False) as run:
+    with open_run(tmp_path / "line", CONFIG, fresh=False) as run:
         assert not run.done
         write_json(run.path / "metrics.json", {})
         run.report.write_text("")
         (run.path / "checkpoints").mkdir()
-    with open_run(tmp_path, "line", CONFIG, "", fresh=False) as run:
+    with open_run(tmp_path / "line", CONFIG, fresh=False) as run:
         assert run.done
         assert find_run(run.path) == run.path
-    with open_run(tmp_path, "line", CONFIG, "", fresh=True) as run:
+    with open_run(tmp_path / "line", CONFIG, fresh=True) as run:
         assert not run.done
         assert sorted(p.name for p in run.path.iterdir()) == ["config.yaml", "lock"]
 
 
 def _hold(root, ready, leave):
-    with open_run(root, "line", CONFIG, "", fresh=False):
+    with open_run(root / "line", CONFIG, fresh=False):
         ready.set()
         leave.wait(30)
 
@@ -45,12 +45,12 @@ def test_two_processes_cannot_hold_one_run_and_a_killed_one_lets_go(tmp_path):
     assert ready.wait(30)
     with (
         pytest.raises(InputError, match="another process is running in"),
-        open_run(tmp_path, "line", CONFIG, "", fresh=True),
+        open_run(tmp_path / "line", CONFIG, fresh=True),
     ):
         pass
     other.kill()
     other.join()
-    with open_run(tmp_path, "line", CONFIG, "", fresh=False) as run:
+    with open_run(tmp_path / "line", CONFIG, fresh=False) as run:
         assert not run.done
 
 

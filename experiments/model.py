@@ -1,0 +1,118 @@
+"""A trained model on disk, with all that is needed to use it where its training data is not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from experiments.build import build
+from experiments.run_dir import config_of
+from learn import checkpoint
+from learn.batch import ROLES, Scale, Windows
+from learn.metrics import Prediction
+from learn.predict import predict
+from learn.tasks import Task
+from sim.errors import InputError
+
+if TYPE_CHECKING:
+    from experiments.experiment import Experiment
+
+FOLDER = "model"  # in a run's folder
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A module with its parameters, and the channels that it knows: names, scale, role and unit of each."""
+
+    module: Any
+    task: Task
+    context: int
+    scale: Scale
+    roles: tuple[str, ...]
+    units: tuple[str, ...]
+    step_h: float | None
+    step: int = 0  # updates of its parameters; 0: not trained
+
+    def predict(self, windows: Windows, anchors_Nx2: np.ndarray) -> Prediction:
+        """Predictions at the anchors of *windows* that are in this model's scale."""
+        return predict(self.module, None, windows, anchors_Nx2)
+
+    @staticmethod
+    def first(experiment: Experiment) -> Model:
+        """Before training."""
+        train, known = experiment.windows("train"), {c["quantity"]: c["unit"] for c in experiment.dataset.channels}
+        module = experiment.part("model").build(experiment.task, train, experiment.seed)
+        role_V = np.asarray(train.role_ExV).max(0)
+        names = train.scale.names
+        return Model(
+            module,
+            experiment.task,
+            train.context,
+            train.scale,
+            tuple(str(ROLES[role]) for role in role_V),
+            tuple(known[name.partition("#")[0]] for name in names),
+            train.step_h,
+        )
+
+    def with_parameters(self, params: Any, step: int) -> Model:
+        module = nnx.merge(nnx.split(self.module)[0], params)
+        return Model(module, self.task, self.context, self.scale, self.roles, self.units, self.step_h, step)
+
+    def save(self, run: Path) -> None:
+        """Write it into a run's folder."""
+        about = {
+            "names": self.scale.names,
+            "mean": self.scale.mean,
+            "std": self.scale.std,
+            "roles": self.roles,
+            "units": self.units,
+            "step_h": self.step_h,
+        }
+        checkpoint.save(run / FOLDER, self.step, nnx.split(self.module)[1], about)
+
+    @staticmethod
+    def saved(run: Path) -> bool:
+        return bool(checkpoint.steps(run / FOLDER))
+
+    @staticmethod
+    def load(run: Path) -> Model:
+        """From a run's folder; raises InputError where there is no whole model in it."""
+        config = config_of(run)
+        if not Model.saved(run):
+            raise InputError(f"{run} holds no trained model yet; run the command that began it again to finish it")
+        step = checkpoint.steps(run / FOLDER)[-1]
+        about = checkpoint.info(run / FOLDER, step)
+        scale = Scale(tuple(about["names"]), tuple(about["mean"]), tuple(about["std"]))
+        task, context = build(config["task"], "task"), config["context"]
+        like = _blank(scale, about["roles"], context, task.samples_ahead, about["step_h"])
+        module = build(config["model"], "model").build(task, like, config["seed"])
+        params = checkpoint.load(run / FOLDER, step, nnx.split(module)[1])
+        model = Model(module, task, context, scale, tuple(about["roles"]), tuple(about["units"]), about["step_h"])
+        return model.with_parameters(params, step)
+
+
+def _blank(scale: Scale, roles: Sequence[str], context: int, horizon: int, step_h: float | None) -> Windows:
+    """Windows of one empty episode, from which a module learns the shapes that it has to have."""
+    length, count = context + horizon, len(roles)
+    return Windows(
+        jnp.full((1, count, length), jnp.nan),
+        jnp.zeros((1, length)),
+        jnp.full((1, length), jnp.nan),
+        jnp.full((1, length), -1, jnp.int32),
+        jnp.asarray([[[str(r) for r in ROLES].index(role) for role in roles]], jnp.int32),
+        jnp.ones((1, count), bool),
+        context=context,
+        horizon=horizon,
+        step_h=step_h,
+        scale=scale,
+        runs=(0,),
+        assets=("",),
+        first=(0,),
+        last=(0,),
+    )

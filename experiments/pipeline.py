@@ -1,0 +1,188 @@
+"""From a dataset to a report, stage by stage; what a stage has made is kept in the run's folder and not made again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments import figures, predictions, report
+from experiments.console import progress
+from experiments.experiment import Experiment
+from experiments.model import Model
+from experiments.questions import Asked, ask
+from experiments.run_dir import RunDir, stamp, write_json
+from learn import update
+from learn.batch import Windows, anchors, gather
+from learn.cost import Cost, flops
+from learn.evaluate import Row, evaluate
+from learn.fit import Budget, fit
+from learn.metrics import EventPrediction, ForecastPrediction
+from learn.update import Optim
+from twins.episode import Episode
+
+MODEL = "model"  # the model's row in the table
+
+
+def execute(experiment: Experiment, run: RunDir) -> dict[str, float]:
+    """Do what is left to do of a run. Returns the seconds of each stage, all attempts together."""
+    costs = _Costs(run.path / "cost.json")
+    with costs.stage("dataset"):
+        content = experiment.dataset.manifest["content"]
+        write_json(run.path / "stamp.json", stamp(content) | {"command": command()})
+        test, episodes = experiment.windows("test"), experiment.dataset.episodes("test")
+        asked = ask(experiment.task, experiment.scoring, experiment.windows("train"), test, episodes)
+    with costs.stage("training", accelerated=True):
+        model, spent = _train(experiment, run)
+        kept = run.path / "predictions"
+        forecast = predictions.kept(kept / f"{MODEL}.npz", lambda: model.predict(test, asked.anchors_Nx2))
+    costs.add_flops("training", spent)
+    with costs.stage("baselines"):
+        rows = baselines(experiment, test, asked, kept)
+    rows[MODEL] = Row("model", forecast)
+    if experiment.config.get("oracle") is not None:
+        with costs.stage("oracle"):
+            rows["oracle"] = _oracle(experiment, test, episodes, asked, kept)
+    with costs.stage("scores"):
+        scores = score(experiment, asked, rows)
+        _figures(experiment, run, test, episodes, asked, rows)
+    with costs.stage("report"):
+        write_json(run.path / "metrics.json", scores | {"cost": costs.report()})
+        report.write(run.path)
+    return costs.seconds
+
+
+def command() -> str:
+    """What was typed, as one would type it again."""
+    module = Path(sys.argv[0]).stem
+    return " ".join([f"python -m experiments.{module.removeprefix('twinworlds-')}", *sys.argv[1:]])
+
+
+def baselines(experiment: Experiment, test: Windows, asked: Asked, kept: Path | None = None) -> dict[str, Row]:
+    """Every baseline of the configuration, fitted on the training split and asked about *test*."""
+    found, rows = experiment.part("baselines"), {}
+    with progress("baselines") as advance:
+        for done, (name, baseline) in enumerate(found.items()):
+            advance(done, len(found), name)
+
+            def make(baseline: Any = baseline) -> Any:
+                fitted = baseline.fit(experiment.windows("train"), experiment.windows("validation"), experiment.task)
+                return fitted(test, asked.anchors_Nx2)
+
+            prediction = make() if kept is None else predictions.kept(kept / f"{name}.npz", make)
+            rows[name] = Row(baseline.kind, prediction)
+    return rows
+
+
+def score(experiment: Experiment, asked: Asked, rows: Mapping[str, Row]) -> dict[str, Any]:
+    """The scores of all rows, as metrics.json holds them."""
+    scoring, task = experiment.scoring, type(experiment.task).__name__
+    how: dict[str, Any] = {"primary": scoring.primary, "resamples": scoring.resamples}
+    return evaluate(task, rows, asked.truth, asked.cluster_N, **how)
+
+
+def _train(experiment: Experiment, run: RunDir) -> tuple[Model, float]:
+    """The trained model, and the floating-point operations that it took now."""
+    first = Model.first(experiment)
+    budget, optim = experiment.part("fit", Budget), experiment.part("optim", Optim)
+    train, validation = experiment.windows("train"), experiment.windows("validation")
+    with progress("training") as advance:
+        done = fit(
+            first.module,
+            train,
+            validation,
+            optim,
+            budget,
+            run.path,
+            lambda row: advance(int(row["step"]), budget.steps, f"loss {row['loss']:.4f}"),
+        )
+    model = first.with_parameters(done.params, int(done.state.step))
+    if Model.saved(run.path):
+        return model, 0.0
+    model.save(run.path)
+    return model, budget.steps * _flops(first.module, optim, budget, train)
+
+
+def _flops(module: Any, optim: Optim, budget: Budget, train: Windows) -> float:
+    """Floating-point operations of one update, as XLA counts them; 0 where it cannot."""
+    graphdef, params = update.split(module)
+    transform = optim.transform(budget.steps)
+    step = update.make_update(graphdef, transform)
+    batch = jax.eval_shape(gather, train, anchors(train)[: budget.batch])
+    found = flops(step, update.start(params, transform), batch)
+    return found if np.isfinite(found) else 0.0
+
+
+def _oracle(experiment: Experiment, test: Windows, episodes: Sequence[Episode], asked: Asked, kept: Path) -> Row:
+    futures, workers = experiment.part("oracle"), int(experiment.config["workers"])
+    with progress("oracle") as advance:
+
+        def make() -> Any:
+            cache = experiment.dataset.path / "cache"
+            how: dict[str, Any] = {"workers": workers, "cache": cache, "progress": advance}
+            return futures.predict(experiment.task, experiment.twin, test, episodes, asked.anchors_Nx2, **how)
+
+        return Row("oracle", predictions.kept(kept / "oracle.npz", make))
+
+
+def _figures(
+    experiment: Experiment,
+    run: RunDir,
+    test: Windows,
+    episodes: Sequence[Episode],
+    asked: Asked,
+    rows: Mapping[str, Row],
+) -> None:
+    """The data behind the report's pictures: one asset with its truth, the risk or some forecasts of it."""
+    parts: dict[str, Any] = {}
+    shown = figures.pick(episodes)
+    if test.step_h is not None:
+        parts["asset"] = figures.asset(episodes[shown])
+    model = rows[MODEL].prediction
+    if isinstance(model, EventPrediction):
+        here_N = asked.anchors_Nx2[:, 0] == shown
+        time_h = asked.anchors_Nx2[here_N, 1] * (test.step_h or 1.0)
+        p = {
+            name: row.prediction.p_N[here_N]
+            for name, row in rows.items()
+            if isinstance(row.prediction, EventPrediction) and row.kind != "baseline"
+        }
+        parts["risk"] = figures.risk(episodes[shown], time_h, p, experiment.task.horizon_h)
+    elif isinstance(model, ForecastPrediction) and test.step_h is not None:
+        naive = next((row.prediction for row in rows.values() if row.kind == "naive"), None)
+        units = {c["quantity"]: c["unit"] for c in experiment.dataset.channels}
+        parts["forecasts"] = figures.forecasts(test, asked.anchors_Nx2, model, naive, units)
+    figures.save(run.path, **parts)
+
+
+class _Costs:
+    """What the stages of a run have cost so far, kept in a file, an interrupted stage included."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        stages = json.loads(path.read_text())["stages"] if path.exists() else {}
+        self._cost = Cost(accelerators=sum(d.platform != "cpu" for d in jax.devices()), stages=stages)
+
+    @contextlib.contextmanager
+    def stage(self, name: str, accelerated: bool = False) -> Iterator[None]:
+        try:
+            with self._cost.stage(name, accelerated):
+                yield
+        finally:
+            write_json(self.path, self.report())
+
+    def add_flops(self, name: str, count: float) -> None:
+        self._cost.add_flops(name, count)
+
+    def report(self) -> dict[str, Any]:
+        return self._cost.report()
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        return {name: stage["seconds"] for name, stage in self._cost.stages.items()}
