@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from sim.line.config import Action, Phase
 from sim.streams import Streams
 
+WORKING = int(Phase.WORKING)
 NONE, RAW, DONE = 0, 1, 2  # what a machine holds: nothing, a part to work on, a finished part
 
 
@@ -84,7 +85,13 @@ class Machine:
 
     def operated_h(self, now_h: float) -> float:
         """Operating hours of the machine up to *now_h*, a time of the present phase."""
-        return self.hours[Phase.WORKING] + (now_h - self.since_h if self.phase == Phase.WORKING else 0.0)
+        return self.hours[WORKING] + (now_h - self.since_h if self.phase == WORKING else 0.0)
+
+    def hours_at(self, now_h: float) -> list[float]:
+        """Hours in each phase up to *now_h*, a time of the present phase."""
+        hours = self.hours[:]
+        hours[self.phase] += now_h - self.since_h
+        return hours
 
 
 @dataclass(slots=True)
