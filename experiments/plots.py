@@ -191,7 +191,8 @@ def risk(width: float, data: Mapping[str, Any], kinds: Mapping[str, str]) -> Fig
         if event["kind"] == "failure" and start <= at <= end:
             axes.axvspan(max(at - ahead, start), at, color=VERMILLION, alpha=0.14, lw=0)
             axes.axvline(at, color=VERMILLION, lw=1.2)
-    gaps = np.flatnonzero(np.diff(time) > 3.01 * np.median(np.diff(time))) + 1  # the asset was down: no line across
+    ends = [event["time_h"] / 24 for event in data["events"] if event["kind"] != "renewal"]
+    gaps = np.unique(np.searchsorted(time, ends))  # no line from one life to the next
     for name, p in sorted(rows, key=lambda item: kinds.get(item[0]) == "model"):
         kind = kinds.get(name, "baseline")
         values = np.array(p, float)

@@ -55,7 +55,8 @@ def verdict(metrics: Mapping[str, Any]) -> Verdict:
             headline = "The model cannot be told from the naive baseline"
         if low is not None and high is not None:
             share += f" (95 % interval {100 * low:.0f} to {100 * high:.0f} %)"
-        return Verdict(headline, f"Skill {share}{'; ' + against if against else ''}.")
+        detail = f"Skill {share}{'; ' + against if against else ''}."
+        return Verdict(headline, detail.replace("-", "−"))
     score, other = model["scores"][primary]["mean"], (naive or model)["scores"][primary]["mean"]
     headline = f"The model is {against}" if against else "The model is scored"
     if skill == "undefined":
