@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar
@@ -11,8 +11,8 @@ from typing import ClassVar
 import numpy as np
 
 from sim.errors import require
-from sim.line import Hold, Line, Phase, RunToFailure
-from sim.trace import Run, Signal, Trace
+from sim.line import Action, Hold, Line, OrderMaintenance, Phase, RunToFailure, SetSpeed, State
+from sim.trace import Event, Run, Signal, Trace
 from twins.channel import Channel, Role
 from twins.episode import CENSORED, PLANNED, Episode, Series, Spell
 from twins.noise import Noise
@@ -212,21 +212,36 @@ class LineTwin:
     def _lives(self, trace: Trace) -> dict[str, list[Spell]]:
         """The spells of each machine; a failed life is its own length without maintenance, a planned end is re-run."""
         lives = {asset: _spells(trace, asset) for asset in self.world.machines}
-        planned = [(spell.end_h, m, i) for m in lives for i, spell in enumerate(lives[m]) if spell.cause == PLANNED]
-        state = self.world.start(trace.seed)
-        for time_h, m, i in sorted(planned):
-            state = self.world.run(state, time_h).state
-            beyond = self._beyond(state, m)
-            spell = lives[m][i]
+        at = {(asset, spell.end_h): i for asset in lives for i, spell in enumerate(lives[asset])}
+        state, queued = self.world.start(trace.seed), []
+        for event in trace.events:
+            if event.kind not in ("action", "planned"):
+                continue
+            if event.time_h > state.time_h:
+                state, queued = self.world.run(self._act(state, queued), event.time_h).state, []
+            if event.kind == "action":
+                queued.append(_action(event))
+                continue
+            asset = event.entity
+            held = [action for action in queued if action != OrderMaintenance(asset)]
+            beyond = self._beyond(self._act(state, [*held, Hold(asset)]), asset)
             if beyond:
-                whole_h, operating_h = time_h - spell.start_h + beyond[0], spell.operating_h + beyond[1]
-                lives[m][i] = spell._replace(unmaintained_h=whole_h, unmaintained_operating_h=operating_h)
+                i = at[asset, event.time_h]
+                whole_h, operating_h = event.time_h - lives[asset][i].start_h, lives[asset][i].operating_h
+                lives[asset][i] = lives[asset][i]._replace(
+                    unmaintained_h=whole_h + beyond[0], unmaintained_operating_h=operating_h + beyond[1]
+                )
         return lives
 
-    def _beyond(self, state, machine: str) -> tuple[float, float] | None:
-        """Calendar and operating hours from *state* to the failure of a machine without policy; None past the limit."""
+    def _act(self, state: State, actions: Iterable[Action]) -> State:
+        for action in actions:
+            state = self.world.act(state, action)
+        return state
+
+    def _beyond(self, state: State, machine: str) -> tuple[float, float] | None:
+        """Calendar and operating hours from *state* to the next failure of a machine; None past the limit."""
         origin_h, limit_h = state.time_h, state.time_h + self.unmaintained_limit_h
-        state, operating_h = self.world.act(state, Hold(machine)), 0.0
+        operating_h = 0.0
         while state.time_h < limit_h:
             trace, state = self.world.run(state, min(state.time_h + 100.0, limit_h))
             failure_h = next((e.time_h for e in trace.events if e.entity == machine and e.kind == "failure"), None)
@@ -237,6 +252,12 @@ class LineTwin:
         return None
 
 
+def _action(event: Event) -> Action:
+    if event.cause == SetSpeed.__name__:
+        return SetSpeed(event.entity, event.value)
+    return {action.__name__: action for action in (OrderMaintenance, Hold)}[event.cause](event.entity)
+
+
 def _between(counter: Signal, start_h: float, end_h: float) -> float:
     first, last = counter.at([start_h, end_h])
     return float(last - first)
@@ -244,16 +265,14 @@ def _between(counter: Signal, start_h: float, end_h: float) -> float:
 
 def _spells(trace: Trace, machine: str) -> list[Spell]:
     hours, spells, start_h = _hours(machine, trace), [], 0.0
-    ends = {"failure": None, "planned": PLANNED}
     events = [(e.time_h, e.kind, e.cause) for e in trace.events if e.entity == machine]
-    for time_h, kind, cause in [*events, (trace.end_h, "end", "")]:
+    for time_h, kind, cause in [*events, (trace.end_h, "end", CENSORED)]:
         if kind == "renewal":
             start_h = time_h
-        elif start_h is not None and (kind in ends or kind == "end"):
-            operating_h = _between(hours, start_h, time_h)
+        elif kind in ("failure", "planned", "end") and start_h is not None:
+            spell = Spell(start_h, time_h, PLANNED if kind == "planned" else cause, _between(hours, start_h, time_h))
             if kind == "failure":
-                spells.append(Spell(start_h, time_h, cause, operating_h, time_h - start_h, operating_h))
-            else:
-                spells.append(Spell(start_h, time_h, PLANNED if kind == "planned" else CENSORED, operating_h))
+                spell = spell._replace(unmaintained_h=time_h - start_h, unmaintained_operating_h=spell.operating_h)
+            spells.append(spell)
             start_h = None
     return spells

@@ -227,7 +227,7 @@ class _Kept:
     def found(self, asks: Sequence) -> np.ndarray | None:
         """What was kept; None where there is nothing that can be read."""
         try:
-            with np.load(self._path(asks), allow_pickle=False) as file:
+            with np.load(io.BytesIO(self._path(asks).read_bytes()), allow_pickle=False) as file:
                 return file["members"]
         except (OSError, ValueError, KeyError, BadZipFile):
             return None
