@@ -94,11 +94,8 @@ def test_sensors_follow_regime_speed_and_wear():
         half = x[(phase == Phase.WORKING) & (abs(wear - 0.4) < 0.05)].mean()
         rises[quantity] = (half - x[new].min()) / (x[worn].max() - x[new].min())
     assert rises["vibration_high"] > 4 * rises["vibration_low"], "the high band answers to wear earlier"
-    rms, bands = (
-        reading(twin, trace, "vibration_rms"),
-        [reading(twin, trace, f"vibration_{b}") for b in ("low", "high")],
-    )
-    assert rms**2 == pytest.approx(twin.sensors.vibration_floor_mm_s**2 + sum(bands), rel=1e-5)
+    rms, low, high = (reading(twin, trace, f"vibration_{part}") for part in ("rms", "low", "high"))
+    assert rms**2 == pytest.approx(twin.sensors.vibration_floor_mm_s**2 + low + high, rel=1e-5)
     state = twin.world.act(twin.world.start(1), SetSpeed("m1", 2.0))
     fast = twin.world.run(state, 1.0).trace
     assert reading(twin, fast, "vibration_low")[0] == pytest.approx(4 * reading(twin, trace, "vibration_low")[0])
@@ -164,14 +161,13 @@ def test_unmaintained_lives_are_those_of_a_line_that_runs_to_failure():
 
 
 def test_every_unmaintained_life_of_a_certain_unit_is_certain():
-    def twin(hold_others: bool):
-        sudden = Sudden(Deterministic(31.0))
-        station = Station(
-            Deterministic(0.25), sudden=sudden, maintenance=Deterministic(2.0), policy=AgeReplacement(12.0)
-        )
-        return LineTwin(Line((station, station), (1,)))
-
-    _, episodes = observed(twin(True), 200.0)
+    station = Station(
+        Deterministic(0.25),
+        sudden=Sudden(Deterministic(31.0)),
+        maintenance=Deterministic(2.0),
+        policy=AgeReplacement(12.0),
+    )
+    _, episodes = observed(LineTwin(Line((station, station), (1,))), 200.0)
     for episode in episodes.values():
         planned = [s for s in episode.spells if s.cause == PLANNED]
         assert len(planned) > 8
