@@ -165,12 +165,12 @@ def ratio(line: Line, until_h: float, repeats: int = 7, seed: int = 0) -> dict[s
     """Median seconds of both, taken in turn, and the median of the ratios of neighbours (line over rival)."""
     ours, theirs = [], []
     for k in range(repeats):
-        began = time.perf_counter()
+        began = time.process_time()
         line.run(line.start(seed + k), until_h)
-        between = time.perf_counter()
+        between = time.process_time()
         run(line, seed + k, until_h)
         ours.append(between - began)
-        theirs.append(time.perf_counter() - between)
+        theirs.append(time.process_time() - between)
     ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
     return {"line_s": median(ours), "lean_s": median(theirs), "ratio": median(ratios)}
 
@@ -178,20 +178,20 @@ def ratio(line: Line, until_h: float, repeats: int = 7, seed: int = 0) -> dict[s
 def split_ms(line: Line, splits: int = 500, step_h: float = 0.5, seed: int = 0) -> dict[str, float]:
     """What a split adds: the time of a run in many pieces less that of the whole, per piece, in milliseconds."""
     line.run(line.start(seed), splits * step_h)
-    began = time.perf_counter()
+    began = time.process_time()
     line.run(line.start(seed), splits * step_h)
-    between = time.perf_counter()
+    between = time.process_time()
     state = line.start(seed)
     for k in range(1, splits + 1):
         state = line.run(state, k * step_h).state
-    ended = time.perf_counter()
+    ended = time.process_time()
     return {"split_ms": ((ended - between) - (between - began)) / splits * 1e3}
 
 
 def future_ms(line: Line, hours: float = 24.0, futures: int = 50, seed: int = 0) -> dict[str, float]:
     """A resampled future of *hours* from one state, in milliseconds."""
     state = line.run(line.start(seed), 200.0).state
-    began = time.perf_counter()
+    began = time.process_time()
     for k in range(futures):
         line.run(line.resample(state, k), state.time_h + hours)
-    return {"future_ms": (time.perf_counter() - began) / futures * 1e3}
+    return {"future_ms": (time.process_time() - began) / futures * 1e3}

@@ -24,18 +24,18 @@ class Deadline(simpy.Event):
     """The one pending deadline of an entity. `due` is called with this event when `time_h` comes."""
 
     def __init__(self, kernel: Kernel, rank: int, due: Callable[[Deadline], object]):
-        super().__init__(kernel)
         self.env: Kernel = kernel
+        self.callbacks, self._ok, self._value = [], True, None
         self.time_h = math.inf
-        self.rank = FIRST_RANK + rank
         self.due = due
+        self._rank, self._queue, self._eid = FIRST_RANK + rank, kernel._queue, kernel._eid
 
     def set(self, time_h: float) -> None:
         """Move the deadline to *time_h*; infinity calls it off."""
         self.time_h = time_h
         if time_h < math.inf:
             # The queue is keyed by (time, priority, id): pushing the absolute time keeps `now + delay` from rounding.
-            heappush(self.env._queue, (time_h, self.rank, next(self.env._eid), self))
+            heappush(self._queue, (time_h, self._rank, next(self._eid), self))
 
 
 class Kernel(simpy.Environment):

@@ -139,7 +139,7 @@ def resample(plan: Plan, s: State, seed: int) -> State:
             continue
         if law := plan.level[i]:
             spent = (op - m.entered_op) * m.pace
-            m.level_op = op + residual_h(law, spent, u_level) / m.pace
+            m.level_op = op + _redraw(law, spent, math.inf, u_level) / m.pace
         if law := plan.operation[i]:
             m.sudden_op = op + _redraw(law, op - m.renewed_op, m.sudden_op - op, u_sudden)
         if law := plan.calendar[i]:

@@ -27,7 +27,7 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
     arrivals = plan.line.arrivals
     last, saturated = len(members) - 1, arrivals is None
     levels, changed_h, blocked, queue = s.levels, s.changed_h, s.blocked, s.queue
-    cycles = [streams[f"{name}/cycle"] for name in names]
+    draw_cycle = [streams[f"{name}/cycle"].draw for name in names]
 
     # Breakpoints of this stretch. Each list opens with the segment in force, at its original time.
     events: list[Event] = []
@@ -41,20 +41,14 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
     def enter(m: Machine, phase: int, now: float) -> None:
         m.hours[m.phase] += now - m.since_h
         m.phase, m.since_h = phase, now
-        i = m.rank
-        phase_t[i].append(now)
-        phase_v[i].append(phase)
+        phase_t[m.rank].append(now)
+        phase_v[m.rank].append(phase)
 
     def change(k: int, by: int, now: float) -> None:
         level = levels[k] = levels[k] + by
         changed_h[k] = now
         level_t[k].append(now)
         level_v[k].append(level)
-
-    def arm(m: Machine) -> None:
-        """Set the deadline of a machine that works."""
-        m.until_h = until = m.part_h if m.part_h <= m.clock_h else m.clock_h
-        deadlines[m.rank].set(until)
 
     def rest(m: Machine, phase: int, now: float) -> None:
         """Enter a phase that has no end of its own."""
@@ -65,17 +59,19 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
     def work(m: Machine, now: float) -> None:
         """Enter WORKING: the operating clocks run again."""
         enter(m, WORKING, now)
-        m.clock_h = max(now, now + (m.next_op - m.hours[WORKING]))
+        left_h = m.next_op - m.hours[WORKING]
+        m.clock_h = now + left_h if left_h > 0 else now  # rounding may have taken the last of it
 
     def begin(m: Machine, now: float) -> None:
         """Begin a new part."""
         i = m.rank
-        m.cycle_h = cycle_h = cycles[i].draw(cycle_law[i])
-        m.part_h = now + cycle_h / m.speed
-        m.holds = RAW
+        m.cycle_h = cycle_h = draw_cycle[i](cycle_law[i])
+        m.part_h = part_h = now + cycle_h / m.speed
         if m.phase != WORKING:
+            m.holds = RAW
             work(m, now)
-        arm(m)
+        m.until_h = until_h = part_h if part_h <= m.clock_h else m.clock_h
+        set_deadline[i](until_h)
 
     def take(m: Machine, now: float) -> None:
         """Take a part from before, and let the machine that waited to deliver it do the same, and so on upstream."""
@@ -110,7 +106,7 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
         take(m, now)
 
     def due(m: Machine, deadline: Deadline) -> None:
-        now = deadline.env._now
+        now = kernel._now
         if m.phase != WORKING:
             return renew(m, now)
         if m.part_h > now:
@@ -145,7 +141,8 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
         m.next_op = min(m.level_op, m.sudden_op, m.age_op)
         if m.phase == WORKING:
             m.clock_h = max(now, m.since_h + (m.next_op - m.hours[WORKING]))
-            arm(m)
+            m.until_h = min(m.part_h, m.clock_h)
+            set_deadline[m.rank](m.until_h)
 
     def fail(m: Machine, cause: str, now: float) -> None:
         events.append(Event(now, names[m.rank], "failure", cause))
@@ -167,7 +164,7 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
             tend(m, now)
         else:
             rest(m, WAITING, now)
-            deadlines[m.rank].set(math.inf)
+            set_deadline[m.rank](math.inf)
             insort(queue, m.rank, key=lambda i: (machines[i].since_h, i))
 
     def tend(m: Machine, now: float) -> None:
@@ -177,7 +174,7 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
         kind, law = ("maintenance", plan.maintenance[i]) if m.planned else ("repair", plan.repair[i])
         enter(m, MAINTAINING if m.planned else REPAIRING, now)
         m.until_h = now + streams[f"{names[i]}/{kind}"].draw(law)
-        deadlines[i].set(m.until_h)
+        set_deadline[i](m.until_h)
 
     def renew(m: Machine, now: float) -> None:
         """Corrective or planned work ends."""
@@ -198,14 +195,15 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
         if m.holds == RAW:
             m.part_h = now + m.left_h
             work(m, now)
-            arm(m)
+            m.until_h = min(m.part_h, m.clock_h)
+            set_deadline[i](m.until_h)
         elif m.holds == DONE:
             deliver(m, now)
         else:
             take(m, now)
 
     def arrive(deadline: Deadline) -> None:
-        now = deadline.env._now
+        now = kernel._now
         s.arrived_h, s.arrival_h = now, now + streams["arrivals"].draw(arrivals)  # type: ignore[arg-type]
         deadline.set(s.arrival_h)
         if not levels[0]:
@@ -247,13 +245,13 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
         reset(m, now)
 
     size = len(machines)
-    deadlines = [kernel.deadline(m.rank, partial(due, m), m.until_h) for m in machines]
+    set_deadline = [kernel.deadline(m.rank, partial(due, m), m.until_h).set for m in machines]
     sudden = {}
     for m in machines:
         if plan.calendar[m.rank]:
             sudden[m.rank] = kernel.deadline(
                 size + m.rank,
-                lambda deadline, m=m: fail(m, "sudden", deadline.env._now),
+                lambda deadline, m=m: fail(m, "sudden", kernel._now),
                 m.sudden_h if m.phase in UP else math.inf,
             )
     if arrivals is not None:
