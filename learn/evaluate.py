@@ -54,7 +54,7 @@ def evaluate(
     *primary* is the score that skill and differences are of: brier for events, crps for forecasts unless said.
     Every interval is the central 95 % of *resamples* bootstrap draws of clusters, the same draws for every row, so
     differences are paired. Returns plain JSON types; `interval` below is {"mean", "low", "high"}, with low and high
-    null where there is but one cluster, and all three null where the score does not exist:
+    null where the draws do not differ (one cluster, a mark's own skill), and all three where there is no such score:
 
         task, primary        as given
         windows              how many were asked about;  scored: how many of them have a known truth;  clusters
@@ -179,10 +179,9 @@ def event_truth(episodes: Sequence[Episode], anchors_Nx2: np.ndarray, step_h: fl
             continue
         if not math.isnan(spell.unmaintained_h):
             failed[n], known[n] = spell.start_h + spell.unmaintained_h <= now_h + horizon_h, True
-        elif spell.end_h > now_h + horizon_h:
-            known[n] = True
-        elif spell.cause not in (PLANNED, CENSORED):
-            failed[n] = known[n] = True
+        else:
+            failed[n] = spell.cause not in (PLANNED, CENSORED) and spell.end_h <= now_h + horizon_h
+            known[n] = failed[n] or spell.end_h >= now_h + horizon_h - 1e-9
     return EventTruth(failed, known)
 
 

@@ -33,7 +33,7 @@ class BoostedTrees:
     """Histogram gradient boosting on *rows* windows; validation runs choose the number of trees and of *leaves*."""
 
     rows: int = 40_000
-    leaves: tuple[int, ...] = (6, 16, 40)
+    leaves: tuple[int, ...] = (8, 20)
     seed: int = 0
     kind: str = "baseline"
 

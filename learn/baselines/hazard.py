@@ -107,7 +107,7 @@ def horizon_truth(windows: Windows, anchors_Nx2: np.ndarray, horizon_h: float) -
     """
     left_N, cause_N = (np.asarray(a)[now(windows, anchors_Nx2)] for a in (windows.event_h_ExL, windows.cause_ExL))
     failed_N = (cause_N > 0) & (left_N <= horizon_h)
-    return EventTruth(failed_N, failed_N | (left_N > horizon_h))
+    return EventTruth(failed_N, failed_N | (left_N > horizon_h * (1 - 1e-6)))
 
 
 def now(windows: Windows, anchors_Nx2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

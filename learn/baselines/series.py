@@ -61,7 +61,7 @@ class SameHour:
 
 @dataclass(frozen=True)
 class Ridge:
-    """Each target from its own *lookback* values, less the last of them, and from what is known ahead."""
+    """Each target's change from its last value, linear in its own *lookback* values and in what is known ahead."""
 
     lookback: int | None = None  # samples; the windows' context if None
     kind: str = "baseline"
@@ -209,14 +209,15 @@ def _sample(windows: Windows, lookback: int = 0) -> np.ndarray:
 
 
 def _features(windows: Windows, anchors_Nx2: np.ndarray, lookback: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the regression NxVxP: past less last, what is known ahead, 1; and the last value NxVx1."""
+    """Rows of the regression NxVxP: past less last, last, what is known ahead, 1; and the last value NxVx1."""
     past_NxVxT = np.nan_to_num(past(windows, anchors_Nx2, lookback)).astype(np.float64)
     count, variates = past_NxVxT.shape[:2]
-    last_NxVx1 = past_NxVxT[..., -1:] if lookback else np.zeros((count, variates, 1))
+    last_NxVx1 = past_NxVxT[..., -1:].copy() if lookback else np.zeros((count, variates, 1))
+    past_NxVxT[..., :-1] -= last_NxVx1
     known_V = (np.asarray(windows.role_ExV) == ROLES.index(Role.KNOWN)).any(0)
     known_NxK = np.nan_to_num(ahead(windows, anchors_Nx2)[:, known_V].reshape(count, -1)).astype(np.float64)
     known_NxVxK = np.broadcast_to(known_NxK[:, None], (count, variates, known_NxK.shape[1]))
-    return np.concatenate((past_NxVxT - last_NxVx1, known_NxVxK, np.ones_like(last_NxVx1)), axis=-1), last_NxVx1
+    return np.concatenate((past_NxVxT, known_NxVxK, np.ones_like(last_NxVx1)), axis=-1), last_NxVx1
 
 
 def _regression(windows: Windows, lookback: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
