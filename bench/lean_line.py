@@ -33,6 +33,7 @@ class LeanRun(NamedTuple):
 def run(line: Line, seed: int, until_h: float) -> LeanRun:
     """Run *line* from 0 h to *until_h* without a thought for stopping."""
     env = simpy.Environment()
+    timeout, event = env.timeout, env.event
     count = len(line.stations)
     crew = simpy.Resource(env, line.crew or count)
     streams = Streams(seed, line.plan.streams)
@@ -98,13 +99,13 @@ def run(line: Line, seed: int, until_h: float) -> LeanRun:
                 else:
                     if phase != STARVED:
                         enter(STARVED)
-                    starving[i] = env.event()
+                    starving[i] = event()
                     yield starving[i]
             if phase != WORKING:
                 enter(WORKING)
             left = cycle(cycle_law)
             while clock < left:
-                yield env.timeout(clock)
+                yield timeout(clock)
                 left -= clock
                 to_level -= base
                 to_sudden -= base
@@ -124,7 +125,7 @@ def run(line: Line, seed: int, until_h: float) -> LeanRun:
                         enter(WAITING)
                     yield request
                     enter(REPAIRING)
-                    yield env.timeout(repair(repair_law))
+                    yield timeout(repair(repair_law))
                 if worn:
                     worn = 0
                     wear_t.append(env.now)
@@ -134,7 +135,7 @@ def run(line: Line, seed: int, until_h: float) -> LeanRun:
                 base = clock = min(to_level, to_sudden)
                 events.append(Event(env.now, name, "renewal", "repair"))
                 enter(WORKING)
-            yield env.timeout(left)
+            yield timeout(left)
             clock -= left
             parts_t.append(env.now)
             if last:
@@ -148,7 +149,7 @@ def run(line: Line, seed: int, until_h: float) -> LeanRun:
                 level_v[i + 1].append(level[i + 1])
             else:
                 enter(BLOCKED)
-                blocking[i + 1] = env.event()
+                blocking[i + 1] = event()
                 yield blocking[i + 1]
 
     for i in range(count):

@@ -37,10 +37,12 @@ class Line:
     def __post_init__(self):
         object.__setattr__(self, "stations", tuple(self.stations))
         object.__setattr__(self, "buffers", tuple(self.buffers))
-        require(len(self.stations) >= 1, self, "stations", "at least one station")
+        ok = len(self.stations) >= 1 and all(isinstance(s, Station) for s in self.stations)
+        require(ok, self, "stations", "at least one Station")
         wanted = len(self.stations) - 1
         require(len(self.buffers) == wanted, self, "buffers", f"{wanted} long, one buffer between each two stations")
-        require(all(b is None or b >= 0 for b in self.buffers), self, "buffers", "None or at least 0")
+        ok = all(b is None or (isinstance(b, int) and b >= 0) for b in self.buffers)
+        require(ok, self, "buffers", "of whole numbers of at least 0, or None for no limit")
         require(self.queue is None or self.queue >= 0, self, "queue", "None or at least 0")
         require(self.queue is None or self.arrivals is not None, self, "queue", "None where there are no arrivals")
         require(self.crew is None or self.crew >= 1, self, "crew", "None or at least 1")
