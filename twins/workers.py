@@ -5,8 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import pickle
 import signal
+import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
@@ -17,7 +19,9 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
-def spread(work: Callable[[Task], Result], tasks: Sequence[Task], workers: int = 1) -> Iterator[tuple[int, Result]]:
+def spread(
+    work: Callable[[Task], Result], tasks: Sequence[Task], workers: int = 1
+) -> Generator[tuple[int, Result], None, None]:
     """Yield (index, work(task)) of each task as it is done, in the order of completion.
 
     One worker works in this process; more are spawned, get *work* (picklable) once, and take a task whenever they are
@@ -31,11 +35,12 @@ def spread(work: Callable[[Task], Result], tasks: Sequence[Task], workers: int =
     context = multiprocessing.get_context("spawn")
     crew: dict[Any, Any] = {}  # our end of each worker's pipe: a killed parent closes it, so the worker ends as well
     try:
-        for _ in range(workers):
-            ours, theirs = context.Pipe()
-            crew[ours] = context.Process(target=_serve, args=(theirs, work), daemon=True)
-            crew[ours].start()
-            theirs.close()
+        with _deaf():
+            for _ in range(workers):
+                ours, theirs = context.Pipe()
+                crew[ours] = context.Process(target=_serve, args=(theirs, work), daemon=True)
+                crew[ours].start()
+                theirs.close()
         waiting = enumerate(tasks)
         at_work: dict[Any, int | None] = dict.fromkeys(crew)
         while at_work:
@@ -77,8 +82,20 @@ def _answer(pipe: Any, process: Any) -> Any:
     return value
 
 
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Children that start here do not hear Ctrl-C: the parent answers it and ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, heard)
+
+
 def _serve(pipe: Any, work: Callable[[Any], Any]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C and ends its workers
     pipe.send((True, probe()))
     while True:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -66,6 +67,8 @@ class TickerTwin:
     empty: bool = False  # no series
     bad_seed: int | None = None  # this run fails
     broken: bool = False  # … and not by the user's fault
+    deadly_seed: int | None = None  # this run ends its process
+    ticks: bool = True  # False: no samples at all
     work_s: float = 0.0  # processor time that a run takes
     revision: int = 1
 
@@ -81,12 +84,14 @@ class TickerTwin:
                 if self.broken
                 else InputError("the gauge is upside down")
             )
+        if trace.seed == self.deadly_seed:
+            os._exit(7)
         end_s = time.process_time() + self.work_s
         while time.process_time() < end_s:
             pass
         level = trace["counter", "level"]
         for asset, gain in (("left", 1.0), ("right", 2.0)):
-            count = int(np.ceil(trace.end_h / self.step_h))
+            count = int(np.ceil(trace.end_h / self.step_h)) if self.ticks else 0
             noise = np.random.default_rng([trace.seed, int(gain)]).normal(size=count)
             values = (gain * level.at(np.arange(count) * self.step_h) + noise).astype(np.float32)
             values[::17] = np.nan
@@ -94,6 +99,9 @@ class TickerTwin:
             ticks = Series(
                 "counter", "tick", "1", Role.PAST, level.value[1:].astype(np.float32), times_h=level.time_h[1:]
             )
+            if not self.ticks:
+                yield Episode(trace.seed, asset, (gauge,))
+                continue
             jax = Series("counter", "jax", "1", Role.TRUTH, np.float32(["jax" in sys.modules]), 0.0, self.step_h)
             yield Episode(
                 trace.seed,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from twins.dataset import card, files, manifest, shards
 from twins.dataset.identity import describe, identity
 from twins.dataset.store import Dataset
 from twins.episode import Episode
+from twins.platform import probe
 from twins.twin import Twin
 from twins.workers import spread
 
@@ -130,12 +132,26 @@ def complete(
             shard for shard in wanted if not manifest.finished(directory, shard.name, identity(configuration), whole)
         ]
         done = len(wanted) - len(todo)
-        tell(done, len(wanted), "checked" if not todo else "making shards")
-        for i, _ in spread(make, todo, workers):
-            done += 1
-            tell(done, len(wanted), todo[i].name)
-        if todo or not whole:
+        tell(done, len(wanted), "making shards" if todo else "checked")
+        if whole and todo and whole["platform"]["probe"] != probe():
+            raise InputError(
+                f"{directory} lacks {todo[0].name} and was made where numbers come out differently; mend it on such a "
+                "machine, or remove it to make it anew here"
+            )
+        try:
+            with closing(spread(make, todo, workers)) as made:
+                for i, _ in made:
+                    done += 1
+                    tell(done, len(wanted), todo[i].name)
+        finally:
+            files.sweep(directory)
+        if not whole or manifest.missing(directory, whole) or todo:
             sealed = manifest.of(directory, configuration, [shard.name for shard in wanted], extra)
+            if whole and sealed["content"] != whole["content"]:
+                raise InputError(
+                    f"{directory}: {todo[0].name} made anew differs from the one that was there, so the code has "
+                    f"changed without a higher revision; remove {directory} to make all of it anew"
+                )
             card.write(directory, sealed)
             manifest.write(directory, sealed)
     return Dataset.open(directory)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,8 @@ def check(directory: Path, identity: str | None = None, thorough: bool = False) 
         seen[name] = now
     if damaged:
         raise files.damaged("' '".join(damaged))
-    files.write_json(directory / CHECKED, {"files": seen})
+    with suppress(InputError):  # a folder that can only be read is still a dataset
+        files.write_json(directory / CHECKED, {"files": seen})
     return manifest
 
 
