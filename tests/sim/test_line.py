@@ -11,6 +11,7 @@ from scipy import stats
 
 from bench import lean_line
 from sim.errors import InputError
+from sim.kernel import Kernel
 from sim.laws import Deterministic, Exponential, InverseGaussian, Lognormal, Weibull
 from sim.line import (
     AgeReplacement,
@@ -357,3 +358,31 @@ def test_arrivals_that_find_no_room_are_lost():
 def test_nonsense_is_refused_by_name(make, says):
     with pytest.raises(InputError, match=says):
         make()
+
+
+# Ties
+
+
+def splits_agree(made: Line) -> bool:
+    whole = made.run(made.start(0), 200.0)
+    for seed in range(10):
+        cuts = np.sort(np.random.default_rng(seed).integers(0, 200, 12)).tolist()
+        state, traces = made.start(0), []
+        for cut in (*cuts, 200.0):
+            trace, state = made.run(state, float(cut))
+            traces.append(trace)
+        joined = traces[0].then(*traces[1:])
+        if state != whole.state or (joined.events, joined.signals) != (whole.trace.events, whole.trace.signals):
+            return False
+    return True
+
+
+def test_ties_are_broken_by_rank_and_a_kernel_that_forgets_ranks_is_caught(monkeypatch):
+    fragile = Station(Deterministic(1.0), sudden=Sudden(Deterministic(6.0)), repair=Deterministic(2.0))
+    timed = Station(Deterministic(1.0), sudden=Sudden(Deterministic(5.0), "time"), repair=Deterministic(3.0))
+    pair = Station(Deterministic(2.0), machines=2, sudden=Sudden(Deterministic(8.0)), repair=Deterministic(2.0))
+    made = line(fragile, timed, pair, buffers=(1, 2), crew=1, arrivals=Deterministic(1.0), queue=1)
+    assert splits_agree(made)
+    ranked = Kernel.deadline
+    monkeypatch.setattr(Kernel, "deadline", lambda self, rank, due, time_h=math.inf: ranked(self, 0, due, time_h))
+    assert not splits_agree(made)
