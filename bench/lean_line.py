@@ -8,8 +8,6 @@ a saturated source, failures by operation, run to failure.
 from __future__ import annotations
 
 import math
-import time
-from statistics import median
 from typing import NamedTuple
 
 import numpy as np
@@ -160,39 +158,3 @@ def run(line: Line, seed: int, until_h: float) -> LeanRun:
     for k in range(1, count):
         signals[f"b{k}", "level"] = Signal.step(level_t[k], level_v[k])
     return LeanRun(signals, events, hours)
-
-
-def ratio(line: Line, until_h: float, repeats: int = 7, seed: int = 0) -> dict[str, float]:
-    """Median seconds of both, taken in turn, and the median of the ratios of neighbours (line over rival)."""
-    ours, theirs = [], []
-    for k in range(repeats):
-        began = time.process_time()
-        line.run(line.start(seed + k), until_h)
-        between = time.process_time()
-        run(line, seed + k, until_h)
-        ours.append(between - began)
-        theirs.append(time.process_time() - between)
-    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
-    return {"line_s": median(ours), "lean_s": median(theirs), "ratio": median(ratios)}
-
-
-def split_ms(line: Line, splits: int = 500, step_h: float = 0.5, seed: int = 0) -> dict[str, float]:
-    """What a split adds: the time of a run in many pieces less that of the whole, per piece, in milliseconds."""
-    line.run(line.start(seed), splits * step_h)
-    began = time.process_time()
-    line.run(line.start(seed), splits * step_h)
-    between = time.process_time()
-    state = line.start(seed)
-    for k in range(1, splits + 1):
-        state = line.run(state, k * step_h).state
-    ended = time.process_time()
-    return {"split_ms": ((ended - between) - (between - began)) / splits * 1e3}
-
-
-def future_ms(line: Line, hours: float = 24.0, futures: int = 50, seed: int = 0) -> dict[str, float]:
-    """A resampled future of *hours* from one state, in milliseconds."""
-    state = line.run(line.start(seed), 200.0).state
-    began = time.process_time()
-    for k in range(futures):
-        line.run(line.resample(state, k), state.time_h + hours)
-    return {"future_ms": (time.process_time() - began) / futures * 1e3}
