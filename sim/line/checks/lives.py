@@ -133,7 +133,8 @@ class FirstPassage(Replicated):
     def __post_init__(self):
         super().__post_init__()
         require(0 < self.worn < 1, self, "worn", "between 0 and 1")
-        require((self.worn * self.levels) % 1 in (0, 1), self, "worn", f"a multiple of 1/{self.levels}")
+        whole = abs(self.worn * self.levels - round(self.worn * self.levels)) < 1e-9
+        require(whole, self, "worn", f"a multiple of 1/{self.levels}")
 
     def _moments(self, distance: float) -> tuple[float, float]:
         return theory.first_passage(distance, self.drift_per_h, self.diffusion_per_sqrt_h)

@@ -15,7 +15,7 @@ from sim.line.line import Line
 from sim.verify import Replicated, Target
 
 # A queue multiplies any error of its utilisation; the tolerance of what is measured follows.
-UTILISATION_TOLERANCE = 0.002
+UTILISATION_TOLERANCE = 0.0025
 
 
 def _tolerance(elasticity: float) -> tuple[float, str]:
@@ -24,7 +24,7 @@ def _tolerance(elasticity: float) -> tuple[float, str]:
         return 0.005, ""
     return (
         UTILISATION_TOLERANCE * elasticity,
-        f"{UTILISATION_TOLERANCE:.1%} of utilisation, which counts {elasticity:.1f} times",
+        f"{UTILISATION_TOLERANCE:.2%} of utilisation, which counts {elasticity:.1f} times",
     )
 
 
