@@ -14,7 +14,8 @@ from sim.errors import require
 from sim.line import Action, Hold, Line, OrderMaintenance, Phase, RunToFailure, SetSpeed, State
 from sim.trace import Event, Run, Signal, Trace
 from twins.channel import Channel, Role
-from twins.episode import CENSORED, PLANNED, Episode, Series, Spell
+from twins.episode import Episode, Series, Spell
+from twins.lives import spells
 from twins.noise import Noise
 from twins.render import render
 from twins.signals import combine, integral, lag, since
@@ -58,7 +59,9 @@ class LineSensors:
     bearing_temperature: Noise = Noise(
         white=0.3, autocorrelated=1.5, correlation_h=12.0, drift=1.0, quantum=0.1, dropout=0.002
     )
-    motor_current: Noise = Noise(white=0.25, autocorrelated=0.2, correlation_h=2.0, quantum=0.05, dropout=0.002)
+    motor_current: Noise = Noise(
+        white=0.25, autocorrelated=0.3, correlation_h=12.0, drift=0.2, quantum=0.05, dropout=0.002
+    )
     acoustic_level: Noise = Noise(white=1.0, autocorrelated=1.0, correlation_h=3.0, quantum=0.1, dropout=0.01)
 
     def __post_init__(self):
@@ -211,7 +214,7 @@ class LineTwin:
 
     def _lives(self, trace: Trace) -> dict[str, list[Spell]]:
         """The spells of each machine; a failed life is its own length without maintenance, a planned end is re-run."""
-        lives = {asset: _spells(trace, asset) for asset in self.world.machines}
+        lives = {asset: spells(trace, asset, _hours(asset, trace)) for asset in self.world.machines}
         at = {(asset, spell.end_h): i for asset in lives for i, spell in enumerate(lives[asset])}
         state, queued = self.world.start(trace.seed), []
         for event in trace.events:
@@ -245,8 +248,8 @@ class LineTwin:
         while state.time_h < limit_h:
             trace, state = self.world.run(state, min(state.time_h + 100.0, limit_h))
             failure_h = next((e.time_h for e in trace.events if e.entity == machine and e.kind == "failure"), None)
-            hours = _hours(machine, trace)
-            operating_h += _between(hours, trace.start_h, trace.end_h if failure_h is None else failure_h)
+            ends_h = [trace.start_h, trace.end_h if failure_h is None else failure_h]
+            operating_h += float(np.diff(_hours(machine, trace).at(ends_h))[0])
             if failure_h is not None:
                 return failure_h - origin_h, operating_h
         return None
@@ -256,23 +259,3 @@ def _action(event: Event) -> Action:
     if event.cause == SetSpeed.__name__:
         return SetSpeed(event.entity, event.value)
     return {action.__name__: action for action in (OrderMaintenance, Hold)}[event.cause](event.entity)
-
-
-def _between(counter: Signal, start_h: float, end_h: float) -> float:
-    first, last = counter.at([start_h, end_h])
-    return float(last - first)
-
-
-def _spells(trace: Trace, machine: str) -> list[Spell]:
-    hours, spells, start_h = _hours(machine, trace), [], 0.0
-    events = [(e.time_h, e.kind, e.cause) for e in trace.events if e.entity == machine]
-    for time_h, kind, cause in [*events, (trace.end_h, "end", CENSORED)]:
-        if kind == "renewal":
-            start_h = time_h
-        elif kind in ("failure", "planned", "end") and start_h is not None:
-            spell = Spell(start_h, time_h, PLANNED if kind == "planned" else cause, _between(hours, start_h, time_h))
-            if kind == "failure":
-                spell = spell._replace(unmaintained_h=time_h - start_h, unmaintained_operating_h=spell.operating_h)
-            spells.append(spell)
-            start_h = None
-    return spells
