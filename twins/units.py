@@ -235,7 +235,8 @@ def suggest(unit: str) -> str | None:
     known = [p + a for a in (*METRIC, *BASE) for p in ("", "k", "m", "M", "u", "c")] + [*PLAIN, *OFFSETS]
     same = [guess for guess in known if guess.lower() == plain.lower()]
     near = same or difflib.get_close_matches(plain, known, 1, 0.7)
-    return near[0] if near else None
+    words = difflib.get_close_matches(plain.lower(), [word for word in MISTAKES if len(word) > 3], 1, 0.8)
+    return MISTAKES[words[0]] if words and not same else near[0] if near else None
 
 
 def _parse(unit: str) -> Unit | None:
