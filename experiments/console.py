@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -52,3 +53,20 @@ def show_seconds(seconds: Mapping[str, float]) -> None:
     table.add_section()
     table.add_row("total", f"{sum(seconds.values()):.1f}")
     Console().print(table)
+
+
+def show_scores(scores: Mapping[str, Any]) -> None:
+    """The table naive · baselines · model · oracle, best first by the primary score, on stdout."""
+    primary = scores["primary"]
+    table = Table("row", "kind", f"{primary} (95 %)", "skill (95 %)")
+    best_first = sorted(scores["rows"], key=lambda row: row["scores"][primary]["mean"] or 0.0)
+    for row in best_first:
+        table.add_row(row["name"], row["kind"], _interval(row["scores"][primary]), _interval(row["skill"]))
+    Console().print(table)
+
+
+def _interval(value: Any) -> str:
+    if not isinstance(value, Mapping) or value["mean"] is None:
+        return value if isinstance(value, str) else "–"
+    span = "" if value["low"] is None else f" ({value['low']:.4f} to {value['high']:.4f})"
+    return f"{value['mean']:.4f}{span}"

@@ -16,22 +16,23 @@ from experiments import figures, predictions, report
 from experiments.console import progress
 from experiments.experiment import Experiment
 from experiments.model import Model
-from experiments.questions import Asked, ask
+from experiments.questions import Asked, Futures, ask
 from experiments.run_dir import RunDir, stamp, write_json
 from learn import update
 from learn.batch import Windows, anchors, gather
 from learn.cost import Cost, flops
 from learn.evaluate import Row, evaluate
 from learn.fit import Budget, fit
-from learn.metrics import EventPrediction, ForecastPrediction
+from learn.metrics import EventPrediction, ForecastPrediction, Prediction
 from learn.update import Optim
+from twins.dataset import Dataset, describe
 from twins.episode import Episode
 
 MODEL = "model"  # the model's row in the table
 
 
-def execute(experiment: Experiment, run: RunDir) -> dict[str, float]:
-    """Do what is left to do of a run. Returns the seconds of each stage, all attempts together."""
+def execute(experiment: Experiment, run: RunDir) -> tuple[dict[str, Any], dict[str, float]]:
+    """Do what is left to do of a run. Returns its scores and the seconds of each stage, all attempts together."""
     costs = _Costs(run.path / "cost.json")
     with costs.stage("dataset"):
         content = experiment.dataset.manifest["content"]
@@ -48,14 +49,28 @@ def execute(experiment: Experiment, run: RunDir) -> dict[str, float]:
     rows[MODEL] = Row("model", forecast)
     if experiment.config.get("oracle") is not None:
         with costs.stage("oracle"):
-            rows["oracle"] = _oracle(experiment, test, episodes, asked, kept)
+            known = predictions.kept(kept / "oracle.npz", lambda: _oracle(experiment, test, episodes, asked))
+            rows["oracle"] = Row("oracle", known)
     with costs.stage("scores"):
         scores = score(experiment, asked, rows)
         _figures(experiment, run, test, episodes, asked, rows)
     with costs.stage("report"):
         write_json(run.path / "metrics.json", scores | {"cost": costs.report()})
         report.write(run.path)
-    return costs.seconds
+    return scores, costs.seconds
+
+
+def examine(experiment: Experiment, model: Model, dataset: Dataset, split: str) -> dict[str, Any]:
+    """The scores of a trained *model*, the experiment's baselines and (of its own twin) the oracle on *dataset*."""
+    episodes = dataset.episodes(split)
+    windows = Windows.of(dataset, split, model.context, task=model.task, scale=model.scale)
+    asked = ask(model.task, experiment.scoring, experiment.windows("train"), windows, episodes)
+    rows = baselines(experiment, windows, asked)
+    rows[MODEL] = Row("model", model.predict(windows, asked.anchors_Nx2))
+    simulated = dataset.manifest["configuration"].get("twin")
+    if experiment.config.get("oracle") is not None and simulated == describe(experiment.twin):
+        rows["oracle"] = Row("oracle", _oracle(experiment, windows, episodes, asked))
+    return score(experiment, asked, rows)
 
 
 def command() -> str:
@@ -119,16 +134,12 @@ def _flops(module: Any, optim: Optim, budget: Budget, train: Windows) -> float:
     return found if np.isfinite(found) else 0.0
 
 
-def _oracle(experiment: Experiment, test: Windows, episodes: Sequence[Episode], asked: Asked, kept: Path) -> Row:
-    futures, workers = experiment.part("oracle"), int(experiment.config["workers"])
+def _oracle(experiment: Experiment, test: Windows, episodes: Sequence[Episode], asked: Asked) -> Prediction:
+    cache, workers = experiment.dataset.path / "cache", int(experiment.config["workers"])
     with progress("oracle") as advance:
-
-        def make() -> Any:
-            cache = experiment.dataset.path / "cache"
-            how: dict[str, Any] = {"workers": workers, "cache": cache, "progress": advance}
-            return futures.predict(experiment.task, experiment.twin, test, episodes, asked.anchors_Nx2, **how)
-
-        return Row("oracle", predictions.kept(kept / "oracle.npz", make))
+        how: dict[str, Any] = {"workers": workers, "cache": cache, "progress": advance}
+        futures = experiment.part("oracle", Futures)
+        return futures.predict(experiment.task, experiment.twin, test, episodes, asked.anchors_Nx2, **how)
 
 
 def _figures(

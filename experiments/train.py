@@ -15,7 +15,7 @@ def main() -> None:
 
 
 def job(config: Any) -> None:
-    from experiments.console import say, show_seconds
+    from experiments.console import say, show_scores, show_seconds
     from experiments.experiment import Experiment
 
     experiment = Experiment.of(config)
@@ -25,7 +25,9 @@ def job(config: Any) -> None:
         else:
             from experiments import pipeline  # which brings JAX
 
-            show_seconds(pipeline.execute(experiment, run))
+            scores, seconds = pipeline.execute(experiment, run)
+            show_scores(scores)
+            show_seconds(seconds)
     print(run.report)
 
 
