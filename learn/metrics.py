@@ -108,20 +108,18 @@ def forecast_scores(prediction: ForecastPrediction, truth: ForecastTruth) -> dic
     error = _zero(prediction.mean_NxVxH - y, mask) ** 2
     median = _quantile(prediction, 0.5)
     absolute = _zero(np.abs(median - y), mask)
-    quantile_loss, crps = np.zeros_like(y), np.zeros_like(y)
-    for q, (level, width) in enumerate(zip(prediction.levels, quadrature(prediction.levels), strict=True)):
-        loss = _zero(pinball(y, prediction.quantiles_NxVxHxQ[..., q], level), mask)
-        quantile_loss += 2 * loss / len(prediction.levels)
-        crps += 2 * loss * width
+    losses = (pinball(y, prediction.quantiles_NxVxHxQ[..., q], level) for q, level in enumerate(prediction.levels))
+    loss_NxQ = np.stack([_windows(_zero(loss, mask)) for loss in losses], axis=-1)
+    crps_N = 2 * loss_NxQ @ quadrature(prediction.levels)
     if (samples := prediction.samples_NxVxHxS) is not None:
         error -= _zero(samples.var(-1, ddof=1, dtype=np.float64) / samples.shape[-1], mask)
-        crps = _zero(fair_crps(y, samples), mask)
+        crps_N = _windows(_zero(fair_crps(y, samples), mask))
     count = _windows(mask)
     scores: dict[str, Score] = {
         "mse": Ratio(_windows(error), count),
         "mae": Ratio(_windows(absolute), count),
-        "crps": Ratio(_windows(crps), count),
-        "wql": Ratio(_windows(quantile_loss), _windows(_zero(np.abs(y), mask))),
+        "crps": Ratio(crps_N, count),
+        "wql": Ratio(2 * loss_NxQ.mean(-1), _windows(_zero(np.abs(y), mask))),
     }
     if truth.mase_scale_NxV is not None:
         scores["mase"] = Ratio(_windows(absolute / truth.mase_scale_NxV[..., None]), count)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from learn.baselines.classifiers import BoostedTrees, SupportVectors, features
-from learn.baselines.hazard import AgeWeibull, Weibull, horizon_truth
+from learn.baselines.hazard import AgeWeibull, Weibull, horizon_labels
 from learn.baselines.series import RepeatLast, Ridge, SameHour, TrainMean
 from learn.batch import Windows
 from learn.metrics import Prediction
@@ -40,5 +40,5 @@ __all__ = [
     "TrainMean",
     "Weibull",
     "features",
-    "horizon_truth",
+    "horizon_labels",
 ]

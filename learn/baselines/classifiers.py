@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.calibration import CalibratedClassifierCV
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.frozen import FrozenEstimator
 from sklearn.kernel_approximation import Nystroem
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from learn.baselines.hazard import ages, horizon_truth, now
+from learn.baselines.hazard import ages, horizon_labels, now
 from learn.baselines.series import cut, filled
 from learn.batch import Windows, anchors
 from learn.metrics import EventPrediction
@@ -26,6 +25,14 @@ from sim.errors import require
 
 SHARES = (1 / 12, 1 / 4, 1.0)  # features describe these last parts of the context
 CHUNK = 4096  # windows whose samples are in memory at once
+
+
+class Examples(NamedTuple):
+    """What a classifier is fitted on, in the order in which scikit-learn takes it."""
+
+    x_NxP: np.ndarray
+    failed_N: np.ndarray  # bool
+    weight_N: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ class BoostedTrees:
         require(bool(self.leaves) and min(self.leaves) >= 2, self, "leaves", "numbers of at least 2")
 
     def fit(self, train: Windows, validation: Windows, task: TimeToEvent) -> Classifier:
-        def grow(leaves: int, x: np.ndarray, y: np.ndarray, x_val: np.ndarray, y_val: np.ndarray) -> Any:
+        def grow(leaves: int, seen: Examples, val: Examples) -> Any:
             trees = HistGradientBoostingClassifier(
                 max_leaf_nodes=leaves,
                 min_samples_leaf=40,
@@ -55,7 +62,7 @@ class BoostedTrees:
                 n_iter_no_change=20,
                 random_state=self.seed,
             )
-            return trees.fit(x, y, X_val=x_val, y_val=y_val)
+            return trees.fit(*seen, X_val=val.x_NxP, y_val=val.failed_N, sample_weight_val=val.weight_N)
 
         return _best(grow, self.leaves, train, validation, task.horizon_h, self.rows)
 
@@ -81,14 +88,31 @@ class SupportVectors:
         require(bool(self.widths) and min(self.widths) > 0, self, "widths", "numbers above 0")
 
     def fit(self, train: Windows, validation: Windows, task: TimeToEvent) -> Classifier:
-        def separate(width: float, x: np.ndarray, y: np.ndarray, x_val: np.ndarray, y_val: np.ndarray) -> Any:
+        def separate(width: float, seen: Examples, val: Examples) -> Any:
+            x_NxP, failed_N, weight_N = seen
             kernel = Nystroem(
-                gamma=width / x.shape[1], n_components=min(self.landmarks, len(x)), random_state=self.seed
+                gamma=width / x_NxP.shape[1], n_components=min(self.landmarks, len(x_NxP)), random_state=self.seed
             )
-            machine = make_pipeline(StandardScaler(), kernel, LinearSVC(dual=False)).fit(x, y)  # type: ignore[arg-type]
-            return CalibratedClassifierCV(FrozenEstimator(machine)).fit(x_val, y_val)
+            machine = make_pipeline(StandardScaler(), kernel, LinearSVC(dual=False))  # type: ignore[arg-type]
+            machine.fit(x_NxP, failed_N, linearsvc__sample_weight=weight_N)
+            sigmoid = LogisticRegression(C=1e6)
+            return Platt(machine, sigmoid.fit(machine.decision_function(val.x_NxP)[:, None], *val[1:]))
 
         return _best(separate, self.widths, train, validation, task.horizon_h, self.rows)
+
+
+class Platt(NamedTuple):
+    """A machine whose margin a sigmoid turns into a probability."""
+
+    machine: Any
+    sigmoid: LogisticRegression
+
+    @property
+    def classes_(self) -> np.ndarray:
+        return self.sigmoid.classes_
+
+    def predict_proba(self, x_NxP: np.ndarray) -> np.ndarray:
+        return self.sigmoid.predict_proba(self.machine.decision_function(x_NxP)[:, None])
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,21 +149,22 @@ def _best(
     fit: Callable[..., Any], settings: tuple[Any, ...], train: Windows, validation: Windows, horizon_h: float, rows: int
 ) -> Classifier:
     """The model of the setting whose log loss on validation runs is lowest; the base rate where a class is absent."""
-    x, y = _examples(train, horizon_h, rows)
-    x_val, y_val = _examples(validation, horizon_h, rows)
-    if len(set(y)) < 2 or len(set(y_val)) < 2:
-        return Classifier(DummyClassifier(strategy="prior").fit(x, y))
-    models = [fit(setting, x, y, x_val, y_val) for setting in settings]
-    return Classifier(min(models, key=lambda model: log_loss(y_val, _chance(model, x_val))))
+    seen, val = _examples(train, horizon_h, rows), _examples(validation, horizon_h, rows)
+    if len(set(seen.failed_N)) < 2 or len(set(val.failed_N)) < 2:
+        return Classifier(DummyClassifier(strategy="prior").fit(*seen))
+    models = [fit(setting, seen, val) for setting in settings]
+
+    def loss(model: Any) -> float:
+        return float(log_loss(val.failed_N, _chance(model, val.x_NxP), sample_weight=val.weight_N))
+
+    return Classifier(min(models, key=loss))
 
 
-def _examples(windows: Windows, horizon_h: float, rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Features and labels of at most *rows* windows whose label is known, evenly spaced."""
+def _examples(windows: Windows, horizon_h: float, rows: int) -> Examples:
+    """At most *rows* windows whose asset is at risk, evenly spaced."""
     asked = anchors(windows, at_risk=True)
-    failed_N, known_N = horizon_truth(windows, asked, horizon_h)
-    chosen = np.flatnonzero(known_N)
-    chosen = chosen[:: max(-(-len(chosen) // rows), 1)]
-    return features(windows, asked[chosen]), failed_N[chosen]
+    asked = asked[:: -(-len(asked) // rows)]
+    return Examples(features(windows, asked), *horizon_labels(windows, asked, horizon_h))
 
 
 def _chance(model: Any, x_NxP: np.ndarray) -> np.ndarray:

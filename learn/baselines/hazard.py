@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 
 from learn.baselines.series import filled
 from learn.batch import Windows, anchors
-from learn.metrics import EventPrediction, EventTruth
+from learn.metrics import EventPrediction
 from learn.tasks import TimeToEvent
 from sim.errors import InputError
 
@@ -61,11 +61,11 @@ class AgeWeibull:
 
     def fit(self, train: Windows, validation: Windows, task: TimeToEvent) -> AgeHazard:
         asked = anchors(validation, at_risk=True)[::5]
-        truth = horizon_truth(validation, asked, task.horizon_h)
+        failed_N, weight_N = horizon_labels(validation, asked, task.horizon_h)
         counters = (None, self.counter) if self.counter in train.scale.names else (None,)
 
         def brier(hazard: AgeHazard) -> float:
-            return float(((hazard(validation, asked).p_N - truth.failed_N) ** 2)[truth.known_N].sum())
+            return float(weight_N @ (hazard(validation, asked).p_N - failed_N) ** 2)
 
         return min((AgeHazard.fit(train, task.horizon_h, counter) for counter in counters), key=brier)
 
@@ -100,14 +100,16 @@ class AgeHazard:
         return EventPrediction(-np.expm1(-np.sum(rise_HxN, axis=0, initial=0.0) * np.ones(len(age_N))))
 
 
-def horizon_truth(windows: Windows, anchors_Nx2: np.ndarray, horizon_h: float) -> EventTruth:
-    """What happened within the horizon, as far as the windows tell: the labels that predictors are fitted on.
+def horizon_labels(windows: Windows, anchors_Nx2: np.ndarray, horizon_h: float) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each asset was seen to fail within the horizon, and the weight of that label in a fit.
 
-    A life that planned work, or the end of the data, cut within the horizon has no label.
+    A life that planned work, or the end of the data, cut within the horizon counts as survival with the share of the
+    horizon that was seen: with a constant hazard, surviving c of H hours has probability (1 − p)^(c/H). To leave such
+    lives out would leave only the failures of those due for planned work.
     """
     left_N, cause_N = (np.asarray(a)[now(windows, anchors_Nx2)] for a in (windows.event_h_ExL, windows.cause_ExL))
     failed_N = (cause_N > 0) & (left_N <= horizon_h)
-    return EventTruth(failed_N, failed_N | (left_N > horizon_h * (1 - 1e-6)))
+    return failed_N, np.where(failed_N, 1.0, np.clip(left_N / horizon_h, 0.0, 1.0))
 
 
 def now(windows: Windows, anchors_Nx2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
