@@ -141,6 +141,17 @@ def test_cuts_in_time_let_no_split_see_what_comes_after_it(put, tmp_path, cuts, 
     assert found(dataset.manifest["findings"], "cut")["count"] == np.sum(times >= 5.5)
 
 
+def test_the_last_reading_at_an_explicit_time_belongs_to_the_rest(put, tmp_path):
+    table = Table(put("t,x", "0,0", "1,1", "7,2", "7.5,3"), time="t", clock="explicit", splits=Cuts(2))
+    dataset = ensure_observed(table, tmp_path / "data")
+    np.testing.assert_array_equal(dataset.episodes("test")[0].series[0].values, np.arange(4))
+
+
+def test_a_table_without_readings_is_refused(put, tmp_path):
+    with pytest.raises(InputError, match="has no column of readings among kind"):
+        ensure_observed(Table(put("t,kind", "0,a"), {"kind": {"role": "static"}}, time="t"), tmp_path / "data")
+
+
 def test_the_rest_can_be_the_test(put, tmp_path):
     table = Table(put(*hourly(*"123456")), time="time", splits=Cuts(4))
     dataset = ensure_observed(table, tmp_path / "data")

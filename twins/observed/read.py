@@ -65,6 +65,10 @@ def read(table: Table) -> Rows:
             texts[name] = source.cells[name]
         else:
             values[name] = source.readings(name, column, findings)
+    if not values:
+        raise InputError(
+            f"{table.path} has no column of readings among {', '.join(columns)}; name one that is not static"
+        )
     time_h, epoch = (None, table.epoch) if table.time is None else source.times(table.time)
     assets = source.cells[table.asset] if table.asset else [""] * len(line)
     if "" in assets and table.asset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from twins.observed.clock import Record, records
 from twins.observed.read import Rows, read
 from twins.observed.table import SPLITS, Assets, Cuts, Table
 
+REVISION = 1  # raised when the same file and configuration would give other episodes
 EPISODES_A_SHARD = 64
 
 
@@ -47,7 +49,7 @@ def ensure_observed(table: Table, root: str | Path, progress: Progress | None = 
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; give the path of a table of readings") from None
     named = describe(replace(table, path=path.name), "table")
-    configuration = {"table": named, "file": digest, "schema": SCHEMA_VERSION}
+    configuration = {"table": named, "file": digest, "revision": REVISION, "schema": SCHEMA_VERSION}
     stem = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "table"
     directory = Path(root) / f"{stem}-{identity(configuration)[:12]}"
     found = manifest.check(directory, identity(configuration))
@@ -92,7 +94,8 @@ def _episode(table: Table, rows: Rows, record: Record, step_h: float | None, run
                 record.time_h if step_h is None else None,
             )
         )
-    end_h = float(record.time_h[-1] + (step_h or 0.0))
+    last_h = float(record.time_h[-1])
+    end_h = last_h + step_h if step_h else math.nextafter(last_h, math.inf)  # a record owns the samples before its end
     life = (Spell(float(record.time_h[0]), end_h, table.ends, end_h - float(record.time_h[0])),) if table.ends else ()
     return Episode(run, asset, tuple(series), (), life, _static(table, rows, record), {}, rows.epoch, end_h)
 
