@@ -164,14 +164,14 @@ class InverseGaussian:
 
     def __post_init__(self):
         require(self.mean_h > 0, self, "mean_h", "above 0")
-        require(self.shape_h > 0, self, "shape_h", "above 0")
+        require(self.shape_h >= 1e-6 * self.mean_h, self, "shape_h", "above 0, at least a millionth of the mean")
 
     def sf(self, t_h):
-        x = np.asarray(t_h, np.float64) / self.mean_h
-        with np.errstate(divide="ignore", invalid="ignore"):
-            a, _, ratio = _passage(x, self.shape_h / self.mean_h)
-            tail = np.exp(-(a**2) / 2) * ratio
-        return np.where(x > 0, np.where(x < 1, 1 - tail, tail), 1.0)
+        phi = self.shape_h / self.mean_h
+        x = np.clip(np.asarray(t_h, np.float64) / self.mean_h, 1e-6 * min(phi, 1.0), 1e300)  # 1 before, 0 beyond
+        a, _, ratio = _passage(x, phi)
+        tail = np.exp(-(a**2) / 2) * ratio
+        return np.where(x < 1, 1 - tail, tail)
 
     def isf(self, q):
         phi = self.shape_h / self.mean_h
@@ -180,11 +180,12 @@ class InverseGaussian:
         x = np.exp(y)
         a, b, ratio = _passage(x, phi)
         lower = x < 1
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):  # the logarithm of 0 at q = 1
+            target = np.where(lower, np.log1p(-q), np.log(q))
             # In the log of the tail's probability and the log of time: the exponential factors cancel.
             slope = np.where(lower, 1.0, -1.0) * np.sqrt(phi / (2 * math.pi * x)) / ratio
-            step = (np.log(ratio) - a**2 / 2 - np.where(lower, np.log1p(-q), np.log(q))) / slope
-            x *= np.exp(-step / (1 - step * (-0.5 - a * b / 2 - slope) / 2))
+            step = (np.log(ratio) - a**2 / 2 - target) / slope
+            x = x * np.exp(-step / (1 - step * (-0.5 - a * b / 2 - slope) / 2))
         return np.where(q < 1, x * self.mean_h, 0.0)
 
 
