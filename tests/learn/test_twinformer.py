@@ -1,0 +1,215 @@
+"""TwinFormer: causal to the last bit, blind to the truth, of the stated sizes, and able to tell levels apart."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from learn.batch import Batch, Windows, anchors, gather
+from learn.tasks import LEVELS, Forecast, TimeToEvent
+from learn.twinformer import TwinFormer, causal_scale, rope
+from sim.errors import InputError
+from twins.channel import Role
+from twins.episode import Episode, Series
+
+PATCH = 6
+SMALL = TwinFormer(width=16, layers=2, heads=2, hidden=24, patch=PATCH)
+
+
+def awake(model):
+    """The model with its last layer, which starts at zero, at work."""
+    model.head.out.kernel[...] = 0.1 * jax.random.normal(jax.random.PRNGKey(1), model.head.out.kernel.shape)
+    return model
+
+
+@pytest.fixture(scope="module", params=["event", "series"])
+def case(request, event_windows, series_windows):
+    """(model, batch, outputs with patches first)"""
+    windows = event_windows if request.param == "event" else series_windows
+    task = TimeToEvent() if request.param == "event" else Forecast(4)
+    model = awake(SMALL.build(task, windows))
+    axis = 1 if request.param == "event" else 2
+    batch = gather(windows, jnp.asarray(anchors(windows)[:20:5]))
+    return model, batch, jax.jit(lambda b: jnp.moveaxis(model(b), axis, 0))
+
+
+def test_a_patch_depends_on_no_later_one(case):
+    _, batch, outputs = case
+    patches = batch.x_BxVxT.shape[-1] // PATCH
+
+    @jax.jit
+    @jax.grad
+    def gradient_at(x, p):
+        return jnp.sum(outputs(batch._replace(x_BxVxT=x))[p] ** 2)
+
+    for p in range(patches):
+        gradient = np.asarray(gradient_at(batch.x_BxVxT, p))
+        assert np.all(gradient[..., (p + 1) * PATCH :] == 0)
+        assert np.abs(gradient[..., p * PATCH : (p + 1) * PATCH]).max() > 0
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 4), st.floats(-100, 100, width=32))
+def test_changing_later_samples_changes_no_bit(case, kept, value):
+    _, batch, outputs = case
+    before = np.asarray(outputs(batch))
+    changed = batch._replace(
+        x_BxVxT=batch.x_BxVxT.at[..., kept * PATCH :].set(value),
+        mask_BxVxT=batch.mask_BxVxT.at[..., kept * PATCH :].set(value > 0),
+        time_BxTxF=batch.time_BxTxF.at[:, kept * PATCH :].set(value / 100),
+    )
+    np.testing.assert_array_equal(np.asarray(outputs(changed))[:kept], before[:kept])
+
+
+def test_neither_targets_nor_labels_reach_the_outputs(case):
+    _, batch, outputs = case
+
+    def total(future, event_h):
+        return jnp.sum(outputs(batch._replace(future_BxVxH=future, event_h_BxT=event_h)) ** 2)
+
+    for gradient in jax.jit(jax.grad(total, argnums=(0, 1)))(batch.future_BxVxH, batch.event_h_BxT):
+        assert np.all(np.asarray(gradient) == 0)
+
+
+def test_the_truth_reaches_no_output_by_shuffling_it(episodes):
+    rng = np.random.default_rng(0)
+
+    def shuffled(s):
+        if s.role is not Role.TRUTH:
+            return s
+        return Series(s.entity, s.quantity, s.unit, s.role, rng.permutation(s.values), step_h=s.step_h)
+
+    mixed = [Episode(e.run, e.asset, tuple(map(shuffled, e.series)), spells=e.spells, end_h=e.end_h) for e in episodes]
+    a, b = (Windows.of(some, context=24, task=TimeToEvent()) for some in (episodes, mixed))
+    model = awake(SMALL.build(TimeToEvent(), a))
+    picked = jnp.asarray(anchors(a)[::40])
+    outputs = jax.jit(lambda windows: model(gather(windows, picked)))
+    np.testing.assert_array_equal(outputs(a), outputs(b))
+
+
+def test_padded_variates_and_other_groups_change_nothing(case):
+    model, batch, _ = case
+
+    def padded(a, fill):
+        return jnp.concatenate((a, jnp.full_like(a[:, :1], fill)), axis=1)
+
+    wide = batch._replace(
+        x_BxVxT=padded(batch.x_BxVxT, 9.0),
+        mask_BxVxT=padded(batch.mask_BxVxT, True),
+        role_BxV=padded(batch.role_BxV, 0),
+        quantity_BxV=padded(batch.quantity_BxV, 0),
+        group_BxV=padded(batch.group_BxV, 0),
+        variate_mask_BxV=padded(batch.variate_mask_BxV, False),
+        future_BxVxH=padded(batch.future_BxVxH, 0.0),
+        future_mask_BxVxH=padded(batch.future_mask_BxVxH, False),
+    )
+    outputs = jax.jit(lambda b: model(b))
+    narrow_out, wide_out = outputs(batch), outputs(wide)
+    same = wide_out if isinstance(model.task, TimeToEvent) else wide_out[:, : batch.x_BxVxT.shape[1]]
+    np.testing.assert_allclose(same, narrow_out, atol=1e-5)
+    if isinstance(model.task, Forecast):
+        apart = wide._replace(
+            group_BxV=wide.group_BxV.at[:, -1].set(1), variate_mask_BxV=wide.variate_mask_BxV.at[:, -1].set(True)
+        )
+        np.testing.assert_allclose(outputs(apart)[:, :-1], narrow_out, atol=1e-5)
+
+
+def test_a_model_that_peeks_is_caught(case):
+    """The causality test's own planted fault: the scale over the whole window."""
+    _, batch, _ = case
+
+    def whole_window(x):
+        return jnp.sum((x - x.mean(-1, keepdims=True))[..., :PATCH] ** 2)
+
+    assert np.abs(np.asarray(jax.grad(whole_window)(batch.x_BxVxT))[..., PATCH:]).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"), [(TwinFormer(), 0.3e6), (TwinFormer(width=192, layers=3, hidden=384), 1.6e6)]
+)
+def test_nano_and_tiny_have_their_stated_sizes(shape, size):
+    plant = [Series("m1", f"q{v}", "1", Role.PAST, np.zeros(300, np.float32), step_h=1.0) for v in range(12)]
+    windows = Windows.of([Episode(0, "m1", tuple(plant))], context=144, task=TimeToEvent())
+    params = nnx.split(shape.build(TimeToEvent(), windows))[1]
+    assert sum(p.size for p in jax.tree.leaves(params)) == pytest.approx(size, rel=0.1)
+
+
+def test_the_causal_scale_is_that_of_the_samples_so_far():
+    rng = np.random.default_rng(0)
+    x = rng.normal(1000, 5, size=(2, 3, 4, PATCH)).astype(np.float32)
+    mask = rng.random(x.shape) < 0.8
+    location, spread, own = causal_scale(jnp.asarray(np.where(mask, x, 0)), jnp.asarray(mask))
+    for p in range(4):
+        seen, now = (np.where(mask, x, np.nan)[:, :, part] for part in (slice(0, p + 1), slice(p, p + 1)))
+        np.testing.assert_allclose(location[..., p], np.nanmean(seen, (2, 3)), rtol=1e-5)
+        np.testing.assert_allclose(spread[..., p], np.nanstd(seen, (2, 3)), rtol=1e-2)
+        np.testing.assert_allclose(own[..., p], np.nanmean(now, (2, 3)), rtol=1e-5)
+
+
+def test_absolute_levels_survive_the_scaling(event_windows):
+    model = awake(SMALL.build(TimeToEvent(), event_windows))
+    batch = gather(event_windows, jnp.asarray(anchors(event_windows)[:4]))
+    outputs = jax.jit(lambda x: model(batch._replace(x_BxVxT=x)))
+    assert np.abs(np.asarray(outputs(batch.x_BxVxT) - outputs(batch.x_BxVxT + 1))).max() > 1e-3
+
+
+def test_rope_makes_products_depend_on_distance_alone():
+    q, k = jax.random.normal(jax.random.PRNGKey(0), (2, 8))
+    a = rope(jnp.broadcast_to(q, (6, 8))) @ rope(jnp.broadcast_to(k, (6, 8))).T
+    for distance in range(-5, 6):
+        diagonal = np.diag(np.asarray(a), distance)
+        np.testing.assert_allclose(diagonal, diagonal[0], atol=1e-4)
+
+
+def test_known_channels_are_seen_ahead():
+    rng = np.random.default_rng(0)
+    tariff = Series("g", "tariff", "1", Role.KNOWN, rng.normal(size=100).astype(np.float32), step_h=1.0)
+    load = Series("g", "load", "1", Role.TARGET, rng.normal(size=100).astype(np.float32), step_h=1.0)
+    windows = Windows.of([Episode(0, "g", (tariff, load))], context=24, task=Forecast(4))
+    model = awake(SMALL.build(Forecast(4), windows))
+    batch = gather(windows, jnp.asarray([[0, 50]]))
+
+    def last_load(future):
+        return jnp.sum(model(batch._replace(future_BxVxH=future), last=True)[:, 1] ** 2)
+
+    gradient = np.asarray(jax.jit(jax.grad(last_load))(batch.future_BxVxH))
+    assert np.abs(gradient[:, 0]).max() > 0
+    assert np.all(gradient[:, 1] == 0)
+
+
+def test_bfloat16_computes_in_it_and_keeps_its_parameters(series_windows):
+    shape = TwinFormer(width=16, layers=2, heads=2, hidden=24, patch=PATCH, bf16=True)
+    model = awake(shape.build(Forecast(4), series_windows))
+    exact = awake(SMALL.build(Forecast(4), series_windows))
+    batch: Batch = gather(series_windows, jnp.asarray([[0, 40], [1, 60]]))
+    assert all(p.dtype == jnp.float32 for p in jax.tree.leaves(nnx.split(model)[1]))
+    out, reference = jax.jit(lambda b: model(b))(batch), jax.jit(lambda b: exact(b))(batch)
+    assert out.dtype == jnp.float32
+    assert out.shape == (2, 3, 4, 4, len(LEVELS))
+    np.testing.assert_allclose(out, reference, atol=0.1)
+    assert not np.array_equal(out, reference)
+
+
+def test_dropout_needs_a_key_and_follows_it(event_windows):
+    model = awake(TwinFormer(width=16, layers=1, heads=2, hidden=24, patch=PATCH, dropout=0.5).build(
+        TimeToEvent(), event_windows))  # fmt: skip
+    batch = gather(event_windows, jnp.asarray(anchors(event_windows)[:4]))
+    keys = jax.random.split(jax.random.PRNGKey(0))
+    outputs = jax.jit(lambda key: model(batch, key))
+    np.testing.assert_array_equal(outputs(None), outputs(None))
+    np.testing.assert_array_equal(outputs(keys[0]), outputs(keys[0]))
+    assert not np.array_equal(outputs(keys[0]), outputs(keys[1]))
+
+
+@pytest.mark.parametrize("wrong", [{"width": 90}, {"layers": 0}, {"dropout": 1.0}, {"patch": 0}])
+def test_bad_shapes_are_refused(wrong):
+    with pytest.raises(InputError, match=f"TwinFormer.{next(iter(wrong))}"):
+        TwinFormer(**wrong)
+
+
+def test_a_context_without_a_patch_is_refused(event_windows):
+    with pytest.raises(InputError, match="no patch of 48"):
+        TwinFormer(patch=48).build(TimeToEvent(), event_windows)

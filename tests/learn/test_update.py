@@ -1,0 +1,101 @@
+"""The step: pure, the same in parts, over seeds at once, with decay only where it belongs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from learn.batch import anchors, gather
+from learn.tasks import Forecast, TimeToEvent
+from learn.twinformer import TwinFormer
+from learn.update import Optim, decayed, make_update, split, start
+from sim.errors import InputError
+
+SMALL = TwinFormer(width=16, layers=1, heads=2, hidden=24, patch=6)
+OPTIM = Optim(learning_rate=1e-2)
+
+
+@pytest.fixture(scope="module")
+def ready(event_windows):
+    graphdef, params = split(SMALL.build(TimeToEvent(), event_windows))
+    transform = OPTIM.transform(20)
+    batch = gather(event_windows, jnp.asarray(anchors(event_windows)[:32:2]))
+    return graphdef, params, transform, batch
+
+
+def test_a_step_leaves_its_state_alone_and_repeats(ready):
+    graphdef, params, transform, batch = ready
+    update = jax.jit(make_update(graphdef, transform))
+    state = start(params, transform)
+    before = jax.tree.map(np.array, state)
+    a, b = update(state, batch)[0], update(state, batch)[0]
+    jax.tree.map(np.testing.assert_array_equal, before, jax.tree.map(np.array, state))
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+    assert int(a.step) == 1
+
+
+def test_the_gradient_of_parts_is_that_of_the_whole(ready):
+    graphdef, params, transform, batch = ready
+    state = start(params, transform)
+    whole = jax.jit(make_update(graphdef, transform))(state, batch)[1]
+    parts = jax.jit(make_update(graphdef, transform, microbatch=4))(state, batch)[1]
+    for name in whole:
+        np.testing.assert_allclose(parts[name], whole[name], rtol=1e-4)
+    with pytest.raises(InputError, match="must divide"):
+        make_update(graphdef, transform, microbatch=5)(state, batch)
+
+
+def test_seeds_run_side_by_side(event_windows, ready):
+    graphdef, _, transform, batch = ready
+    update = make_update(graphdef, transform)
+    states = [start(split(SMALL.build(TimeToEvent(), event_windows, seed))[1], transform, seed) for seed in range(3)]
+    together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+    together, metrics = jax.jit(jax.vmap(update, in_axes=(0, None)))(together, batch)
+    assert metrics["loss"].shape == (3,)
+    one = jax.jit(update)
+    for seed, state in enumerate(states):
+        alone, _ = one(state, batch)
+        for a, b in zip(jax.tree.leaves(alone.params), jax.tree.leaves(together.params), strict=True):
+            np.testing.assert_allclose(b[seed], a, atol=2e-3)
+
+
+def test_only_kernels_decay(ready):
+    params = ready[1]
+    names = {jax.tree_util.keystr(path) for path, on in jax.tree_util.tree_flatten_with_path(decayed(params))[0] if on}
+    assert names
+    assert all("kernel" in name for name in names)
+    assert not any(word in name for name in names for word in ("scale", "bias", "embedding"))
+
+
+def test_the_learning_rate_warms_up_and_falls():
+    transform = Optim(learning_rate=1.0, weight_decay=0, warmup=0.1, clip=None, final=0.0).transform(100)
+    w = {"kernel": jnp.ones(1)}
+    state, sizes = transform.init(w), []
+    for _ in range(100):
+        change, state = transform.update({"kernel": jnp.ones(1)}, state, w)
+        sizes.append(float(abs(change["kernel"][0])))
+    assert sizes[0] < 0.2
+    assert sizes.index(max(sizes)) in range(8, 13)
+    assert sizes[-1] < 0.01
+
+
+def test_training_lowers_the_loss(ready):
+    graphdef, params, transform, batch = ready
+    update = make_update(graphdef, transform)
+    _, metrics = jax.lax.scan(lambda s, _: update(s, batch), start(params, transform), None, length=20)
+    assert metrics["loss"][-1] < 0.9 * metrics["loss"][0]
+
+
+def test_a_forecast_trains_too(series_windows):
+    graphdef, params = split(SMALL.build(Forecast(4), series_windows))
+    transform = OPTIM.transform(20)
+    batch = gather(series_windows, jnp.asarray(anchors(series_windows)[:16]))
+    update = make_update(graphdef, transform)
+    _, metrics = jax.lax.scan(lambda s, _: update(s, batch), start(params, transform), None, length=20)
+    assert metrics["loss"][-1] < 0.9 * metrics["loss"][0]
+
+
+@pytest.mark.parametrize("wrong", [{"learning_rate": 0.0}, {"warmup": 1.0}, {"clip": 0.0}, {"beta2": 1.0}])
+def test_bad_settings_are_refused(wrong):
+    with pytest.raises(InputError, match=f"Optim.{next(iter(wrong))}"):
+        Optim(**wrong)
