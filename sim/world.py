@@ -35,7 +35,7 @@ class World(Protocol):
         ...
 
     def act(self, state: Any, action: Any) -> Any:
-        """A copy of *state* with *action* queued; the next run logs it first and carries it out."""
+        """A copy of *state* with *action* queued; the next run that takes any time logs it first and carries it out."""
         ...
 
     def resample(self, state: Any, seed: int) -> Any:

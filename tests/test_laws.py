@@ -211,6 +211,19 @@ def test_branches_agree_up_to_the_branching_point(case, data):
 @every_world
 @laws
 @given(data=st.data())
+def test_a_run_that_takes_no_time_changes_nothing(case, data):
+    world = data.draw(case.worlds)
+    state = world.run(world.start(data.draw(seeds)), data.draw(st.floats(0, case.horizon_h))).state
+    state = queue_some(case, world, state, data)
+    trace, still = world.run(state, state.time_h)
+    assert still == state
+    assert trace.events == ()
+    assert all(len(signal.time_h) == 1 for signal in trace.signals.values())
+
+
+@every_world
+@laws
+@given(data=st.data())
 def test_adding_nothing_changes_nothing(case, data):
     if not case.nothing:
         pytest.skip(f"{case} has no action without effect")

@@ -90,6 +90,8 @@ class Line:
 
     def act(self, state: State, action: Action) -> State:
         """A copy of *state* with *action* queued; the next run that takes any time carries it out first."""
+        if not isinstance(action, Action):
+            raise InputError(f"the action is {action!r}; a line takes OrderMaintenance, SetSpeed or Hold")
         self._rank(action.machine)
         state = state.copy()
         state.actions.append(action)

@@ -350,6 +350,8 @@ def test_arrivals_that_find_no_room_are_lost():
         (lambda: Station(NEVER, wear=Wiener(1.0, 1.0, levels=10), policy=WearThreshold(0.95)), "policy"),
         (lambda: line(Station(NEVER)).station_of("m9"), "no machine 'm9' in the line; it has m1"),
         (lambda: line(Station(NEVER)).act(line(Station(NEVER)).start(0), Hold("m2")), "no machine 'm2'"),
+        (lambda: line(Station(NEVER)).act(line(Station(NEVER)).start(0), "stop"), "the action is 'stop'"),
+        (lambda: line(NEVER), "stations"),
         (lambda: line(Station(NEVER)).run(line(Station(NEVER)).start(0), -1.0), "cannot run to -1"),
         (lambda: line(Station(NEVER)).run(line(Station(NEVER)).start(0), math.nan), "cannot run to nan"),
         (lambda: SetSpeed("m1", 0.0), "speed"),
