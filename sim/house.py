@@ -53,7 +53,7 @@ class State:
     sold_h: float = 0.0  # the last sale, 0 before the first
     area_m2: float = 0.0
     price_keur: float = 0.0
-    actions: list[Offer] = field(default_factory=list)  # to be carried out first by the next run
+    actions: list[Offer] = field(default_factory=list)  # to be carried out first by the next run that takes any time
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ class House:
         return State(seed, 0.0, streams, listing_h=streams[LISTING].draw(self.listing))
 
     def run(self, state: State, until_h: float) -> Run:
-        if until_h < state.time_h:
-            raise InputError(f"until_h is {until_h!r}; it must be at least the state's time, {state.time_h!r}")
+        if not state.time_h <= until_h < math.inf:
+            raise InputError(f"cannot run to {until_h} h a market that is at {state.time_h} h")
         s = _copy(state)
         kernel = Kernel(s.time_h)
         areas = [(s.sold_h, s.area_m2)]
@@ -126,10 +126,11 @@ class House:
         for home in s.homes:
             await_sale(home)
         kernel.at(s.listing_h, 0, arrive)
-        for offer in s.actions:
-            events.append(Event(s.time_h, MARKET, "action", "Offer", offer.area_m2))
-            put_on_market(offer.area_m2, s.streams[OFFER].draw(self.sale))
-        s.actions.clear()
+        if until_h > s.time_h:
+            for offer in s.actions:
+                events.append(Event(s.time_h, MARKET, "action", "Offer", offer.area_m2))
+                put_on_market(offer.area_m2, s.streams[OFFER].draw(self.sale))
+            s.actions.clear()
         kernel.run_to(until_h)
         s.time_h = until_h
         named = {"area": areas, "price": prices, "listed": listed}

@@ -107,10 +107,19 @@ def test_nonsense_is_refused(wrong, said):
         House(**wrong)
 
 
+def test_a_run_that_takes_no_time_leaves_the_offer_waiting():
+    world = House()
+    state = world.act(world.run(world.start(0), 10.0).state, Offer(99.0))
+    still = world.run(state, 10.0)
+    assert not still.trace.events
+    assert still.state == state
+    assert world.run(still.state, 50.0) == world.run(state, 50.0)
+
+
 def test_a_run_into_the_past_and_an_unknown_action_are_refused():
     world = House()
     state = world.run(world.start(0), 10.0).state
-    with pytest.raises(InputError, match="until_h is 5"):
+    with pytest.raises(InputError, match="cannot run to 5"):
         world.run(state, 5.0)
     with pytest.raises(InputError, match="Offer"):
         world.act(state, "offer")

@@ -1,0 +1,69 @@
+"""The command that validates: its table, its file, its exit codes, and what it says of wrong input."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+QUICK = ["world=line", "workers=1", "only=[times_in_states,sample_path]", "checks.sample_path.parts=2000"]
+
+
+@pytest.fixture
+def validate(tmp_path):
+    def call(*args):
+        command = [sys.executable, "-m", "experiments.validate", *args]
+        env = os.environ | {"PYTHONPATH": str(ROOT), "TWINWORLDS_TRACEBACK": "0"}
+        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=120)
+
+    return call
+
+
+def test_a_true_world_passes_and_leaves_its_file(validate, tmp_path):
+    done = validate(*QUICK, "checks.sample_path.buffers=[3]", "world.crew=1", "checks.times_in_states.length_h=500")
+    assert done.returncode == 0, done.stderr
+    assert "B = 3, 2000 parts" in done.stdout
+    path = tmp_path / done.stdout.splitlines()[-1]
+    document = json.loads(path.read_text())
+    assert path.name == "validation.json"
+    assert document["passed"]
+    assert document["checks"]["times_in_states"]["line"]["crew"] == 1
+    assert {"processor", "cores"} <= document["machine"].keys()
+    assert document["seconds"]["total"] > 0
+    assert {r["verdict"] for r in document["results"]} == {"pass"}
+
+
+def test_a_fault_exits_with_1_and_a_caught_plant_with_0(validate):
+    broken = validate(*QUICK, "checks.sample_path.fault=.05")
+    assert broken.returncode == 1
+    assert "1 of 2 checks pass" in broken.stdout
+    assert validate(*QUICK, "plant=.05").returncode == 0
+    assert validate(*QUICK, "plant=0").returncode == 1
+
+
+def test_the_house_has_checks_of_its_own(validate):
+    small = ["checks.prices.length_h=5e3", "checks.prices.replications=3", "world.noise_keur=0", "only=[prices]"]
+    done = validate("world=house", "workers=1", "world.slope_keur_per_m2=4", *small)
+    assert done.returncode == 0, done.stderr
+    assert "slope (kEUR/m²)" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["only=[mm9]"], "only names 'mm9'; it must be among mm1"),
+        (["plant=much"], "plant is 'much'"),
+        (["confidence=2.0"], "confidence is 2.0"),
+        (["checks.mm1.utilisation=1.5"], "checks.mm1.utilisation is 1.5; it must be between 0 and 1"),
+        (["checks.mm1.servces=3"], "servces"),
+        (["world=moon"], "moon"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(validate, args, said):
+    done = validate(*args)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
