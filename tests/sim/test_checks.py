@@ -29,7 +29,7 @@ from sim.line.checks import (
     WeibullLife,
 )
 from sim.line.checks.lives import kolmogorov
-from sim.verify import run_check, run_suite
+from sim.verify import mser5, run_check, run_suite
 
 FEW = {"replications": 12, "looks": 1}
 SHORT = {
@@ -87,6 +87,15 @@ def test_what_needs_no_long_run_passes_already(name):
 
 def test_two_replications_are_too_few_to_pass():
     assert [r.verdict for r in run_suite({"crew": replace(SHORT["crew_1"], replications=2)})] == ["fail", "fail"]
+
+
+@pytest.mark.parametrize(("buffer", "warm_up_h"), [(20, TwoMachines().warm_up_h), (100, 2e4)])
+def test_the_stated_warm_up_covers_what_mser5_would_drop(buffer, warm_up_h):
+    station = Station(Exponential(1.0), sudden=Sudden(Exponential(100.0)), repair=Exponential(10.0))
+    line, bin_h, length_h = Line((station, station), (buffer,)), 50.0, 4 * warm_up_h
+    parts = [line.run(line.start(seed), length_h).trace["m2", "parts"].time_h[1:] for seed in range(12)]
+    per_bin = [np.histogram(p, np.arange(0, length_h + 1, bin_h))[0] for p in parts]
+    assert mser5(np.mean(per_bin, 0)) * bin_h <= warm_up_h
 
 
 def test_a_wrong_buffer_is_caught_by_the_chain_and_the_recursion():

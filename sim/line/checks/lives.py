@@ -38,7 +38,9 @@ class Availability(Replicated):
 
     def __post_init__(self):
         super().__post_init__()
-        require(0 < self.load <= 1, self, "load", "above 0 and at most 1")
+        most = theory.availability(self.mttf_h, self.mttr_h)
+        keeps_up = 0 < self.load < most or self.load == 1
+        require(keeps_up, self, "load", f"above 0 and below {most:.4g}, or 1 for a saturated source")
 
     def targets(self):
         if self.load == 1 or self.clock == "time":
