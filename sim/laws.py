@@ -32,12 +32,6 @@ class Law(Protocol):
         ...
 
 
-def residual_h(law: Law, age_h: float, q: float) -> float:
-    """A draw of T − age given T > age, from one uniform q in (0, 1]: what remains of a life of known age."""
-    survival = float(law.sf(age_h))
-    return max(float(law.isf(q * survival)) - age_h, 0.0) if survival > 0 else 0.0
-
-
 @dataclass(frozen=True)
 class Residual:
     """What remains of a life of which the age is known: T − age given T > age."""
@@ -53,7 +47,15 @@ class Residual:
         return self.law.sf(self.age_h + np.asarray(t_h)) / self.law.sf(self.age_h)
 
     def isf(self, q):
-        return np.maximum(self.law.isf(q * self.law.sf(self.age_h)) - self.age_h, 0.0)
+        survival = self.law.sf(self.age_h)
+        if not survival > 0:  # older than floats can tell: it ends at once
+            return np.zeros_like(q, dtype=np.float64)
+        return np.maximum(self.law.isf(q * survival) - self.age_h, 0.0)
+
+
+def residual_h(law: Law, age_h: float, q: float) -> float:
+    """A draw of T − age given T > age, from one uniform q in (0, 1]: what remains of a life of known age."""
+    return float(Residual(law, age_h).isf(q))
 
 
 @dataclass(frozen=True)

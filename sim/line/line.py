@@ -86,7 +86,7 @@ class Line:
         """Run to *until_h*; see `sim.world.World`. Signals and events are listed in the package's docstring."""
         if not state.time_h <= until_h < math.inf:
             raise InputError(f"cannot run to {until_h} h a line that is at {state.time_h} h")
-        return process.run(self.plan, state.copy(), until_h)
+        return process.run(self.plan, state.copy(), float(until_h))
 
     def act(self, state: State, action: Action) -> State:
         """A copy of *state* with *action* queued; the next run that takes any time carries it out first."""
