@@ -32,7 +32,8 @@ def job(config: Any) -> None:
     taken_s = sum(outcome.seconds.values())
     print(f"{len(checks) - len(outcome.wrong)} of {len(checks)} checks {well}, in {taken_s:.0f} s{wrong}")
     print(validation.write(plain, outcome))
-    sys.exit(1 if outcome.wrong else 0)
+    if outcome.wrong:
+        sys.exit(1)
 
 
 if __name__ == "__main__":
