@@ -21,7 +21,7 @@ FIRST_RANK = 2  # SimPy keeps priorities 0 (urgent) and 1 (normal)
 
 
 class Deadline(simpy.Event):
-    """The one pending deadline of an entity. `due` is called with this event when `time_h` comes."""
+    """The one pending deadline of an entity. `Kernel.run_to` calls `due` with this event when `time_h` comes."""
 
     def __init__(self, kernel: Kernel, rank: int, due: Callable[[Deadline], object]):
         self.env: Kernel = kernel

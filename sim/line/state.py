@@ -101,7 +101,7 @@ class State:
     seed: int
     time_h: float
     machines: list[Machine]
-    levels: list[int]  # parts in each buffer; the arrivals' queue, b0, comes first where there are arrivals
+    levels: list[int]  # parts before each station: levels[0] is the arrivals' queue, 0 where the source is saturated
     changed_h: list[float]  # when each level last changed
     blocked: list[list[int]]  # for each buffer, the machines that wait to deliver, in order
     streams: Streams
