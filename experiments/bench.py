@@ -39,13 +39,13 @@ def job(config: Any) -> None:
         if name not in names:
             raise InputError(f"only has {name!r}; choose from {', '.join(names)}")
     path = Path(config.results) if config.results else ROOT / "bench" / "RESULTS.json"
-    kept = json.loads(path.read_text())["results"] if path.exists() and config.only else {}
+    kept = results = json.loads(path.read_text())["results"] if path.exists() and config.only else {}
     for measure in MEASURES:
         if measure.__name__ in wanted:
             say(f"measuring {measure.__name__} …")
             kept[measure.__name__] = entry(measure(experiment, config.repeats))
-    results = {name: kept[name] for name in names if name in kept}
-    write_json(path, {"results": results, "machine": machine()})
+            results = {name: kept[name] for name in names if name in kept}
+            write_json(path, {"results": results, "machine": machine()})
     show(results)
     print(path)
     if not all(results[name]["met"] for name in wanted):
