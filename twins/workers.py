@@ -8,7 +8,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
@@ -54,7 +54,8 @@ def spread(
                         f"{probe()[:12]}); run all workers on one kind of processor with the same library versions"
                     )
                 for index, task in waiting:
-                    pipe.send(task)
+                    with suppress(ConnectionError):  # a dead worker is reported when its answer is read
+                        pipe.send(task)
                     at_work[pipe] = index
                     break
                 if done is not None:

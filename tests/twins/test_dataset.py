@@ -18,15 +18,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.errors import InputError
-from sim.laws import Exponential, Weibull
+from sim.house import House
+from sim.laws import Exponential, Lognormal, Weibull
+from sim.line import Line, Station, Sudden
 from tests.plants.ticker import Ticker, TickerTwin
 from twins import workers
 from twins.dataset import Plan, describe, ensure, files, identity, open_dataset, shards
+from twins.dataset.__main__ import main
 from twins.dataset.manifest import MANIFEST
+from twins.house import HouseTwin
+from twins.line import LineTwin
 
 ROOT = Path(__file__).parents[2]
 PLAN = Plan(5, 1, 2, 60.0, runs_per_shard=2)
 TWIN = TickerTwin()
+LINE = Line((Station(Lognormal(1 / 6, 0.1), sudden=Sudden(Exponential(20.0))),) * 2, (4,))
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +225,13 @@ def test_two_workers_make_the_bytes_of_one_and_know_no_jax(made, tmp_path):
     assert contents(two.path) == contents(made.path)
     flags = [s.values[0] for e in two.episodes("train") for s in e.series if s.key == ("counter", "jax")]
     assert flags == [0.0] * 10
+
+
+@pytest.mark.parametrize("twin", [LineTwin(LINE), HouseTwin(House())])
+def test_the_worlds_of_the_house_do_so_too(twin, tmp_path):
+    plan = Plan(2, 0, 1, 72.0 if isinstance(twin, LineTwin) else 2000.0, runs_per_shard=1)
+    one, two = (ensure(twin, plan, tmp_path / str(crew), workers=crew).path for crew in (1, 2))
+    assert contents(one) == contents(two)
 
 
 def test_a_worker_that_computes_otherwise_is_refused(tmp_path, monkeypatch):
@@ -420,6 +433,26 @@ def test_a_damaged_cache_is_built_again(made, copy):
     np.testing.assert_array_equal(open_dataset(copy).episodes("train")[0].series[0].values, expected)
     flip(copy / "cache/checked.json")
     open_dataset(copy)
+
+
+def test_a_folder_that_can_only_be_read_is_still_a_dataset(made, copy, monkeypatch):
+    shutil.rmtree(copy / "cache")
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and access(path, mode))
+    monkeypatch.setattr(files, "write", lambda path, chunks: (_ for _ in ()).throw(InputError("read-only")))
+    dataset = ensure(TWIN, PLAN, copy.parent, workers=1)
+    expected = made.episodes("test")[1].series[0].values
+    np.testing.assert_array_equal(dataset.episodes("test")[1].series[0].values, expected)
+    assert not (copy / "cache").exists()
+
+
+def test_a_command_verifies_folders(made, copy, monkeypatch, capsys):
+    flip(copy / KINDS[0])
+    monkeypatch.setattr(sys, "argv", ["verify", str(made.path), str(copy)])
+    assert main() == 2
+    told = capsys.readouterr()
+    assert "every file is as its manifest says" in told.out
+    assert f"{copy / KINDS[0]} is damaged" in told.err
 
 
 def test_a_dataset_of_another_configuration_is_refused(copy):

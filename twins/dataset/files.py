@@ -75,6 +75,9 @@ def locked(directory: Path, waiting: Callable[[], None] = lambda: None) -> Itera
     """Hold *directory* for this process; the kernel lets go when the process ends, however it ends."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        if not os.access(directory, os.W_OK):  # nothing can be written there, so nothing needs to be kept apart
+            yield
+            return
         file = open(directory / ".lock", "w")  # noqa: SIM115
     except OSError as error:
         raise _sentence(error, directory) from error

@@ -48,7 +48,7 @@ def read(table: Table) -> Rows:
         ) from None
     if not line:
         raise InputError(f"{table.path} has no rows; a table of readings needs at least one")
-    columns = table.columns or {n: Column() for n in names if n not in (table.time, table.asset)}
+    columns = table.columns or {n: Column() for n in names if n and n not in (table.time, table.asset)}
     for name in (*columns, *filter(None, (table.time, table.asset))):
         if name not in names:
             near = difflib.get_close_matches(name, names, 1)
