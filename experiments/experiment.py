@@ -70,6 +70,11 @@ class Experiment:
         return self.part("evaluate", Scoring)
 
     @cached_property
+    def oracle(self) -> Any:
+        """None where nothing can be known, as of observed data."""
+        return self.part("oracle") if self.config.get("oracle") is not None else None
+
+    @cached_property
     def dataset(self) -> Dataset:
         with progress("dataset") as advance:
             return self.source.ensure(Path(self.config["datasets"]), _natural(self.config, "workers", 1), advance)

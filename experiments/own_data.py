@@ -16,6 +16,7 @@ from experiments.model import Model
 from experiments.source import Observed
 from learn.batch import Windows, variates
 from learn.metrics import EventPrediction, ForecastPrediction
+from learn.tasks import Forecast
 from sim.errors import InputError
 from twins.channel import Role
 from twins.episode import Episode
@@ -55,7 +56,7 @@ def matched(table: Observed, model: Model) -> tuple[Observed, list[str]]:
         )
     lacking = [name for name, (role, _) in known.items() if name not in wanted.values()]
     needed = [name for name in lacking if known[name][0] == Role.TARGET]
-    if needed:
+    if needed and isinstance(model.task, Forecast):
         raise InputError(f"{table.path} lacks {', '.join(needed)}, which the model is to forecast; add it as a column")
     return replace(table, columns=columns, splits="test"), lacking
 

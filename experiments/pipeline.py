@@ -16,23 +16,35 @@ from experiments import figures, predictions, report
 from experiments.console import progress
 from experiments.experiment import Experiment
 from experiments.model import Model
-from experiments.questions import Asked, Futures, ask
+from experiments.questions import Asked, ask
 from experiments.run_dir import RunDir, stamp, write_json
+from experiments.settings import Scoring
 from learn import update
 from learn.batch import Windows, anchors, gather
 from learn.cost import Cost, flops
 from learn.evaluate import Row, evaluate
 from learn.fit import Budget, fit
 from learn.metrics import EventPrediction, ForecastPrediction, Prediction
+from learn.tasks import Task
 from learn.update import Optim
 from twins.dataset import Dataset, describe
 from twins.episode import Episode
 
 MODEL = "model"  # the model's row in the table
+PARTS: dict[str, Any] = {
+    "source": Any,
+    "task": Task,
+    "model": Any,
+    "optim": Optim,
+    "fit": Budget,
+    "evaluate": Scoring,
+    "baselines": dict[str, Any],
+}
 
 
 def execute(experiment: Experiment, run: RunDir) -> tuple[dict[str, Any], dict[str, float]]:
     """Do what is left to do of a run. Returns its scores and the seconds of each stage, all attempts together."""
+    check(experiment)
     costs = _Costs(run.path / "cost.json")
     with costs.stage("dataset"):
         content = experiment.dataset.manifest["content"]
@@ -47,7 +59,7 @@ def execute(experiment: Experiment, run: RunDir) -> tuple[dict[str, Any], dict[s
     with costs.stage("baselines"):
         rows = baselines(experiment, test, asked, kept)
     rows[MODEL] = Row("model", forecast)
-    if experiment.config.get("oracle") is not None:
+    if experiment.oracle is not None:
         with costs.stage("oracle"):
             known = predictions.kept(kept / "oracle.npz", lambda: _oracle(experiment, test, episodes, asked))
             rows["oracle"] = Row("oracle", known)
@@ -60,6 +72,14 @@ def execute(experiment: Experiment, run: RunDir) -> tuple[dict[str, Any], dict[s
     return scores, costs.seconds
 
 
+def check(experiment: Experiment) -> None:
+    """Build every part, so that what cannot be right is refused before any time is spent."""
+    for key, kind in PARTS.items():
+        experiment.part(key, kind)
+    for name in ("context", "seed", "oracle"):
+        getattr(experiment, name)
+
+
 def examine(experiment: Experiment, model: Model, dataset: Dataset, split: str) -> dict[str, Any]:
     """The scores of a trained *model*, the experiment's baselines and (of its own twin) the oracle on *dataset*."""
     episodes = dataset.episodes(split)
@@ -68,7 +88,7 @@ def examine(experiment: Experiment, model: Model, dataset: Dataset, split: str) 
     rows = baselines(experiment, windows, asked)
     rows[MODEL] = Row("model", model.predict(windows, asked.anchors_Nx2))
     simulated = dataset.manifest["configuration"].get("twin")
-    if experiment.config.get("oracle") is not None and simulated == describe(experiment.twin):
+    if experiment.oracle is not None and simulated == describe(experiment.twin):
         rows["oracle"] = Row("oracle", _oracle(experiment, windows, episodes, asked))
     return score(experiment, asked, rows)
 
@@ -138,8 +158,7 @@ def _oracle(experiment: Experiment, test: Windows, episodes: Sequence[Episode], 
     cache, workers = experiment.dataset.path / "cache", int(experiment.config["workers"])
     with progress("oracle") as advance:
         how: dict[str, Any] = {"workers": workers, "cache": cache, "progress": advance}
-        futures = experiment.part("oracle", Futures)
-        return futures.predict(experiment.task, experiment.twin, test, episodes, asked.anchors_Nx2, **how)
+        return experiment.oracle.predict(experiment.task, experiment.twin, test, episodes, asked.anchors_Nx2, **how)
 
 
 def _figures(

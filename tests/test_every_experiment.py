@@ -1,0 +1,224 @@
+"""Every preset, shrunk by debug=fast, from its data to its report, by the command that a user types."""
+
+import csv
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PRESETS = sorted(p.stem for p in (ROOT / "conf" / "experiment").glob("*.yaml"))
+FOLDER = ("checkpoints", "config.yaml", "figures.json", "metrics.json", "metrics.jsonl", "report.html", "stamp.json")
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """A working folder that the tests of this file share, with a table such as etth1 wants."""
+    folder = tmp_path_factory.mktemp("work")
+    names = ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT")
+    with (folder / "table.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("date", *names))
+        for hour in range(14400):
+            day, at = divmod(hour, 24)
+            values = [math.sin(hour / (3 + v)) + math.cos(math.tau * at / 24) for v in range(len(names))]
+            date = f"{2016 + day // 336}-{day % 336 // 28 + 1:02d}-{day % 28 + 1:02d} {at:02d}:00:00"
+            rows.writerow((date, *(f"{x:.4f}" for x in values)))
+    return folder
+
+
+def start(work, *args):
+    command = [sys.executable, "-m", *args]
+    env = os.environ | {"PYTHONPATH": str(ROOT), "JAX_COMPILATION_CACHE_DIR": str(work / "jax")}
+    return subprocess.Popen(command, cwd=work, env=env, stdout=-1, stderr=-1, text=True, start_new_session=True)
+
+
+def call(work, *args):
+    process = start(work, *args)
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def train(work, preset, *more):
+    source = ["source.path=table.csv"] if preset == "etth1" else []
+    return call(work, "experiments.train", f"experiment={preset}", "debug=fast", *source, *more)
+
+
+def scores(run):
+    """The part of metrics.json that does not say how long it took."""
+    return {k: v for k, v in json.loads((run / "metrics.json").read_text()).items() if k != "cost"}
+
+
+@pytest.fixture(scope="module")
+def runs(work):
+    """The folder of each preset's run, made when it is first asked for."""
+    made = {}
+
+    def run(preset):
+        if preset not in made:
+            code, out, err = train(work, preset)
+            assert code == 0, err
+            made[preset] = (work / out.splitlines()[-1]).parent
+        return made[preset]
+
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_runs_to_its_report(runs, preset):
+    run = runs(preset)
+    assert run.parent.name == preset
+    assert {p.name for p in run.iterdir()} >= set(FOLDER)
+    kinds = {row["kind"] for row in scores(run)["rows"]}
+    assert {"naive", "baseline", "model"} <= kinds
+    assert ("oracle" in kinds) == (preset == "line_failure")
+    stamp = json.loads((run / "stamp.json").read_text())
+    assert {"commit", "dirty", "versions", "platform", "device", "dataset"} <= set(stamp)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_same_command_again_says_that_it_is_done(work, runs, preset):
+    run = runs(preset)
+    before = (run / "report.html").stat().st_mtime_ns
+    code, out, err = train(work, preset)
+    assert (code, work / out.splitlines()[-1]) == (0, run / "report.html")
+    assert "done before; fresh=true starts over" in err
+    assert (run / "report.html").stat().st_mtime_ns == before
+
+
+@pytest.mark.slow
+def test_fresh_starts_over_and_ends_with_the_same_scores(work, runs):
+    run = runs("house_price")
+    before, made = scores(run), (run / "report.html").stat().st_mtime_ns
+    code, _, err = train(work, "house_price", "fresh=true")
+    assert code == 0, err
+    assert (run / "report.html").stat().st_mtime_ns > made
+    assert scores(run) == before
+
+
+@pytest.mark.slow
+def test_kill_9_in_training_and_the_same_command_end_with_the_same_scores(work, runs):
+    reference = runs("line_failure")
+    args = ("experiments.train", "experiment=line_failure", "debug=fast", "outputs=killed")
+    run = work / "killed" / reference.relative_to(work / "outputs")
+    process = start(work, *args)
+    deadline = time.monotonic() + 200
+    while not list(run.glob("checkpoints/step-*.json")) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (run / "report.html").exists()
+    code, _, err = call(work, *args)
+    assert code == 0, err
+    assert scores(run) == scores(reference)
+    assert (run / "metrics.jsonl").read_text() == (reference / "metrics.jsonl").read_text()
+
+
+@pytest.mark.slow
+def test_a_trained_model_is_scored_on_another_dataset_and_predicts_from_a_table(work, runs):
+    run = runs("line_failure")
+    code, out, err = call(work, "experiments.generate", "experiment=line_failure", "debug=fast", "plan.seed=7")
+    assert code == 0, err
+    code, out, err = call(work, "experiments.evaluate", f"run={run}", f"dataset={out.strip()}")
+    assert code == 0, err
+    assert {row["kind"] for row in json.loads((work / out.splitlines()[-1]).read_text())["rows"]} >= {"model", "oracle"}
+
+    with (work / "own.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("time", "machine", "temperature", "current"))
+        for machine in "AB":
+            for i in range(150):
+                rows.writerow((f"2026-01-{i // 144 + 1:02d}T{i // 6 % 24:02d}:{i % 6}0", machine, 320 + i % 3, 12.0))
+    columns = (
+        "+source.columns={temperature: {quantity: bearing_temperature, unit: K}, current: {quantity: %s, unit: A}}"
+    )
+    args = ("experiments.predict", f"run={run}", "source.path=own.csv", "source.time=time", "source.asset=machine")
+    code, out, err = call(work, *args, columns % "motor_current")
+    assert code == 0, err
+    assert "not in the table, so missing to the model: vibration_rms" in err
+    with (work / out.strip()).open() as file:
+        found = list(csv.DictReader(file))
+    assert [row["asset"] for row in found] == ["A", "B"]
+    assert all(0 <= float(row["fails_within_24_h"]) <= 1 for row in found)
+    code, _, err = call(work, *args, columns % "motor_curent")
+    assert code == 2
+    assert "source.columns.current is of quantity 'motor_curent', which the model does not know; it knows" in err
+    code, _, err = call(work, *args, (columns % "motor_current").replace("K", "mm"))
+    assert code == 2
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_forecast_of_ones_own_table(work, runs):
+    run = runs("etth1")
+    table = (work / "table.csv").read_text().splitlines()
+    (work / "recent.csv").write_text("\n".join(table[:1] + table[-400:]) + "\n")
+    args = ("experiments.predict", f"run={run}", "source.path=recent.csv", "source.time=date", "output=ahead.parquet")
+    code, _, err = call(work, *args)
+    assert code == 0, err
+
+    found = pyarrow.parquet.read_table(work / "ahead.parquet").to_pydict()
+    assert len(found["time"]) == 7 * 96
+    assert all(a <= b <= c for a, b, c in zip(found["q0.1"], found["q0.5"], found["q0.9"], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["experiment=etth1"], "source.path is not set; give it as source.path=…"),
+        (["experiment=etth1", "source.path=nowhere.csv"], "nowhere.csv"),
+        (["experiment=etth1", "source.path=broken.csv"], "broken.csv, line 3: HUFL is 'much'"),
+        (["experiment=etth1", "source.path=short.csv"], "Cuts"),
+        (["experiment=house_price", "plan.train=-1"], "plan.train is -1; it must be at least 0"),
+        (["experiment=house_price", "plan.train=many"], "plan.train is 'many'; it must be a whole number"),
+        (["experiment=house_price", "world.noise_keur=-1"], "world.noise_keur is -1.0; it must be at least 0"),
+        (["experiment=house_price", "model=huge"], "model=huge: there is no such model; choose from"),
+        (["experiment=house_price", "context=-1"], "context is -1; it must be at least 0"),
+        (["experiment=house_price", "workers=0"], "workers is 0; it must be at least 1"),
+        (["experiment=house_price", "plan.duration_h=1", "plan.train=1"], "empty"),
+        (["experiment=line_failure", "debug=fast", "plan.test=0"], "test"),
+        (["experiment=line_failure", "station.wear.drift_per_h=0"], "world.stations.0.wear.drift_per_h is 0.0"),
+        (["experiment=line_failure", "fit=3"], "fit is 3; it must be a Budget"),
+        (["experiment=line_failure", "fit.batch=0"], "fit.batch is 0; it must be at least 1"),
+        (["experiment=line_failure", "oracle.count=1"], "oracle.count is 1; it must be at least 2"),
+        (["experiment=line_failure", "oracle._target_=learn.tasks.Forecast"], "oracle.count is unknown to Forecast"),
+    ],
+)
+def test_bad_input_is_one_sentence(work, args, message):
+    (work / "broken.csv").write_text("date,HUFL\n2020-01-01 00:00,1\n2020-01-01 01:00,much\n")
+    (work / "short.csv").write_text("date,HUFL\n2020-01-01 00:00,1\n2020-01-01 01:00,2\n")
+    code, _, err = call(work, "experiments.train", *args)
+    said = [line for line in err.splitlines() if not line.startswith("dataset: ")]
+    assert code == 2, err
+    assert len(said) == 1
+    assert message in said[0]
+
+
+def test_a_worker_never_imports_jax(work):
+    plant = work / "spied"
+    (plant / "experiment").mkdir(parents=True)
+    (plant / "spy.py").write_text(
+        "import multiprocessing, sys\n"
+        "from pathlib import Path\n"
+        "from twins.house import HouseTwin\n"
+        "class Spy(HouseTwin):\n"
+        "    def observe(self, run):\n"
+        "        assert multiprocessing.parent_process() is not None\n"
+        "        Path('spied.txt').write_text(str(sorted({'jax', 'hydra'} & set(sys.modules))))\n"
+        "        return super().observe(run)\n"
+    )
+    preset = "# @package _global_\ndefaults: [house_price]\ntwin: {_target_: spied.spy.Spy}\n"
+    (plant / "experiment" / "spied.yaml").write_text(preset)
+    args = ("experiments.generate", "--config-dir", "spied", "experiment=spied", "debug=fast", "workers=2")
+    code, _, err = call(work, *args)
+    assert code == 0, err
+    assert (work / "spied.txt").read_text() == "[]"
