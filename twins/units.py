@@ -7,7 +7,6 @@ dimensionless; an annotation in braces counts as 1. Degrees Celsius and Fahrenhe
 from __future__ import annotations
 
 import difflib
-import math
 import re
 from functools import cache
 from typing import Any, NamedTuple
@@ -16,158 +15,61 @@ import numpy as np
 
 from sim.errors import InputError
 
-PREFIXES = {
-    **{"Y": 1e24, "Z": 1e21, "E": 1e18, "P": 1e15, "T": 1e12, "G": 1e9, "M": 1e6, "k": 1e3, "h": 1e2, "da": 1e1},
-    **{
-        "d": 1e-1,
-        "c": 1e-2,
-        "m": 1e-3,
-        "u": 1e-6,
-        "n": 1e-9,
-        "p": 1e-12,
-        "f": 1e-15,
-        "a": 1e-18,
-        "z": 1e-21,
-        "y": 1e-24,
-    },
-    **{"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40},
-}
+# Tables are data: entries between bars, `symbol factor unit` (UCUM tables 4 to 22; NIST SP 811, appendix B, for
+# customary units), and `right: wrong, wrong` for what people write instead.
+_PREFIXES = """
+Y 1e24 | Z 1e21 | E 1e18 | P 1e15 | T 1e12 | G 1e9 | M 1e6 | k 1e3 | h 1e2 | da 1e1 | d 1e-1 | c 1e-2 | m 1e-3 | u 1e-6
+n 1e-9 | p 1e-12 | f 1e-15 | a 1e-18 | z 1e-21 | y 1e-24 | Ki 1024 | Mi 1048576 | Gi 1073741824 | Ti 1099511627776
+"""
+_METRIC = """
+mol 6.02214076e+23 1 | sr 1 rad2 | Hz 1 /s | N 1 kg.m/s2 | Pa 1 N/m2 | J 1 N.m | W 1 J/s | A 1 C/s | V 1 J/C
+F 1 C/V | Ohm 1 V/A | S 1 A/V | Wb 1 V.s | T 1 Wb/m2 | H 1 Wb/A | lm 1 cd.sr | lx 1 lm/m2 | Bq 1 /s | Gy 1 J/kg
+Sv 1 J/kg | kat 1 mol/s | U 1.6666666666666667e-08 mol/s | L 0.001 m3 | l 0.001 m3 | ar 100 m2 | t 1000000 g
+bar 100000 Pa | u 1.6605390666e-24 g | eV 1.602176634e-19 J | cal 4.184 J | m[Hg] 133322.387415 Pa
+m[H2O] 9806.65 Pa | [g] 9.80665 m/s2 | bit 1 1 | By 8 1 | Bd 1 /s | eq 1 mol | osm 1 mol | gf 9.80665 g.m/s2
+dyn 1e-05 N | erg 1e-07 J | P 0.1 Pa.s | St 0.0001 m2/s | G 0.0001 T | Np 1 1
+"""
+_PLAIN = """
+min 60 s | h 3600 s | d 86400 s | wk 604800 s | mo 2629800 s | a 31557600 s | deg 0.017453292519943295 rad
+' 0.0002908882086657216 rad | '' 4.84813681109536e-06 rad | gon 0.015707963267948967 rad
+[pi] 3.141592653589793 1 | circ 6.283185307179586 rad | 10* 10 1 | 10^ 10 1 | % 0.01 1 | [ppth] 0.001 1
+[ppm] 1e-06 1 | [ppb] 1e-09 1 | [pptr] 1e-12 1 | atm 101325 Pa | [in_i] 0.0254 m | [ft_i] 0.3048 m
+[yd_i] 0.9144 m | [mi_i] 1609.344 m | [nmi_i] 1852 m | [kn_i] 0.5144444444444445 m/s | [lb_av] 453.59237 g
+[oz_av] 28.349523125 g | [gal_us] 3.785411784 L | [lbf_av] 4.4482216152605 N | [psi] 6894.757293168 Pa
+[HP] 745.69987158227 W | [Btu] 1055.05585262 J | [degR] 0.5555555555555556 K | [acr_us] 4046.872609874 m2
+[in_i'Hg] 3386.388640341 Pa
+"""
+_MISTAKES = """
+1: -, none, unitless, count, cycles, cycle, parts, pcs, ratio
+Cel: °C, degC, deg C, celsius, Celsius, ℃, oC, cel | [degF]: °F, degF, fahrenheit, Fahrenheit, ℉
+h: hr, hrs, hour, hours, H | s: sec, secs, second, seconds | V: volt | W: watt | A: ampere, amp
+m: meter, metre | N: newton | Pa: pascal | J: joule | g: gram | L: liter, litre | Hz: hertz | B: bel
+dB: decibel, dBA | min: mins, minute, minutes | d: day, days | mo: month, months | a: yr, year, years
+{rev}/min: rpm, RPM, rev/min, r/min | [psi]: psi, psia, psig, PSI | Ohm: ohm, Ω, ohms | [lb_av]: lb, lbs, lbm
+K: kelvin | [in_i'Hg]: inHg | mm[Hg]: mmHg | [ft_i]: ft | [in_i]: in, inch | [mi_i]/h: mph | km/h: kph, kmh
+W.h: Wh | kW.h: kWh | MW.h: MWh | GW.h: GWh | A.h: Ah | mA.h: mAh | V.A: VA | kV.A: kVA | MV.A: MVA | [ppm]: ppm
+[ppb]: ppb | [pH]: pH | [iU]: IU | %: percent | [HP]: hp | [gal_us]: gal | [lbf_av]: lbf | um: micron
+/min: bpm | deg: degree, ° | {EUR}: EUR, € | {USD}: USD, $ | [gal_us]/min: gpm | L/min: lpm | [Btu]: BTU
+"""
+
+
+def _entries(text: str) -> list[str]:
+    return [entry.strip() for line in text.strip().splitlines() for entry in line.split("|")]
+
+
+def _atoms(text: str) -> dict[str, tuple[float, str]]:
+    return {symbol: (float(factor), unit) for symbol, factor, unit in map(str.split, _entries(text))}
+
+
+PREFIXES = {prefix: float(scale) for prefix, scale in map(str.split, _entries(_PREFIXES))}
+METRIC, PLAIN = _atoms(_METRIC), _atoms(_PLAIN)  # atoms that take prefixes, and others
 BASE = ("m", "s", "g", "rad", "K", "C", "cd", "B", "[pH]", "[iU]", "[arb'U]")  # UCUM's seven, and scales of their own
-# Atoms by definition (UCUM tables 4–22): symbol: (factor, unit). The first group takes prefixes.
-METRIC = {
-    **{"mol": (6.02214076e23, "1"), "sr": (1, "rad2"), "Hz": (1, "/s"), "N": (1, "kg.m/s2"), "Pa": (1, "N/m2")},
-    **{"J": (1, "N.m"), "W": (1, "J/s"), "A": (1, "C/s"), "V": (1, "J/C"), "F": (1, "C/V"), "Ohm": (1, "V/A")},
-    **{"S": (1, "A/V"), "Wb": (1, "V.s"), "T": (1, "Wb/m2"), "H": (1, "Wb/A"), "lm": (1, "cd.sr"), "lx": (1, "lm/m2")},
-    **{"Bq": (1, "/s"), "Gy": (1, "J/kg"), "Sv": (1, "J/kg"), "kat": (1, "mol/s"), "U": (1e-6 / 60, "mol/s")},
-    **{
-        "L": (1e-3, "m3"),
-        "l": (1e-3, "m3"),
-        "ar": (100, "m2"),
-        "t": (1e6, "g"),
-        "bar": (1e5, "Pa"),
-        "u": (1.66053906660e-24, "g"),
-    },
-    **{"eV": (1.602176634e-19, "J"), "cal": (4.184, "J"), "m[Hg]": (133322.387415, "Pa"), "m[H2O]": (9806.65, "Pa")},
-    **{"[g]": (9.80665, "m/s2"), "bit": (1, "1"), "By": (8, "1"), "Bd": (1, "/s"), "eq": (1, "mol"), "osm": (1, "mol")},
-    **{
-        "gf": (9.80665, "g.m/s2"),
-        "dyn": (1e-5, "N"),
-        "erg": (1e-7, "J"),
-        "P": (0.1, "Pa.s"),
-        "St": (1e-4, "m2/s"),
-        "G": (1e-4, "T"),
-        "Np": (1, "1"),
-    },
-}
-PLAIN = {
-    **{
-        "min": (60, "s"),
-        "h": (3600, "s"),
-        "d": (86400, "s"),
-        "wk": (604800, "s"),
-        "mo": (2629800, "s"),
-        "a": (31557600, "s"),
-    },
-    **{
-        "deg": (math.pi / 180, "rad"),
-        "'": (math.pi / 10800, "rad"),
-        "''": (math.pi / 648000, "rad"),
-        "gon": (math.pi / 200, "rad"),
-    },
-    **{"[pi]": (math.pi, "1"), "circ": (2 * math.pi, "rad"), "10*": (10, "1"), "10^": (10, "1"), "%": (1e-2, "1")},
-    **{
-        "[ppth]": (1e-3, "1"),
-        "[ppm]": (1e-6, "1"),
-        "[ppb]": (1e-9, "1"),
-        "[pptr]": (1e-12, "1"),
-        "atm": (101325, "Pa"),
-    },
-    **{
-        "[in_i]": (0.0254, "m"),
-        "[ft_i]": (0.3048, "m"),
-        "[yd_i]": (0.9144, "m"),
-        "[mi_i]": (1609.344, "m"),
-        "[nmi_i]": (1852, "m"),
-    },
-    **{
-        "[kn_i]": (1852 / 3600, "m/s"),
-        "[lb_av]": (453.59237, "g"),
-        "[oz_av]": (28.349523125, "g"),
-        "[gal_us]": (3.785411784, "L"),
-    },
-    **{"[lbf_av]": (4.4482216152605, "N"), "[psi]": (6894.757293168, "Pa"), "[HP]": (745.69987158227, "W")},
-    **{
-        "[Btu]": (1055.05585262, "J"),
-        "[degR]": (5 / 9, "K"),
-        "[acr_us]": (4046.872609874, "m2"),
-        "[in_i'Hg]": (3386.388640341, "Pa"),
-    },
-}
 OFFSETS = {"Cel": (1.0, 273.15), "[degF]": (5 / 9, 459.67 * 5 / 9)}  # kelvin = factor · value + offset
 MISTAKES = {
-    **dict.fromkeys(("", "-", "none", "unitless", "count", "cycles", "cycle", "parts", "pcs", "ratio"), "1"),
-    **dict.fromkeys(("°C", "degC", "deg C", "celsius", "Celsius", "℃", "oC", "cel"), "Cel"),
-    **dict.fromkeys(("°F", "degF", "fahrenheit", "Fahrenheit", "℉"), "[degF]"),
-    **dict.fromkeys(("hr", "hrs", "hour", "hours", "H"), "h"),
-    **dict.fromkeys(("sec", "secs", "second", "seconds"), "s"),
-    **{"volt": "V", "watt": "W", "ampere": "A", "amp": "A", "meter": "m", "metre": "m", "newton": "N", "pascal": "Pa"},
-    **{"joule": "J", "gram": "g", "liter": "L", "litre": "L", "hertz": "Hz", "bel": "B", "decibel": "dB", "dBA": "dB"},
-    **dict.fromkeys(("mins", "minute", "minutes"), "min"),
-    **dict.fromkeys(("day", "days"), "d"),
-    **dict.fromkeys(("month", "months"), "mo"),
-    **dict.fromkeys(("yr", "year", "years"), "a"),
-    **dict.fromkeys(("rpm", "RPM", "rev/min", "r/min"), "{rev}/min"),
-    **dict.fromkeys(("psi", "psia", "psig", "PSI"), "[psi]"),
-    **dict.fromkeys(("ohm", "Ω", "ohms"), "Ohm"),
-    **dict.fromkeys(("lb", "lbs", "lbm"), "[lb_av]"),
-    **{
-        "kelvin": "K",
-        "inHg": "[in_i'Hg]",
-        "mmHg": "mm[Hg]",
-        "ft": "[ft_i]",
-        "in": "[in_i]",
-        "inch": "[in_i]",
-        "mph": "[mi_i]/h",
-    },
-    **{
-        "kph": "km/h",
-        "kmh": "km/h",
-        "Wh": "W.h",
-        "kWh": "kW.h",
-        "MWh": "MW.h",
-        "GWh": "GW.h",
-        "Ah": "A.h",
-        "mAh": "mA.h",
-    },
-    **{
-        "VA": "V.A",
-        "kVA": "kV.A",
-        "MVA": "MV.A",
-        "ppm": "[ppm]",
-        "ppb": "[ppb]",
-        "pH": "[pH]",
-        "IU": "[iU]",
-        "percent": "%",
-    },
-    **{
-        "hp": "[HP]",
-        "gal": "[gal_us]",
-        "lbf": "[lbf_av]",
-        "micron": "um",
-        "bpm": "/min",
-        "degree": "deg",
-        "°": "deg",
-    },
-    **{
-        "EUR": "{EUR}",
-        "USD": "{USD}",
-        "€": "{EUR}",
-        "$": "{USD}",
-        "gpm": "[gal_us]/min",
-        "lpm": "L/min",
-        "BTU": "[Btu]",
-    },
-}
+    wrong: right
+    for right, _, all_wrong in (entry.partition(": ") for entry in _entries(_MISTAKES))
+    for wrong in all_wrong.split(", ")
+} | {"": "1"}
 _TOKEN = re.compile(
     r"(?P<annotation>\{[^{}]*\})|(?P<operator>[./()])|(?P<atom>(?:10[*^]|(?:\[[^\[\]]*\]|[^\[\]{}./()0-9+\-\s])+)"
     r"(?P<exponent>[+-]?\d+)?)|(?P<number>\d+)"
@@ -310,6 +212,8 @@ def _component(token: re.Match, tokens: list[re.Match]) -> tuple[float, dict[str
 
 @cache
 def _atom(symbol: str) -> tuple[float, dict[str, int]] | None:
+    if symbol == "ft":  # femtotonnes by the letter, feet by whoever writes it
+        return None
     if symbol in BASE:
         return 1.0, {symbol: 1}
     definition = METRIC.get(symbol) or PLAIN.get(symbol)

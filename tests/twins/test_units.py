@@ -73,6 +73,7 @@ def test_there_and_back_again(unit, to, value):
         ("Volt", "V"),
         ("W/m^2/°C", "W/m2/K"),
         ("psi", "[psi]"),
+        ("ft", "[ft_i]"),
     ],
 )
 def test_an_unknown_unit_is_refused_with_the_one_that_was_meant(unit, right):

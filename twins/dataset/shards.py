@@ -22,6 +22,11 @@ from twins.channel import Role
 from twins.episode import Episode, Series, Spell
 
 SCHEMA_VERSION = 1
+FLOATS = {  # the columns of samples, which byte-stream-split makes compressible
+    "series": ["times_h.list.element", "values.list.element"],
+    "episodes": [],
+    "traces": [f"signals.list.element.{name}.list.element" for name in ("time_h", "value", "target")],
+}
 ROW_GROUP = {"series": 4, "episodes": 256, "traces": 1}  # series: episodes a row group; else rows
 
 _EVENT = pa.struct(
@@ -272,20 +277,12 @@ def _parquet(kind: str, tables: Iterable[pa.Table]) -> pa.Buffer:
         schema,
         compression="zstd",
         use_dictionary=False,
-        use_byte_stream_split=_float_leaves(kind),  # pyright: ignore[reportArgumentType]
+        use_byte_stream_split=FLOATS[kind],  # pyright: ignore[reportArgumentType]
         write_page_checksum=True,
     ) as writer:
         for table in tables:
             writer.write_table(table, row_group_size=max(len(table), 1))
     return sink.getvalue()
-
-
-def _float_leaves(kind: str) -> list[str]:
-    arrays = {"series": ("times_h", "values"), "traces": tuple(f"signals.list.element.{a}" for a in _ARRAYS)}
-    return [f"{name}.list.element" for name in arrays.get(kind, ())]
-
-
-_ARRAYS = ("time_h", "value", "target")
 
 
 def _fact(name: str, value: float | str) -> dict:
