@@ -262,6 +262,8 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
         s.actions = []
     kernel.run_to(until_h)
     s.time_h = until_h
+    for held in (set_deadline, sudden, kernel._queue):
+        held.clear()  # breaks the cycles of callbacks and deadlines, which would keep every list until a collection
 
     columns = []
     for i in range(size):
@@ -277,7 +279,7 @@ def _signals(plan: Plan, columns: list) -> dict[Key, Signal]:
     ends = list(accumulate(len(times) for times, _ in columns))
     if ends[-1] > 8 * len(ends):
         return {key: Signal.step(*column) for key, column in zip(plan.signals, columns, strict=True)}
-    times = np.array([t for times, _ in columns for t in times], np.float64)
-    values = np.array([v for _, values in columns for v in values], np.float64)
-    spans = zip(plan.signals, [0, *ends], ends, strict=False)
-    return {key: Signal(Form.STEP, times[a:b], values[a:b]) for key, a, b in spans}
+    flat = [t for times, _ in columns for t in times] + [v for _, values in columns for v in values]
+    times, values = np.array(flat, np.float64).reshape(2, -1)
+    form, spans = Form.STEP, zip(plan.signals, [0, *ends], ends, strict=False)
+    return {key: Signal(form, times[a:b], values[a:b]) for key, a, b in spans}

@@ -1,5 +1,6 @@
 """Exact facts about lines: departures, balances, times in phases, the crew's queue, policies and orders."""
 
+import gc
 import math
 from itertools import pairwise
 
@@ -360,6 +361,22 @@ def test_arrivals_that_find_no_room_are_lost():
 def test_nonsense_is_refused_by_name(make, says):
     with pytest.raises(InputError, match=says):
         make()
+
+
+# Cost
+
+
+def test_a_run_leaves_nothing_to_the_garbage_collector():
+    timed = Station(Exponential(0.5), sudden=Sudden(Exponential(5.0), "time"))
+    made = line(timed, timed, buffers=(1,), arrivals=Exponential(0.6))
+    made.run(made.start(0), 5.0)
+    gc.collect()
+    gc.disable()
+    try:
+        made.run(made.start(0), 50.0)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 # Ties
