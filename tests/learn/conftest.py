@@ -15,11 +15,11 @@ def _episode(run: int, n: int = 160, variates: int = 3) -> Episode:
     """A clock that counts up to a failure every 40 h, seen by noisy sensors; and the truth of it."""
     rng = np.random.default_rng(run)
     age = (np.arange(n) + 7 * run) % 40.0
+    roles = (Role.TARGET, Role.PAST, Role.ACTION)
     series = [
-        Series("m1", f"q{v}", "1", (Role.TARGET, Role.PAST, Role.ACTION)[v % 3], (age * (v + 1) + rng.normal(size=n)))
+        Series("m1", f"q{v}", "1", roles[v % 3], (age * (v + 1) + rng.normal(size=n)).astype(np.float32), step_h=1.0)
         for v in range(variates)
     ]
-    series = [Series(s.entity, s.quantity, s.unit, s.role, s.values.astype(np.float32), step_h=1.0) for s in series]
     series.append(Series("m1", "wear", "1", Role.TRUTH, age.astype(np.float32), step_h=1.0))
     ends = np.arange(40 - (7 * run) % 40, n + 40, 40.0)
     starts = np.concatenate(([0.0], ends[:-1]))
@@ -27,6 +27,11 @@ def _episode(run: int, n: int = 160, variates: int = 3) -> Episode:
         Spell(a, min(b, n), "wear" if b < n else "", min(b, n) - a) for a, b in zip(starts, ends, strict=True) if a < n
     )
     return Episode(run, "m1", tuple(series), spells=spells, end_h=float(n))
+
+
+@pytest.fixture(scope="session")
+def make_episode():
+    return _episode
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,185 @@
+"""Training: the same end whatever interrupts it, the best kept, no row twice, and a loss that is no number stops it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from orbax.checkpoint import v1
+
+from learn import checkpoint
+from learn.batch import Windows, anchors
+from learn.fit import Budget, Diverged, Order, fit, host_overhead
+from learn.linear import Linear
+from learn.tasks import TimeToEvent
+from learn.twinformer import TwinFormer
+from learn.update import Optim
+from sim.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+OPTIM = Optim(learning_rate=3e-3)
+BUDGET = Budget(steps=40, batch=16, chunk=5, validate_every=10, validation_windows=64)
+
+
+class Killed(Exception):
+    pass
+
+
+def same(a, b):
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+@pytest.fixture(scope="module")
+def model(event_windows):
+    return TwinFormer(width=16, layers=1, heads=2, hidden=24, patch=6, dropout=0.1).build(TimeToEvent(), event_windows)
+
+
+@pytest.fixture(scope="module")
+def straight(model, event_windows):
+    return fit(model, event_windows, event_windows, OPTIM, BUDGET)
+
+
+@pytest.mark.parametrize("at", [10, 25, 40])
+def test_an_interrupted_run_ends_as_one_that_was_not(model, event_windows, straight, tmp_path, at):
+    def interrupt(row):
+        if row["step"] >= at:
+            raise Killed
+
+    with pytest.raises(Killed):
+        fit(model, event_windows, event_windows, OPTIM, BUDGET, tmp_path, interrupt)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 4')  # as a kill leaves it
+    again = fit(model, event_windows, event_windows, OPTIM, BUDGET, tmp_path)
+    same(again.state, straight.state)
+    same(again.best, straight.best)
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert rows == straight.rows == again.rows
+    assert [row["step"] for row in rows] == list(range(5, 41, 5))
+
+
+def test_a_finished_run_is_read_and_not_repeated(model, event_windows, straight, tmp_path):
+    fit(model, event_windows, event_windows, OPTIM, BUDGET, tmp_path)
+    seen = []
+    same(fit(model, event_windows, event_windows, OPTIM, BUDGET, tmp_path, seen.append).best, straight.best)
+    assert not seen
+
+
+def test_the_chunk_changes_no_parameter(model, event_windows, straight):
+    other = fit(model, event_windows, event_windows, OPTIM, replace(BUDGET, chunk=10))
+    same(other.state, straight.state)
+
+
+def test_the_best_by_validation_is_kept(straight):
+    judged = {row["step"]: row["validation"] for row in straight.rows if "validation" in row}
+    assert list(judged) == [10, 20, 30, 40]
+    assert int(straight.best.step) == min(judged, key=judged.__getitem__)
+    assert float(straight.best.score) == min(judged.values())
+
+
+def test_a_loss_that_is_no_number_names_the_step_and_the_last_good_checkpoint(model, make_episode, tmp_path):
+    windows = Windows.of([make_episode(run) for run in range(100)], context=24, task=TimeToEvent())
+    budget = replace(BUDGET, stride=24)  # no two windows share a sample
+    episode, k = Order(anchors(windows, 24), budget.batch, budget.seed)(27)[0]
+    poisoned = windows.values_ExVxL.at[episode, 0, windows.context + k - 1].set(3e38)  # its square is no number
+    with pytest.raises(Diverged, match="step 28 is not a number; the last good checkpoint is step-00000020"):
+        fit(model, replace(windows, values_ExVxL=poisoned), None, OPTIM, budget, tmp_path)
+    assert checkpoint.steps(tmp_path / "checkpoints")[-1] == 20
+    assert [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()][-1] == 25
+
+
+def test_a_corrupt_checkpoint_and_one_of_another_run_are_refused(model, event_windows, tmp_path):
+    budget = replace(BUDGET, steps=10)
+    fit(model, event_windows, None, OPTIM, budget, tmp_path)
+    with pytest.raises(InputError, match="belongs to a run of"):
+        fit(model, event_windows, None, replace(OPTIM, learning_rate=1.0), budget, tmp_path)
+    largest = max((tmp_path / "checkpoints" / "step-00000010").rglob("*"), key=lambda p: p.stat().st_size)
+    broken = bytearray(largest.read_bytes())
+    broken[len(broken) // 2] ^= 4
+    largest.write_bytes(broken)
+    with pytest.raises(InputError, match="step-00000010 is corrupt"):
+        fit(model, event_windows, None, OPTIM, budget, tmp_path)
+
+
+def test_each_epoch_sees_every_window_once_in_an_order_of_its_own():
+    all_anchors = np.stack((np.zeros(40, np.int32), np.arange(40, dtype=np.int32)), axis=1)
+    order = Order(all_anchors, 8, seed=3)
+    first, second = (np.concatenate([order(s)[:, 1] for s in range(e * 5, e * 5 + 5)]) for e in (0, 1))
+    assert sorted(first) == sorted(second) == list(range(40))
+    assert first.tolist() != second.tolist()
+    np.testing.assert_array_equal(Order(all_anchors, 8, seed=3)(7), order(7))
+    assert len(Order(all_anchors, 100, seed=0)(5)) == 40
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, "tests/learn")
+import conftest
+from learn.batch import Windows
+from learn.fit import fit, Budget
+from learn.linear import Linear
+from learn.tasks import TimeToEvent
+from learn.update import Optim
+windows = Windows.of([conftest._episode(run) for run in range(2)], context=24, task=TimeToEvent())
+model = Linear().build(TimeToEvent(), windows)
+budget = Budget(steps=600, batch=16, chunk=4, validate_every=20, validation_windows=32)
+fit(model, windows, windows, Optim(3e-3), budget, sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_random_moments_ends_with_the_same_arrays_and_rows(tmp_path):
+    def command(name):
+        return [sys.executable, "-c", SCRIPT, str(tmp_path / name)]
+
+    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
+    subprocess.run(command("straight"), cwd=ROOT, env=environment, check=True)
+    rng, kills = np.random.default_rng(0), 0
+    for _ in range(3):
+        process = subprocess.Popen(command("killed"), cwd=ROOT, env=environment)
+        steps_before = checkpoint.steps(tmp_path / "killed" / "checkpoints")
+        limit = time.monotonic() + 120
+        while checkpoint.steps(tmp_path / "killed" / "checkpoints") == steps_before and process.poll() is None:
+            assert time.monotonic() < limit
+            time.sleep(0.01)
+        time.sleep(float(rng.uniform(0, 0.3)))
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.wait()
+    assert kills
+    subprocess.run(command("killed"), cwd=ROOT, env=environment, check=True)
+    assert (tmp_path / "killed" / "metrics.jsonl").read_bytes() == (
+        tmp_path / "straight" / "metrics.jsonl"
+    ).read_bytes()
+    ends = [v1.load(str(tmp_path / name / "checkpoints" / "step-00000600")) for name in ("straight", "killed")]
+    same(*ends)
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"batch": 0}, {"microbatch": 7}])
+def test_bad_budgets_are_refused(wrong):
+    with pytest.raises(InputError, match=f"Budget.{next(iter(wrong))}"):
+        Budget(**wrong)
+
+
+def test_chunks_divide_what_they_must():
+    assert Budget(steps=300, validate_every=50, chunk=25).steps_per_chunk == 25
+    assert Budget(steps=300, validate_every=50, chunk=20).steps_per_chunk == 10
+    assert Budget(steps=7, validate_every=50).steps_per_chunk == 1
+
+
+def test_host_overhead_is_measured(event_windows):
+    model = Linear().build(TimeToEvent(), event_windows)
+    assert 0 <= host_overhead(model, event_windows, OPTIM, BUDGET) < 1
+
+
+def test_windows_of_another_size_keep_their_own_programs(model, event_windows, episodes):
+    short = Windows.of(episodes[:2], context=24, task=TimeToEvent(), scale=event_windows.scale)
+    assert len(fit(model, short, None, OPTIM, replace(BUDGET, steps=5)).rows) == 5 // 5
