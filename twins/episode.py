@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sim.errors import require
 from sim.trace import Event, Key
 from twins.channel import Role
 
@@ -27,14 +28,22 @@ class Series:
     step_h: float | None = None
     times_h: np.ndarray | None = None  # float64[n]; exactly one of step_h and times_h is given
 
+    def __post_init__(self):
+        require(
+            (self.step_h is None) != (self.times_h is None),
+            self,
+            "step_h",
+            "given, or else times_h, never both",
+        )
+
     @property
     def key(self) -> Key:
         return self.entity, self.quantity
 
     def clock_h(self) -> np.ndarray:
         """The time of each sample in hours, float64[n]."""
-        if self.times_h is not None:
-            return self.times_h
+        if self.step_h is None:
+            return np.asarray(self.times_h)
         first = round(self.start_h / self.step_h)
         return np.arange(first, first + len(self.values)) * self.step_h
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import ClassVar
 
@@ -66,7 +66,9 @@ class LineSensors:
 
     def __post_init__(self):
         for name in ("vibration_floor_mm_s", "low_mm2_s2", "high_mm2_s2", "temperature_tau_h"):
-            require(getattr(self, name) > 0, self, name, "above 0")
+            require(0 < getattr(self, name) < math.inf, self, name, "above 0")
+        for name in (f.name for f in fields(self) if f.name.endswith(("_gain", "_k", "_a"))):
+            require(0 <= getattr(self, name) < math.inf, self, name, "at least 0")
 
     def low(self, load: float, phase, speed, wear):
         """Energy of the low band in (mm/s)²."""
@@ -151,7 +153,7 @@ class LineTwin:
 
     def hold(self, asset: str) -> Hold | None:
         """The action that leaves a machine to run to failure; None where no policy would stop it."""
-        return None if isinstance(self._station(asset)[1].policy, RunToFailure) else Hold(asset)
+        return None if isinstance(self.world.station_of(asset).policy, RunToFailure) else Hold(asset)
 
     def observe(self, run: Run) -> Iterator[Episode]:
         trace = run.trace

@@ -117,7 +117,9 @@ def _failures(twin: Twin, horizon_h: float, count: int, seed: int, asks: Sequenc
     order = sorted(range(len(asks)), key=lambda i: asks[i].time_h)
     world, state = twin.world, twin.world.start(asks[0].run)
     for time_h, at in groupby(order, key=lambda i: asks[i].time_h):
-        state = world.run(state, time_h).state
+        trace, state = world.run(state, time_h)
+        if unknown := {ask.asset for ask in asks} - {entity for entity, _ in trace.signals}:
+            raise InputError(f"nothing in the world is called {', '.join(sorted(unknown))}; no oracle can tell its end")
         shared: dict[Any, list[int]] = {}
         for i in at:
             shared.setdefault(_hold(twin, asks[i].asset), []).append(i)

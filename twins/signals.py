@@ -1,4 +1,8 @@
-"""Readings are built from a trace at its breakpoints with these: small functions from signals to a signal."""
+"""Readings are built from a trace at its breakpoints with these: small functions from signals to a signal.
+
+A lag, an integral or a counter remembers: it is right on a trace that begins where the run began. Join a later stretch
+to what came before it, then render any window of it.
+"""
 
 from __future__ import annotations
 

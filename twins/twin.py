@@ -14,7 +14,11 @@ from twins.episode import Episode
 
 
 class Twin(Protocol):
-    """Implementations are frozen dataclasses of their configuration; that, with both revisions, names a dataset."""
+    """Implementations are frozen dataclasses of their configuration; that, with both revisions, names a dataset.
+
+    A twin whose world has maintenance policies may add `hold(asset) -> action | None`: the action that lets an asset
+    run to failure, for the oracle. Failures are events of the kind "failure" with the asset as entity.
+    """
 
     @property
     def world(self) -> World: ...
@@ -32,5 +36,5 @@ class Twin(Protocol):
         ...
 
     def render(self, trace: Trace, channel: Channel, start: int, count: int) -> np.ndarray:
-        """Samples start … start+count−1 of a channel, float32[count]; equal to that window of the whole, bit for bit."""
+        """Samples start … start+count−1 of a channel, float32[count]; that window of the whole, bit for bit."""
         ...

@@ -114,6 +114,8 @@ def test_impossible_questions_are_refused():
         failures(TWIN, [Ask(1, "m1", 1.0)], 1.0, 1)
     with pytest.raises(InputError, match="asked nothing"):
         failures(TWIN, [], 1.0, 2)
+    with pytest.raises(InputError, match="no machine 'm9'"):
+        failures(TWIN, [Ask(1, "m9", 1.0)], 1.0, 2)
     with pytest.raises(InputError, match="no channel m9/x"):
         forecasts(TWIN, [SeriesAsk(1, (("m9", "x"),), 3)], 4, 2)
 
