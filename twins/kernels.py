@@ -4,9 +4,10 @@ One file, because numba's cache on disk looks at the file of the function called
 
 Bits are Philox4x32-10, counter-based (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): four
 32-bit words for each 128-bit counter under a 64-bit key. The map to normals uses only integer operations and IEEE
-float32 + − × ÷ √, each rounded on its own, so every platform draws the same bits and other array languages can too:
+float32 + − × ÷ √, each rounded on its own, so every platform draws the same bits; so does any other array language, to
+the last bit unless it fuses × with +:
 
-    u = (float32(w0) + ½) · 2⁻³²             in (0, 1]; the tail ends at √(64 ln 2) = 6.66
+    u = (float32(w0) + ½) · 2⁻³²             in (0, 1]; the tail ends at √(66 ln 2) = 6.76
     r = √(−2 ln u)                            ln by exponent and a polynomial in (m − 1) / (m + 1), m in [√½, √2)
     φ = (quadrant + int32(w1 << 2) · 2⁻³²) · π/2     quadrant: the two leading bits of w1
     (r cos φ, r sin φ)                        polynomials on [−π/4, π/4], swapped and signed by the quadrant

@@ -227,7 +227,9 @@ class LineTwin:
             if event.kind == "action":
                 queued.append(_action(event))
                 continue
-            asset = event.entity
+            asset, just_after_h = event.entity, math.nextafter(event.time_h, math.inf)
+            if event not in self.world.run(self._act(state, queued), just_after_h).trace.events:
+                continue  # a resampled future, which the seed alone does not tell again
             held = [action for action in queued if action != OrderMaintenance(asset)]
             beyond = self._beyond(self._act(state, [*held, Hold(asset)]), asset)
             if beyond:

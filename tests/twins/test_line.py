@@ -203,3 +203,12 @@ def test_nonsense_is_refused_by_name():
         LineTwin(line(), step_h=0.0)
     with pytest.raises(InputError, match=r"LineSensors\.temperature_tau_h"):
         LineSensors(temperature_tau_h=-1.0)
+
+
+def test_a_future_that_the_seed_does_not_tell_has_no_unmaintained_lives():
+    twin = LineTwin(Line((Station(Deterministic(0.25), wear=WEAR, policy=WearThreshold(0.7)),)))
+    first, state = twin.world.run(twin.world.start(3), 20.0)
+    rest = twin.world.run(twin.world.resample(state, 4), 300.0)
+    (episode,) = twin.observe(rest._replace(trace=first + replace(rest.trace, seed=3)))
+    assert episode.spells[0].cause == PLANNED
+    assert np.isnan(episode.spells[0].unmaintained_h)
