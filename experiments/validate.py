@@ -29,8 +29,8 @@ def job(config: Any) -> None:
     )
     well = "pass" if plant is None else "catch the planted fault"
     wrong = f"; not: {', '.join(outcome.wrong)}" if outcome.wrong else ""
-    taken_s = sum(outcome.seconds.values())
-    print(f"{len(checks) - len(outcome.wrong)} of {len(checks)} checks {well}, in {taken_s:.0f} s{wrong}")
+    taken = f"{sum(outcome.seconds.values()):.0f} s ({outcome.cpu_s:.0f} s of processor time)"
+    print(f"{len(checks) - len(outcome.wrong)} of {len(checks)} checks {well}, in {taken}{wrong}")
     print(validation.write(plain, outcome))
     if outcome.wrong:
         sys.exit(1)

@@ -24,6 +24,7 @@ PLAIN_WIDTH = 170  # of the table where there is no terminal
 class Outcome(NamedTuple):
     results: list[Result]
     seconds: dict[str, float]  # by check
+    cpu_s: float  # of all workers together
     wrong: list[str]  # checks that failed, or, of planted faults, those that were missed
 
 
@@ -45,22 +46,19 @@ def chosen(config: Mapping[str, Any]) -> dict[str, Any]:
 def run(config: Mapping[str, Any], checks: Mapping[str, Check]) -> Outcome:
     """Run the suite, showing progress."""
     seconds: dict[str, float] = {}
-    done, least = 0, sum(check.replications for check in checks.values())
+    done, least, cpu_s = 0, sum(check.replications for check in checks.values()), 0.0
     with console.progress(config["name"]) as advance:
 
-        def step(name: str) -> None:
-            nonlocal done
-            done += 1
+        def step(name: str, spent_s: float) -> None:
+            nonlocal done, cpu_s
+            done, cpu_s = done + 1, cpu_s + spent_s
             advance(done, max(done, least), name)  # further looks may need more
 
-        def report(name: str, rows: list[Result], taken_s: float) -> None:
-            seconds[name] = taken_s
-
-        results = run_suite(checks, config["confidence"], config["workers"], report, step)
+        results = run_suite(checks, config["confidence"], config["workers"], seconds.__setitem__, step)
     failed = [name for name in checks if any(r.verdict == "fail" for r in results if r.check == name)]
     caught = [name for name in checks if any(r.verdict == "fail" and r.decided for r in results if r.check == name)]
     wrong = failed if config["plant"] is None else [name for name in checks if name not in caught]
-    return Outcome(results, seconds, wrong)
+    return Outcome(results, seconds, cpu_s, wrong)
 
 
 def write(config: Mapping[str, Any], outcome: Outcome) -> Path:
@@ -74,6 +72,7 @@ def write(config: Mapping[str, Any], outcome: Outcome) -> Path:
         "confidence": config["confidence"],
         "plant": config["plant"],
         "seconds": {**outcome.seconds, "total": sum(outcome.seconds.values())},
+        "cpu_seconds": outcome.cpu_s,
         "workers": config["workers"],
         "machine": platform.stamp(),
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import repeat
 from multiprocessing import get_context
 from typing import Any, NamedTuple, Protocol
@@ -158,16 +159,20 @@ def world_seed(name: str, seed: int, replication: int) -> int:
 
 
 def run_check(
-    name: str, check: Check, alpha: float, mapper: Callable[..., Any] = map, done: Callable[[], None] = lambda: None
+    name: str,
+    check: Check,
+    alpha: float,
+    mapper: Callable[..., Any] = map,
+    done: Callable[[float], None] = lambda cpu_s: None,
 ) -> list[Result]:
     """Look at growing data until every target is settled or the looks are used up; *alpha* is each target's share."""
     targets, samples = check.targets(), []
     count, estimates = check.replications, []
     for _ in range(check.looks):
         seeds = [world_seed(name, check.seed, k) for k in range(len(samples), count)]
-        for sample in mapper(_replicate, repeat(check), seeds):
+        for sample, cpu_s in mapper(_replicate, repeat(check), seeds):
             samples.append(sample)
-            done()
+            done(cpu_s)
         estimates = check.estimates(samples, alpha / check.looks)
         if all(equivalent(e, t) or different(e, t) for e, t in zip(estimates, targets, strict=True)):
             break
@@ -192,20 +197,21 @@ def run_check(
     ]
 
 
-def _replicate(check: Check, seed: int) -> Any:
-    return check.replicate(seed)
+def _replicate(check: Check, seed: int) -> tuple[Any, float]:
+    began_s = time.process_time()
+    return check.replicate(seed), time.process_time() - began_s
 
 
 def run_suite(
     checks: Mapping[str, Check],
     confidence: float = 0.99,
     workers: int = 1,
-    report: Callable[[str, list[Result], float], None] = lambda name, results, seconds: None,
-    done: Callable[[str], None] = lambda name: None,
+    report: Callable[[str, float], None] = lambda name, seconds: None,
+    done: Callable[[str, float], None] = lambda name, cpu_s: None,
 ) -> list[Result]:
     """Every check of a suite, its intervals holding together at *confidence*.
 
-    *done(name)* is called after each replication, *report(name, results, seconds)* after each check. Results do not
+    *done(name, cpu_s)* is called after each replication, *report(name, seconds)* after each check. Results do not
     depend on the number of workers.
     """
     alpha = (1 - confidence) / max(sum(len(check.targets()) for check in checks.values()), 1)
@@ -214,9 +220,8 @@ def run_suite(
     try:
         for name, check in checks.items():
             began = time.perf_counter()
-            rows = run_check(name, check, alpha, pool.map if pool else map, lambda name=name: done(name))
-            results += rows
-            report(name, rows, time.perf_counter() - began)
+            results += run_check(name, check, alpha, pool.map if pool else map, partial(done, name))
+            report(name, time.perf_counter() - began)
     finally:
         if pool:
             pool.shutdown(cancel_futures=True)
