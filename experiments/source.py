@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sim.errors import InputError
-from twins.dataset import Dataset, Plan, Progress, ensure, files
+from twins.dataset import Dataset, Plan, Progress, configuration, ensure, files, identity
 from twins.observed import Table, ensure_observed
 from twins.twin import Twin
 
@@ -20,8 +20,8 @@ class Simulated:
 
     @property
     def identity(self) -> str:
-        """What changes the data without a change of the configuration."""
-        return f"world {self.twin.world.revision}, twin {self.twin.revision}"
+        """What names the data, revisions and defaults included."""
+        return identity(configuration(self.twin, self.plan))
 
     def ensure(self, root: Path, workers: int, progress: Progress | None = None) -> Dataset:
         return ensure(self.twin, self.plan, root, workers, progress)
@@ -36,7 +36,9 @@ class Observed(Table):
         try:
             return files.sha256(Path(self.path))
         except OSError as error:
-            raise InputError(f"source.path={self.path}: {error.strerror}; give the path of a table of readings") from None
+            raise InputError(
+                f"source.path={self.path}: {error.strerror}; give the path of a table of readings"
+            ) from None
 
     def ensure(self, root: Path, workers: int, progress: Progress | None = None) -> Dataset:
         return ensure_observed(self, root, progress)

@@ -93,6 +93,16 @@ class _Maker:
         write_shard(self.directory, self.identity, shard.split, shard.name, runs)
 
 
+def configuration(twin: Twin, plan: Plan) -> dict:
+    """All that the dataset of *twin* and *plan* depends on, as plain JSON; its `identity` names the dataset."""
+    return {
+        "twin": describe(twin, "twin"),
+        "plan": describe(plan, "plan"),
+        "revisions": {"world": twin.world.revision, "twin": twin.revision},
+        "schema": shards.SCHEMA_VERSION,
+    }
+
+
 def ensure(twin: Twin, plan: Plan, root: str | Path, workers: int = 2, progress: Progress | None = None) -> Dataset:
     """The dataset of *twin* and *plan* under *root*: made, taken up where it was left, or checked and reused.
 
@@ -102,16 +112,11 @@ def ensure(twin: Twin, plan: Plan, root: str | Path, workers: int = 2, progress:
     """
     for channel in twin.channels:
         units.parse(channel.unit)
-    configuration = {
-        "twin": describe(twin, "twin"),
-        "plan": describe(plan, "plan"),
-        "revisions": {"world": twin.world.revision, "twin": twin.revision},
-        "schema": shards.SCHEMA_VERSION,
-    }
-    named = identity(configuration)
+    described = configuration(twin, plan)
+    named = identity(described)
     directory = Path(root) / f"{_name(twin)}-{named[:12]}"
     maker = _Maker(twin, plan.duration_h, directory, named)
-    return complete(directory, configuration, plan.shards(), maker, workers, progress)
+    return complete(directory, described, plan.shards(), maker, workers, progress)
 
 
 def complete(
