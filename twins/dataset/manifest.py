@@ -126,8 +126,8 @@ def check(directory: Path, identity: str | None = None, thorough: bool = False) 
             f"{directory} holds a dataset of another configuration (identity {manifest['identity'][:12]}, wanted "
             f"{identity[:12]}); move it away, or choose another folder"
         )
-    seen = _seen(directory)
-    damaged = []
+    before = _seen(directory)
+    seen, damaged = dict(before), []
     for name, entry in manifest["files"].items():
         path = directory / name
         if not path.exists():
@@ -141,7 +141,8 @@ def check(directory: Path, identity: str | None = None, thorough: bool = False) 
     if damaged:
         raise files.damaged("' '".join(damaged))
     with suppress(InputError):  # a folder that can only be read is still a dataset
-        files.write_json(directory / CHECKED, {"files": seen})
+        if seen != before:
+            files.write_json(directory / CHECKED, {"files": seen})
     return manifest
 
 
