@@ -145,8 +145,7 @@ class LineTwin:
 
     @property
     def channels(self) -> tuple[Channel, ...]:
-        machines = (c for asset in self.world.machines for c in self._machine(asset))
-        return *machines, *(self._buffer(name) for name in self.world.buffer_names)
+        return tuple(channel for asset in self.world.machines for channel in self._machine(asset))
 
     def render(self, trace: Trace, channel: Channel, start: int, count: int) -> np.ndarray:
         return render(trace, channel, start, count)
@@ -160,14 +159,14 @@ class LineTwin:
         if trace.start_h != 0:
             raise ValueError(f"an episode begins at 0 h; the trace begins at {trace.start_h} h")
         lives = self._lives(trace)
-        levels = {name: self._series(trace, self._buffer(name)) for name in self.world.buffer_names}
         for asset in self.world.machines:
             number, station = self._station(asset)
-            beside = [levels[name] for name in (f"b{number - 1}", f"b{number}") if name in levels]
             yield Episode(
                 run=trace.seed,
                 asset=asset,
-                series=(*(self._series(trace, channel) for channel in self._machine(asset)), *beside),
+                series=tuple(
+                    Series(*c.key, c.unit, c.role, render(trace, c), step_h=c.step_h) for c in self._machine(asset)
+                ),
                 events=tuple(event for event in trace.events if event.entity == asset),
                 spells=tuple(lives[asset]),
                 static={"station": float(number), "load": station.load, "cycle_h": station.cycle.mean_h},
@@ -179,14 +178,10 @@ class LineTwin:
         number = int(asset[1:].split(".")[0])
         return number, self.world.stations[number - 1]
 
-    def _series(self, trace: Trace, c: Channel) -> Series:
-        return Series(c.entity, c.quantity, c.unit, c.role, render(trace, c), 0.0, c.step_h)
-
-    def _buffer(self, name: str) -> Channel:
-        return Channel(name, "level", "1", Role.PAST, partial(_signal, name, "level"), self.step_h)
-
     def _machine(self, m: str) -> tuple[Channel, ...]:
-        s, load = self.sensors, self._station(m)[1].load
+        s, (number, station) = self.sensors, self._station(m)
+        load = station.load
+        beside = {"buffer_before": f"b{number - 1}", "buffer_after": f"b{number}"}
 
         def channel(quantity: str, unit: str, role: Role, reading, noise: Noise) -> Channel:
             return Channel(m, quantity, unit, role, reading, self.step_h, noise)
@@ -194,8 +189,8 @@ class LineTwin:
         def regime(quantity: str, unit: str, f, noise: Noise) -> Channel:
             return channel(quantity, unit, Role.TARGET, partial(_regime, f, load, m), noise)
 
-        def signal(quantity: str, unit: str, role: Role, name: str = "") -> Channel:
-            return channel(quantity, unit, role, partial(_signal, m, name or quantity), Noise())
+        def signal(quantity: str, unit: str, role: Role, entity: str = m, name: str = "") -> Channel:
+            return channel(quantity, unit, role, partial(_signal, entity, name or quantity), Noise())
 
         return (
             regime("vibration_rms", "mm/s", s.rms, s.vibration_rms),
@@ -207,9 +202,10 @@ class LineTwin:
             regime("motor_current", "A", s.current, s.motor_current),
             regime("acoustic_level", "dB", s.level, s.acoustic_level),
             signal("parts", "1", Role.PAST),
-            signal("state", "1", Role.PAST, "phase"),
+            signal("state", "1", Role.PAST, name="phase"),
             channel("operating_age", "h", Role.PAST, partial(_operating_age, m), Noise()),
             signal("speed", "1", Role.ACTION),
+            *(signal(q, "1", Role.PAST, b, "level") for q, b in beside.items() if b in self.world.buffer_names),
             signal("wear", "1", Role.TRUTH),
             signal("rate", "1", Role.TRUTH),
         )

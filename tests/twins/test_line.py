@@ -44,8 +44,8 @@ def observed(twin, until_h=400.0, seed=1):
 def test_each_machine_is_an_episode_with_its_sensors_and_the_buffers_beside_it():
     _, episodes = observed(LineTwin(line(stations=3)))
     assert list(episodes) == ["m1", "m2", "m3"]
-    levels = {asset: [s.entity for s in e.series if s.quantity == "level"] for asset, e in episodes.items()}
-    assert levels == {"m1": ["b1"], "m2": ["b1", "b2"], "m3": ["b2"]}
+    beside = {m: [s.quantity for s in e.series if s.quantity.startswith("buffer")] for m, e in episodes.items()}
+    assert beside == {"m1": ["buffer_after"], "m2": ["buffer_before", "buffer_after"], "m3": ["buffer_before"]}
     for episode in episodes.values():
         assert (episode.run, episode.end_h) == (1, 400.0)
         assert {len(s.values) for s in episode.series} == {2400}
@@ -63,10 +63,7 @@ def test_channels_are_unique_and_are_what_the_episodes_hold(world):
     _, episodes = observed(twin, 30.0)
     assert {s.key for e in episodes.values() for s in e.series} == set(keys)
     for episode in episodes.values():
-        station = world.station_of(episode.asset)
-        beside = {s.entity for s in episode.series if s.quantity == "level"}
-        number = world.stations.index(station) + 1 if world.stations.count(station) == 1 else None
-        assert number is None or beside <= {f"b{number - 1}", f"b{number}"}
+        assert {s.entity for s in episode.series} == {episode.asset}
 
 
 def test_a_twin_and_its_channels_travel_to_workers():
