@@ -223,8 +223,8 @@ def check(episode: Episode) -> None:
                 f"{'/'.join(s.key)} of {name} has {s.values.dtype} values of shape {s.values.shape}; "
                 "a series is a flat array of float32"
             )
-        if (s.step_h is None) == (s.times_h is None) or (s.times_h is not None and len(s.times_h) != len(s.values)):
-            raise InputError(f"{'/'.join(s.key)} of {name} needs either a step_h or one time a value")
+        if s.times_h is not None and len(s.times_h) != len(s.values):
+            raise InputError(f"{'/'.join(s.key)} of {name} has {len(s.values)} values at {len(s.times_h)} times")
 
 
 def _series_table(episodes: Sequence[Episode]) -> pa.Table:
