@@ -86,7 +86,7 @@ def question(task: Mapping[str, Any]) -> str:
     if "horizon_h" in task:
         return f"Does this asset fail within {hours(task['horizon_h'])}?"
     if "horizon" in task:
-        return f"What are the next {task['horizon']} samples?"
+        return "What comes next?" if task["horizon"] == 1 else f"What are the next {task['horizon']} samples?"
     return ""
 
 
@@ -110,7 +110,7 @@ def _part(key: str, node: Mapping[str, Any]) -> Part:
             inner.append(_part(name, value))
         elif isinstance(value, list) and value and all(isinstance(v, Mapping) for v in value):
             for first, times in _runs(value):
-                inner.append(_part(f"{times} × {name}" if times > 1 else name, first))
+                inner.append(_part(f"{times} × {name.removesuffix('s')}" if times > 1 else name, first))
         else:
             values.append((label(name), phrase(name, value)))
     return Part(label(key), target.rpartition(".")[2], _sentence(target), values, inner)
