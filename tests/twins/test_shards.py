@@ -104,4 +104,12 @@ def test_the_content_hash_sees_any_change_of_a_value(episode, which):
 )
 def test_a_series_that_cannot_be_stored_is_refused_by_name(wrong, message):
     with pytest.raises(InputError, match=message):
-        shards.check(Episode(7, "a", (wrong,)))
+        shards.check([Episode(7, "a", (wrong,))])
+
+
+def test_what_would_be_taken_for_another_is_refused():
+    one = Series("m1", "x", "1", Role.PAST, np.zeros(3, np.float32), step_h=1.0)
+    with pytest.raises(InputError, match="asset 'a' of run 7 has two series m1/x"):
+        shards.check([Episode(7, "a", (one, one))])
+    with pytest.raises(InputError, match="two episodes of run 7 are of the asset 'a'"):
+        shards.check([Episode(7, "a", (one,))] * 2)

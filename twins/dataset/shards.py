@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -211,11 +212,20 @@ def content(episodes: Iterable[Episode], trace: Trace | None = None) -> str:
     return digest.hexdigest()
 
 
-def check(episode: Episode) -> None:
-    """Refuse an episode that the store cannot hold, naming it."""
+def check(episodes: Sequence[Episode]) -> None:
+    """Refuse episodes of one run that the store cannot hold, by name."""
+    if double := _repeated(episode.asset for episode in episodes):
+        raise InputError(f"two episodes of run {episodes[0].run} are of the asset {double!r}; an asset has one a run")
+    for episode in episodes:
+        _check(episode)
+
+
+def _check(episode: Episode) -> None:
     name = f"asset {episode.asset!r} of run {episode.run}"
     if not episode.series:
         raise InputError(f"{name} has no series; an episode needs at least one channel")
+    if double := _repeated("/".join(s.key) for s in episode.series):
+        raise InputError(f"{name} has two series {double}; a quantity of an entity is one channel")
     for s in episode.series:
         units.parse(s.unit)
         if s.values.dtype != np.float32 or s.values.ndim != 1:
@@ -225,6 +235,10 @@ def check(episode: Episode) -> None:
             )
         if s.times_h is not None and len(s.times_h) != len(s.values):
             raise InputError(f"{'/'.join(s.key)} of {name} has {len(s.values)} values at {len(s.times_h)} times")
+
+
+def _repeated(names: Iterable[str]) -> str | None:
+    return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
 def _series_table(episodes: Sequence[Episode]) -> pa.Table:
