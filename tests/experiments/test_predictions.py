@@ -17,7 +17,8 @@ def test_a_prediction_is_made_once_and_comes_back(tmp_path):
         found = kept(tmp_path / "rows" / "oracle.npz", make)
     assert len(made) == 1
     assert isinstance(found, EventPrediction)
-    assert found.members == 32 and found.cif_NxCxK is None
+    assert found.members == 32
+    assert found.cif_NxCxK is None
     np.testing.assert_array_equal(found.p_N, np.linspace(0, 1, 5))
     assert [p.name for p in (tmp_path / "rows").iterdir()] == ["oracle.npz"]
 
@@ -27,4 +28,5 @@ def test_forecasts_keep_their_arrays(tmp_path):
     found = kept(tmp_path / "a.npz", lambda: ForecastPrediction.point(mean))
     assert isinstance(found, ForecastPrediction)
     np.testing.assert_array_equal(found.mean_NxVxH, mean)
-    assert found.mean_NxVxH.dtype == np.float32 and found.samples_NxVxHxS is None
+    assert found.mean_NxVxH.dtype == np.float32
+    assert found.samples_NxVxHxS is None

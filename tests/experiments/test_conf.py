@@ -1,0 +1,50 @@
+"""Every configuration that is shipped composes, and every part of it builds."""
+
+from pathlib import Path
+
+import pytest
+
+from experiments import load
+from experiments.cli import compose
+from experiments.pipeline import check
+
+CONF = Path(__file__).parents[2] / "conf"
+PRIMARY = sorted(p.stem for p in CONF.glob("*.yaml") if p.stem not in ("base", "validate"))
+GROUPS = [
+    f"{group}={path.stem}"
+    for group in ("world", "twin", "task", "model", "optim", "baselines", "oracle", "debug")
+    for path in sorted((CONF / group).glob("*.yaml"))
+]
+
+
+@pytest.mark.parametrize("name", PRIMARY)
+def test_every_command_has_a_configuration_that_composes(name):
+    given = {"predict": ["run=there", "source.path=here"], "evaluate": ["run=there"], "report": ["run=there"]}
+    config = compose(name, given.get(name, [])).config
+    assert {"workers", "datasets", "outputs", "fresh", "debug"} <= set(config)
+
+
+@pytest.mark.parametrize("choice", GROUPS)
+def test_every_choice_of_a_group_builds(choice):
+    group = choice.partition("=")[0]
+    world = ["world=house"] if choice == "twin=house" else []
+    experiment = compose("train", [choice, *world])
+    if group != "debug":
+        experiment.part(group)
+
+
+@pytest.mark.parametrize("preset", sorted(p.stem for p in (CONF / "experiment").glob("*.yaml")))
+def test_every_preset_is_right_in_all_its_parts(preset):
+    source = ["source.path=table.csv"] if preset == "etth1" else []
+    for debug in ([], ["debug=fast"]):
+        check(load(preset, [*source, *debug]))
+
+
+def test_what_is_swept_has_a_run_of_its_own():
+    paths = {
+        load("house_price", [f"seed={seed}", f"model={model}"]).run_path
+        for seed in (0, 1)
+        for model in ("nano", "tiny")
+    }
+    assert len(paths) == 4
+    assert load("house_price", ["workers=2"]).run_path == load("house_price", ["workers=1"]).run_path
