@@ -36,6 +36,8 @@ class TwinFormer:
     hidden: int = 192  # of the SwiGLU
     patch: int = 12  # samples
     dropout: float = 0.0
+    mix: bool = True  # attention across an asset's variates; else each is read by itself
+    levels: bool = True  # the embedding sees where and how wide a series lies; leave it out where levels wander off
     bf16: bool = False  # compute in bfloat16; parameters, scales and losses stay float32
 
     def __post_init__(self):
@@ -135,14 +137,15 @@ class TwinFormerNet(nnx.Module):
     """`model(batch, key)`: outputs as in `learn.heads` at each patch's end, or the *last*; *key* turns dropout on."""
 
     def __init__(self, shape: TwinFormer, task: Task, windows: Windows, rngs: nnx.Rngs):
-        self.task, self.patch, self.rate = task, shape.patch, shape.dropout
+        self.task, self.patch, self.mix, self.levels = task, shape.patch, shape.mix, shape.levels
         self.dtype = jnp.bfloat16 if shape.bf16 else jnp.float32
         dtype, width = self.dtype, shape.width
         linear = partial(nnx.Linear, dtype=dtype, rngs=rngs)
-        self.from_values = linear(2 * shape.patch + LEVELS, width)
+        features = 2 * shape.patch + (LEVELS if shape.levels else 0)
+        self.from_values = linear(features, width)
         self.from_time = linear(TIME_FEATURES * shape.patch, width, use_bias=False)
         self.embed_out = linear(width, width)
-        self.embed_skip = linear(2 * shape.patch + LEVELS, width, use_bias=False)
+        self.embed_skip = linear(features, width, use_bias=False)
         embed = partial(nnx.Embed, features=width, embedding_init=nnx.initializers.normal(0.02), rngs=rngs)
         self.quantity, self.role = embed(windows.variates), embed(len(ROLES))
         known = bool(np.any(np.asarray(windows.role_ExV) == ROLES.index(Role.KNOWN))) and windows.horizon > 0
@@ -165,8 +168,10 @@ class TwinFormerNet(nnx.Module):
 
         location, spread, own = causal_scale(x, mask)
         scaled = jnp.where(mask, jnp.arcsinh((x - location[..., None]) / spread[..., None]), 0.0)
-        levels = jnp.stack((jnp.arcsinh(location), jnp.log(spread), jnp.arcsinh(own)), axis=-1)
-        tokens = jnp.concatenate((scaled, mask.astype(scaled.dtype), levels), axis=-1).astype(self.dtype)
+        parts = [scaled, mask.astype(scaled.dtype)]
+        if self.levels:
+            parts.append(jnp.stack((jnp.arcsinh(location), jnp.log(spread), jnp.arcsinh(own)), axis=-1))
+        tokens = jnp.concatenate(parts, axis=-1).astype(self.dtype)
         hidden = jax.nn.silu(self.from_values(tokens) + self.from_time(time.astype(self.dtype)))
         z = self.embed_skip(tokens) + self.embed_out(hidden)
         z = z + (self.quantity(batch.quantity_BxV) + self.role(batch.role_BxV))[:, :, None].astype(self.dtype)
@@ -176,6 +181,7 @@ class TwinFormerNet(nnx.Module):
             z = z + self.from_known(jnp.where(is_known, ahead, 0.0).astype(self.dtype))
 
         same = (batch.group_BxV[:, :, None] == batch.group_BxV[:, None]) & batch.variate_mask_BxV[:, None]
+        same = same if self.mix else same & jnp.eye(v, dtype=bool)
         keys = jax.random.split(key, len(self.blocks)) if key is not None else [None] * len(self.blocks)
         for block, block_key in zip(self.blocks, keys, strict=True):
             z = block(z, same, block_key)

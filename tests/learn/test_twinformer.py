@@ -213,3 +213,21 @@ def test_bad_shapes_are_refused(wrong):
 def test_a_context_without_a_patch_is_refused(event_windows):
     with pytest.raises(InputError, match="no patch of 48"):
         TwinFormer(patch=48).build(TimeToEvent(), event_windows)
+
+
+def test_without_mixing_a_variate_is_read_by_itself_and_without_levels_by_its_shape(series_windows):
+    batch = gather(series_windows, jnp.asarray([[0, 40], [1, 60]]))
+    full = batch._replace(mask_BxVxT=jnp.ones_like(batch.mask_BxVxT))
+    raised = full._replace(x_BxVxT=full.x_BxVxT.at[:, 1].add(2.0))
+
+    def outputs(**options):
+        shape = TwinFormer(width=16, layers=2, heads=2, hidden=24, patch=PATCH, **options)
+        model = awake(shape.build(Forecast(4), series_windows))
+        return [np.asarray(jax.jit(lambda b: model(b))(b)) for b in (full, raised)]
+
+    before, after = outputs(mix=False, levels=False)
+    np.testing.assert_array_equal(before[:, [0, 2]], after[:, [0, 2]])
+    np.testing.assert_allclose(before[:, 1] + 2.0, after[:, 1], atol=1e-3)
+    before, after = outputs()
+    assert np.abs(before[:, [0, 2]] - after[:, [0, 2]]).max() > 1e-3
+    assert np.abs(before[:, 1] + 2.0 - after[:, 1]).max() > 1e-3
