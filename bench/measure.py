@@ -75,7 +75,8 @@ def sampling(bench: Experiment, repeats: int) -> Measured:
     """Trace and rendering against a SimPy process for each sensor: 5 machines of 10 sensors, each minute, 30 days."""
     world, twin = bench.world, bench.twin
     twin = replace(twin, step_h=MINUTE_H)
-    channels = [c for c in twin.channels if c.role is not Role.TRUTH and c.entity in world.machines]
+    beside = ("buffer_before", "buffer_after")  # not sensors of the machine
+    channels = [c for c in twin.channels if c.role is not Role.TRUTH and c.quantity not in beside]
     count = round(MONTH_H / MINUTE_H)
 
     def render_all(seed: int) -> list[np.ndarray]:
@@ -133,11 +134,11 @@ def split(bench: Experiment, repeats: int) -> Measured:
 
 
 def workers(bench: Experiment, repeats: int) -> Measured:
-    """Generating 80 runs of 60 days with two worker processes against one, from nothing to sealed."""
+    """Generating 240 runs of 60 days with two worker processes against one, from nothing to sealed."""
     from twins.dataset import Plan, ensure
 
     twin: LineTwin = bench.twin
-    plan = Plan(train=80, validation=0, test=0, duration_h=1440.0)
+    plan = Plan(train=240, validation=0, test=0, duration_h=1440.0)
 
     def generate(count: int) -> None:
         with tempfile.TemporaryDirectory() as root:
