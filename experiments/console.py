@@ -68,5 +68,5 @@ def show_scores(scores: Mapping[str, Any]) -> None:
 def _interval(value: Any) -> str:
     if not isinstance(value, Mapping) or value["mean"] is None:
         return value if isinstance(value, str) else "–"
-    span = "" if value["low"] is None else f" ({value['low']:.4f} to {value['high']:.4f})"
-    return f"{value['mean']:.4f}{span}"
+    span = "" if value["low"] is None else f" ({value['low']:.4g} to {value['high']:.4g})"
+    return f"{value['mean']:.4g}{span}"
