@@ -424,6 +424,29 @@ def test_page_checksums_catch_what_a_hash_was_not_asked_about(copy):
         shards.read(path)
 
 
+def refusal(read) -> str:
+    """What the refusal says; empty where there is none, as of a bit that is not read."""
+    try:
+        read()
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("name", KINDS[:3])
+def test_decay_that_only_reading_finds_is_refused_by_name(made, copy, name):
+    dataset, whole, stamp = open_dataset(copy), (copy / name).read_bytes(), os.stat(copy / name)
+    split = Path(name).name.partition("-")[0]
+    for seed in range(20):
+        (copy / name).write_bytes(whole)
+        flip(copy / name, seed)
+        os.utime(copy / name, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+        shutil.rmtree(copy / "cache", ignore_errors=True)
+        for read in (lambda: dataset.episodes(split), lambda: dataset.trace(dataset.runs(split)[0])):
+            told = refusal(read)
+            assert not told or f"{copy / name} is damaged" in told
+
+
 def test_a_damaged_cache_is_built_again(made, copy):
     expected = made.episodes("train")[0].series[0].values
     for damage in (flip, Path.unlink, lambda path: path.write_bytes(b"")):

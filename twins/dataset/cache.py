@@ -75,7 +75,5 @@ def _values(parts: list[list[Path]]) -> Iterable[np.ndarray]:
 
 
 def _read(path: Path) -> Iterator:
-    try:
+    with files.whole(path):
         yield from shards.row_groups(path, [*KEY, "values"])
-    except OSError as error:
-        raise files.damaged(path, error) from error

@@ -104,6 +104,17 @@ def damaged(path: object, why: object = "its SHA-256 is not the manifest's") -> 
     )
 
 
+@contextmanager
+def whole(path: Path) -> Iterator[None]:
+    """Refuse *path* by name if what is read of it in the block cannot be: Arrow says that in many ways."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, NotImplementedError) as error:
+        raise damaged(path, str(error).partition("\n")[0]) from error
+
+
 def _text(value: dict) -> bytes:
     return (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()
 

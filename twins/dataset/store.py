@@ -76,8 +76,9 @@ class Dataset:
             if run in counts["runs"]:
                 for name in counts["shards"]:
                     if (path := self.path / "traces" / f"{name}.parquet").exists():
-                        for row in shards.rows_where(path, "run", run):
-                            return shards.trace_of(row)
+                        with files.whole(path):
+                            for row in shards.rows_where(path, "run", run):
+                                return shards.trace_of(row)
         raise InputError(f"{self.path} has no trace of run {run!r}; `runs(split)` lists what it has")
 
     def verify(self) -> None:
@@ -100,7 +101,9 @@ class Dataset:
         episodes: dict[tuple, dict] = {}
         for split in parts[:upto]:
             for path in self._tables("episodes", split):
-                for row in shards.read(path).to_pylist():
+                with files.whole(path):
+                    rows = shards.read(path).to_pylist()
+                for row in rows:
                     _merge(episodes.setdefault((row["run"], row["asset"]), row), row)
         series: dict[tuple, list] = {key: [] for key in episodes}
         for row, at, counts, times in layout:
@@ -113,7 +116,7 @@ class Dataset:
     def _mapped(self, name: str, parts: list[str]) -> tuple[np.ndarray, list[tuple]]:
         """The values of *parts*, series by series, and where each lies: row, offset, samples a part, times."""
         path = self.path / "cache" / f"{name}.f32"
-        layout = _layout([[shards.read(p, METADATA) for p in self._tables("series", part)] for part in parts])
+        layout = _layout([[_metadata(p) for p in self._tables("series", part)] for part in parts])
         if not os.access(self.path, os.W_OK) and not path.exists():
             return cache.gathered([self._tables("series", part) for part in parts]), layout
         if not cache.certified(path, self.manifest["content"]):
@@ -126,6 +129,11 @@ class Dataset:
 def open_dataset(path: str | Path) -> Dataset:
     """The finished dataset in folder *path*."""
     return Dataset.open(path)
+
+
+def _metadata(path: Path) -> pa.Table:
+    with files.whole(path):
+        return shards.read(path, METADATA)
 
 
 def _layout(parts: list[list[pa.Table]]) -> list[tuple]:
