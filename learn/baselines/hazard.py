@@ -85,7 +85,11 @@ class AgeHazard:
             ages(windows, counter),
             *map(np.asarray, (windows.event_h_ExL, windows.cause_ExL)),
         )
-        first_ExL, last_ExL = life_ends(windows)
+        new_ExL, last_ExL = life_ends(windows)
+        # Lives are watched from their second sample on: at the first, a counter may still show the unit before.
+        first_ExL = np.zeros_like(new_ExL)
+        first_ExL[:, 1:] = new_ExL[:, :-1] & ~last_ExL[:, :-1]
+        last_ExL &= ~new_ExL
         entry_h, seen_h, left_h, cause = age_ExL[first_ExL], age_ExL[last_ExL], left_ExL[last_ExL], cause_ExL[last_ExL]
         watched_h = left_ExL[first_ExL] - left_h
         pace = float((seen_h - entry_h).sum() / watched_h.sum()) if watched_h.sum() else 1.0

@@ -19,7 +19,7 @@ from learn.baselines import (
     features,
     horizon_labels,
 )
-from learn.baselines.hazard import ages
+from learn.baselines.hazard import AgeHazard, ages
 from learn.batch import Windows, anchors
 from learn.tasks import Forecast, TimeToEvent
 from sim.errors import InputError
@@ -41,7 +41,8 @@ def hourly(values, run=0, role=Role.TARGET, **more):
 
 def plant(run, hours=600):
     """A machine that fails at Weibull ages (shape 3, scale 120 h, "wear") or at any age (mean 400 h, "sudden"), is down
-    for 5 h, and whose one sensor shows how near the wear-out failure is; its counter runs at .8 h an hour."""
+    for 5 h, and whose one sensor shows how near the wear-out failure is; its counter runs at .8 h an hour and keeps the
+    old unit's age until there is a new one."""
     rng = np.random.default_rng(run)
     spells, time_h, hint, counter = [], 0.0, np.zeros(hours), np.zeros(hours)
     while time_h < hours:
@@ -52,6 +53,7 @@ def plant(run, hours=600):
         seen = slice(int(np.ceil(time_h)), int(np.ceil(end_h)))
         age = np.arange(seen.start, seen.stop) - time_h
         hint[seen], counter[seen] = age / wear, 0.8 * age
+        counter[seen.stop : int(np.ceil(end_h + 5.0))] = 0.8 * (end_h - time_h)
         time_h = end_h + 5.0
     hint += rng.normal(0, 0.1, hours)
     series = (
@@ -194,13 +196,13 @@ def test_where_nothing_failed_nothing_will():
     assert Weibull.fit(np.zeros(3), np.ones(3), np.zeros(3, bool)).cumulative(np.array([5.0])) == 0
 
 
-def test_the_age_hazard_finds_the_plants_laws(plants):
-    train, validation, _ = plants
-    predictor = AgeWeibull().fit(train, validation, TASK)
+@pytest.mark.parametrize(("counter", "pace"), [(None, 1.0), ("operating_age", 0.8)])
+def test_the_age_hazard_finds_the_plants_laws(plants, counter, pace):
+    predictor = AgeHazard.fit(plants[0], 24.0, counter)
     wear, sudden = predictor.hazards
-    assert (wear.shape, wear.scale_h) == pytest.approx((3, 120 * predictor.pace), rel=0.1)
-    assert (sudden.shape, sudden.scale_h) == pytest.approx((1, 400 * predictor.pace), rel=0.35)
-    assert predictor.pace == pytest.approx(1.0 if predictor.counter is None else 0.8, rel=0.02)
+    assert (wear.shape, wear.scale_h) == pytest.approx((3, 120 * pace), rel=0.1)
+    assert (sudden.shape, sudden.scale_h) == pytest.approx((1, 400 * pace), rel=0.35)
+    assert predictor.pace == pytest.approx(pace, rel=0.02)
 
 
 def test_both_ages_start_anew_with_each_life(plants):
