@@ -76,9 +76,12 @@ class House:
     revision = 1
 
     def __post_init__(self):
-        require(self.noise_keur >= 0, self, "noise_keur", "at least 0")
+        require(math.isfinite(self.intercept_keur), self, "intercept_keur", "finite")
+        require(math.isfinite(self.slope_keur_per_m2), self, "slope_keur_per_m2", "finite")
+        require(0 <= self.noise_keur < math.inf, self, "noise_keur", "at least 0 and finite")
         require(self.area_min_m2 > 0, self, "area_min_m2", "above 0")
-        require(self.area_max_m2 >= self.area_min_m2, self, "area_max_m2", f"at least {self.area_min_m2}")
+        ok = self.area_min_m2 <= self.area_max_m2 < math.inf
+        require(ok, self, "area_max_m2", f"at least {self.area_min_m2} and finite")
 
     def start(self, seed: int) -> State:
         streams = Streams(seed, (LISTING, AREA, SALE, NOISE, OFFER))

@@ -65,7 +65,7 @@ class Deterministic:
     mean_h: float
 
     def __post_init__(self):
-        require(self.mean_h > 0, self, "mean_h", "above 0")
+        require(0 < self.mean_h < math.inf, self, "mean_h", "above 0 and finite")
 
     def sf(self, t_h):
         return np.where(np.asarray(t_h) < self.mean_h, 1.0, 0.0)
@@ -81,7 +81,7 @@ class Exponential:
     mean_h: float
 
     def __post_init__(self):
-        require(self.mean_h > 0, self, "mean_h", "above 0")
+        require(0 < self.mean_h < math.inf, self, "mean_h", "above 0 and finite")
 
     def sf(self, t_h):
         return np.exp(-np.asarray(t_h) / self.mean_h)
@@ -98,8 +98,8 @@ class Weibull:
     shape: float
 
     def __post_init__(self):
-        require(self.scale_h > 0, self, "scale_h", "above 0")
-        require(self.shape > 0, self, "shape", "above 0")
+        require(0 < self.scale_h < math.inf, self, "scale_h", "above 0 and finite")
+        require(0 < self.shape < math.inf, self, "shape", "above 0 and finite")
 
     @property
     def mean_h(self) -> float:
@@ -120,8 +120,8 @@ class Gamma:
     cv: float
 
     def __post_init__(self):
-        require(self.mean_h > 0, self, "mean_h", "above 0")
-        require(self.cv > 0, self, "cv", "above 0")
+        require(0 < self.mean_h < math.inf, self, "mean_h", "above 0 and finite")
+        require(0 < self.cv < math.inf, self, "cv", "above 0 and finite")
 
     def sf(self, t_h):
         shape = self.cv**-2
@@ -140,8 +140,8 @@ class Lognormal:
     cv: float
 
     def __post_init__(self):
-        require(self.mean_h > 0, self, "mean_h", "above 0")
-        require(self.cv > 0, self, "cv", "above 0")
+        require(0 < self.mean_h < math.inf, self, "mean_h", "above 0 and finite")
+        require(0 < self.cv < math.inf, self, "cv", "above 0 and finite")
 
     def sf(self, t_h):
         sigma = math.sqrt(math.log1p(self.cv**2))
@@ -165,8 +165,9 @@ class InverseGaussian:
     shape_h: float
 
     def __post_init__(self):
-        require(self.mean_h > 0, self, "mean_h", "above 0")
-        require(self.shape_h >= 1e-6 * self.mean_h, self, "shape_h", "above 0, at least a millionth of the mean")
+        require(0 < self.mean_h < math.inf, self, "mean_h", "above 0 and finite")
+        ok = 1e-6 * self.mean_h <= self.shape_h < math.inf
+        require(ok, self, "shape_h", "above 0 and finite, at least a millionth of the mean")
 
     def sf(self, t_h):
         phi = self.shape_h / self.mean_h

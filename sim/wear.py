@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from sim.errors import require
@@ -27,12 +28,12 @@ class Wiener:
 
     def __post_init__(self):
         for field in ("drift_per_h", "diffusion_per_sqrt_h", "threshold"):
-            require(getattr(self, field) > 0, self, field, "above 0")
+            require(0 < getattr(self, field) < math.inf, self, field, "above 0 and finite")
         require(self.levels >= 1, self, "levels", "at least 1")
         finest = self.drift_per_h * self.threshold / self.diffusion_per_sqrt_h**2 * 1e6
         require(self.levels <= finest, self, "levels", f"at most {finest:.3g} for this drift and diffusion")
-        require(self.spread_cv >= 0, self, "spread_cv", "at least 0")
-        require(self.load_exponent >= 0, self, "load_exponent", "at least 0")
+        require(0 <= self.spread_cv < math.inf, self, "spread_cv", "at least 0 and finite")
+        require(0 <= self.load_exponent < math.inf, self, "load_exponent", "at least 0 and finite")
 
     @property
     def mean_life_h(self) -> float:

@@ -336,11 +336,12 @@ def test_a_future_that_keeps_the_old_clocks_is_caught(case):
 @every_world
 @given(seed=seeds)
 @settings(max_examples=5, deadline=None)
-def test_no_world_runs_backwards(case, seed):
+def test_no_world_runs_backwards_or_for_ever(case, seed):
     from sim.errors import InputError
 
     world = case.determined or case.memoryless[0] if case.memoryless else None
     assume(world is not None)
     state = world.run(world.start(seed), 5.0).state
-    with pytest.raises(InputError):
-        world.run(state, 4.0)
+    for until_h in (4.0, math.inf, math.nan):
+        with pytest.raises(InputError):
+            world.run(state, until_h)

@@ -114,8 +114,8 @@ class Pump:
         return s
 
     def run(self, state: State, until_h: float) -> Run:
-        if until_h < state.time_h:
-            raise InputError(f"until_h is {until_h!r}; it must be at least the state's time, {state.time_h!r}")
+        if not state.time_h <= until_h < inf:
+            raise InputError(f"cannot run to {until_h} h a pump that is at {state.time_h} h")
         s, kernel, events = state.copy(), Kernel(state.time_h), []
         points = {name: [point] for name, point in s.open.items()}
         full = {"wear": self.seal.levels, "clog": self.lumps}

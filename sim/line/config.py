@@ -85,7 +85,7 @@ class Station:
 
     def __post_init__(self):
         require(self.machines >= 1, self, "machines", "at least 1")
-        require(self.load > 0, self, "load", "above 0")
+        require(0 < self.load < math.inf, self, "load", "above 0 and finite")
         require(
             not isinstance(self.policy, WearThreshold) or self.wear is not None,
             self,
@@ -117,7 +117,7 @@ class SetSpeed:
     speed: float
 
     def __post_init__(self):
-        require(self.speed > 0, self, "speed", "above 0")
+        require(0 < self.speed < math.inf, self, "speed", "above 0 and finite")
 
 
 @dataclass(frozen=True)

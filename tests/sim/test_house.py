@@ -100,6 +100,9 @@ def test_the_market_holds_what_little_says():
         ({"noise_keur": -1.0}, "noise_keur is -1.0"),
         ({"area_min_m2": 0.0}, "area_min_m2"),
         ({"area_max_m2": 1.0}, "at least 40"),
+        ({"area_max_m2": np.inf}, "finite"),
+        ({"noise_keur": np.inf}, "finite"),
+        ({"slope_keur_per_m2": np.nan}, "finite"),
     ],
 )
 def test_nonsense_is_refused(wrong, said):

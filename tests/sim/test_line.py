@@ -356,6 +356,10 @@ def test_arrivals_that_find_no_room_are_lost():
         (lambda: line(Station(NEVER)).run(line(Station(NEVER)).start(0), -1.0), "cannot run to -1"),
         (lambda: line(Station(NEVER)).run(line(Station(NEVER)).start(0), math.nan), "cannot run to nan"),
         (lambda: SetSpeed("m1", 0.0), "speed"),
+        (lambda: SetSpeed("m1", math.inf), "speed"),
+        (lambda: Station(NEVER, load=math.inf), "load"),
+        (lambda: Wiener(1.0, 1.0, threshold=math.inf), "threshold"),
+        (lambda: Wiener(1.0, 1.0, load_exponent=math.inf), "load_exponent"),
     ],
 )
 def test_nonsense_is_refused_by_name(make, says):

@@ -92,6 +92,10 @@ def test_a_residual_life_beyond_what_floats_can_tell_ends_at_once():
         lambda: Gamma(1.0, 0.0),
         lambda: Lognormal(0.0, 1.0),
         lambda: InverseGaussian(1.0, 0.0),
+        lambda: Exponential(math.inf),  # or never moves
+        lambda: Weibull(1.0, math.inf),
+        lambda: Lognormal(1.0, math.inf),
+        lambda: InverseGaussian(1.0, math.inf),
     ],
 )
 def test_a_law_that_stands_still_is_refused(make):
