@@ -17,7 +17,7 @@ from experiments.console import progress
 from experiments.experiment import Experiment
 from experiments.model import Model
 from experiments.questions import Asked, ask
-from experiments.run_dir import RunDir, stamp, write_json
+from experiments.run_dir import RunDir, damaged, stamp, write_json
 from experiments.settings import Scoring
 from learn import update
 from learn.batch import Windows, anchors, gather
@@ -196,7 +196,10 @@ class _Costs:
 
     def __init__(self, path: Path):
         self.path = path
-        stages = json.loads(path.read_text())["stages"] if path.exists() else {}
+        try:
+            stages = json.loads(path.read_text(encoding="utf-8"))["stages"] if path.exists() else {}
+        except (ValueError, KeyError, TypeError) as error:
+            raise damaged(path, error) from None
         self._cost = Cost(accelerators=sum(d.platform != "cpu" for d in jax.devices()), stages=stages)
 
     @contextlib.contextmanager

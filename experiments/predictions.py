@@ -7,9 +7,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
+from zlib import error
 
 import numpy as np
 
+from experiments.run_dir import damaged
 from learn.metrics import EventPrediction, ForecastPrediction, Prediction
 
 KINDS = {kind.__name__: kind for kind in (ForecastPrediction, EventPrediction)}
@@ -27,14 +30,20 @@ def save(path: Path, prediction: Prediction) -> None:
     fields = {field.name: getattr(prediction, field.name) for field in dataclasses.fields(prediction)}
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}")
-    with part.open("wb") as file:
-        present: dict[str, Any] = {name: np.asarray(value) for name, value in fields.items() if value is not None}
-        np.savez(file, kind=type(prediction).__name__, **present)
-    os.replace(part, path)
+    try:
+        with part.open("wb") as file:
+            present: dict[str, Any] = {name: np.asarray(value) for name, value in fields.items() if value is not None}
+            np.savez(file, kind=type(prediction).__name__, **present)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def load(path: Path) -> Prediction:
-    """What `save` wrote."""
-    with np.load(path) as stored:
-        fields = {name: stored[name] for name in stored.files if name != "kind"}
-        return KINDS[str(stored["kind"])](**{k: v if v.ndim else v.item() for k, v in fields.items()})
+    """What `save` wrote; raises InputError where that has changed."""
+    try:
+        with np.load(path) as stored:
+            fields = {name: stored[name] for name in stored.files if name != "kind"}
+            return KINDS[str(stored["kind"])](**{k: v if v.ndim else v.item() for k, v in fields.items()})
+    except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, BadZipFile, error) as fault:
+        raise damaged(path, fault) from None

@@ -54,13 +54,14 @@ def write(run: Path) -> Path:
 def contents(run: Path) -> dict[str, Any]:
     """All that the page shows, by name; parts that the folder does not hold are None or empty."""
     from experiments import words
+    from experiments.run_dir import config_of
 
     metrics = _json(run / "metrics.json")
     if not metrics or "rows" not in metrics:
         raise InputError(
             f"{run / 'metrics.json'} holds no scores; finish the run first, with the command that began it"
         )
-    figures, config = _json(run / "figures.json") or {}, words.load(run / "config.yaml")
+    figures, config = _json(run / "figures.json") or {}, config_of(run)
     kinds = {row["name"]: row["kind"] for row in metrics["rows"]}
     columns = [m for m in METRICS if any(m in row["scores"] for row in metrics["rows"])]
     less = {m: METRICS[m][1] for m in columns}
@@ -122,10 +123,12 @@ def _curves(path: Path) -> dict[str, tuple[list[float], list[float]]]:
     names = {"loss": "training", "train_loss": "training", "validation": "validation", "val_loss": "validation"}
     names["validation_loss"] = "validation"
     found: dict[str, tuple[list[float], list[float]]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
         try:
             row = json.loads(line)
         except ValueError:
+            continue
+        if not isinstance(row, dict):
             continue
         for key, name in names.items():
             if isinstance(row.get(key), (int, float)) and math.isfinite(row[key]) and "step" in row:

@@ -86,7 +86,21 @@ def config_of(path: Path) -> dict[str, Any]:
     """The resolved configuration of a run's folder."""
     import yaml
 
-    return yaml.safe_load((find_run(path) / "config.yaml").read_text(encoding="utf-8"))
+    file = find_run(path) / "config.yaml"
+    try:
+        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError) as error:
+        raise damaged(file, error) from None
+    if not isinstance(config, dict) or "task" not in config:
+        raise damaged(file, "it holds no configuration of a run")
+    return config
+
+
+def damaged(path: Path, why: object) -> InputError:
+    """The refusal of a file of a run's folder that cannot be read."""
+    return InputError(
+        f"{path} is damaged ({' '.join(str(why).split())}); remove it and run the command that made it again"
+    )
 
 
 def stamp(dataset_hash: str) -> dict[str, Any]:
@@ -141,5 +155,8 @@ def write_json(path: Path, value: Any) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write under a temporary name and move into place."""
     part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)

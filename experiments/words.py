@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import pydoc
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.build import TARGET
@@ -26,13 +25,6 @@ class Part(NamedTuple):
     sentence: str
     values: list[tuple[str, str]]
     parts: list[Part]
-
-
-def load(path: Path) -> dict[str, Any]:
-    """A run's config.yaml as plain types."""
-    import yaml
-
-    return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
 
 
 def verdict(metrics: Mapping[str, Any]) -> Verdict:

@@ -1,9 +1,11 @@
 """A prediction comes back from disk as it was, and is made once."""
 
 import numpy as np
+import pytest
 
 from experiments.predictions import kept
 from learn.metrics import EventPrediction, ForecastPrediction
+from sim.errors import InputError
 
 
 def test_a_prediction_is_made_once_and_comes_back(tmp_path):
@@ -30,3 +32,14 @@ def test_forecasts_keep_their_arrays(tmp_path):
     np.testing.assert_array_equal(found.mean_NxVxH, mean)
     assert found.mean_NxVxH.dtype == np.float32
     assert found.samples_NxVxHxS is None
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK", None])
+def test_a_damaged_prediction_is_refused_by_name(tmp_path, damage):
+    path = tmp_path / "a.npz"
+    kept(path, lambda: EventPrediction(np.linspace(0, 1, 500)))
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 4
+    path.write_bytes(bytes(whole) if damage is None else damage)
+    with pytest.raises(InputError, match=r"a\.npz is damaged .* remove it and run the command"):
+        kept(path, lambda: EventPrediction(np.zeros(5)))

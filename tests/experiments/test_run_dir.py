@@ -5,7 +5,7 @@ import multiprocessing
 
 import pytest
 
-from experiments.run_dir import config_hash, find_run, open_run, write_json
+from experiments.run_dir import config_hash, config_of, find_run, open_run, write_json, write_text
 from sim.errors import InputError
 
 CONFIG = {"name": "line", "seed": 0, "workers": 2, "fresh": False}
@@ -63,3 +63,16 @@ def test_a_write_moves_into_place(tmp_path):
     write_json(tmp_path / "a.json", {"b": 1})
     assert json.loads((tmp_path / "a.json").read_text()) == {"b": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize("text", [b"", b"hello", b"a: [1,", b"\xff\xfe:["])
+def test_a_damaged_configuration_is_refused_by_name(tmp_path, text):
+    (tmp_path / "config.yaml").write_bytes(text)
+    with pytest.raises(InputError, match=r"config\.yaml is damaged"):
+        config_of(tmp_path)
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path):
+    with pytest.raises(UnicodeEncodeError):
+        write_text(tmp_path / "a.txt", "\udc80")
+    assert not list(tmp_path.iterdir())
