@@ -18,6 +18,7 @@ from orbax.checkpoint import v1
 from sim.errors import InputError
 
 KEEP = 2
+INFO = "info"  # among the digests of a seal
 
 
 def _folder(directory: Path, step: int) -> Path:
@@ -31,6 +32,19 @@ def _seal(directory: Path, step: int) -> Path:
 def _digests(folder: Path) -> dict[str, str]:
     files = sorted(p for p in folder.rglob("*") if p.is_file())
     return {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def _digest(info: Any) -> str:
+    return hashlib.sha256(json.dumps(info, sort_keys=True).encode()).hexdigest()
+
+
+def _sealed(directory: Path, step: int) -> dict[str, Any]:
+    """The seal of checkpoint *step*; raises ValueError where what it says beside the digests has changed."""
+    sealed = json.loads(_seal(directory, step).read_text())
+    digest = _digest(sealed["info"])
+    if sealed["sha256"].pop(INFO, digest) != digest:
+        raise ValueError("its info differs from what was written")
+    return sealed
 
 
 def _flat(tree: Any) -> dict[str, Any]:
@@ -52,8 +66,12 @@ def save(directory: Path, step: int, tree: Any, info: dict[str, Any]) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     v1.save(str(folder), _flat(jax.device_get(tree)))
     part = directory / f"step-{step:08d}.part"
-    part.write_text(json.dumps({"step": step, "info": info, "sha256": _digests(folder)}, indent=1))
-    os.replace(part, _seal(directory, step))
+    try:
+        digests = _digests(folder) | {INFO: _digest(info)}
+        part.write_text(json.dumps({"step": step, "info": info, "sha256": digests}, indent=1))
+        os.replace(part, _seal(directory, step))
+    finally:
+        part.unlink(missing_ok=True)
     for old in steps(directory)[:-KEEP]:
         _seal(directory, old).unlink()
         shutil.rmtree(_folder(directory, old), ignore_errors=True)
@@ -63,8 +81,8 @@ def save(directory: Path, step: int, tree: Any, info: dict[str, Any]) -> Path:
 def info(directory: Path, step: int) -> dict[str, Any]:
     """What was saved beside checkpoint *step*; raises InputError where its seal is no longer readable."""
     try:
-        return json.loads(_seal(Path(directory), step).read_text())["info"]
-    except (OSError, ValueError, KeyError) as error:
+        return _sealed(Path(directory), step)["info"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise _refusal(Path(directory), step, "its seal cannot be read") from error
 
 
@@ -73,7 +91,7 @@ def load(directory: Path, step: int, like: Any) -> Any:
     directory = Path(directory).absolute()
     folder = _folder(directory, step)
     info(directory, step)
-    sealed = json.loads(_seal(directory, step).read_text()).get("sha256")
+    sealed = _sealed(directory, step)["sha256"]
     found = _digests(folder)
     wrong = sorted(name for name in {*sealed, *found} if sealed.get(name) != found.get(name))
     if wrong:
@@ -105,6 +123,6 @@ def _refusal(directory: Path, step: int, why: str) -> InputError:
 
 def _intact(directory: Path, step: int) -> bool:
     try:
-        return json.loads(_seal(directory, step).read_text())["sha256"] == _digests(_folder(directory, step))
-    except (OSError, ValueError, KeyError):
+        return _sealed(directory, step)["sha256"] == _digests(_folder(directory, step))
+    except (OSError, ValueError, KeyError, TypeError):
         return False

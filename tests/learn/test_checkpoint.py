@@ -57,6 +57,15 @@ def test_a_missing_file_and_a_broken_seal_are_refused(saved):
         checkpoint.load(saved, 30, TREE)
 
 
+@pytest.mark.parametrize("seal", ['{"info": {}}', "[]", None])
+def test_what_a_seal_says_beside_the_digests_is_sealed_too(saved, seal):
+    path = saved / "step-00000030.json"
+    path.write_text(path.read_text().replace('"identity": "x"', '"identity": "y"') if seal is None else seal)
+    for read in (lambda: checkpoint.info(saved, 30), lambda: checkpoint.load(saved, 30, TREE)):
+        with pytest.raises(InputError, match="step-00000030 is corrupt"):
+            read()
+
+
 def test_another_model_is_refused(saved):
     with pytest.raises(InputError, match=r"of another model: w\.0"):
         checkpoint.load(saved, 30, TREE | {"w": [jnp.zeros(6), TREE["w"][1]]})
