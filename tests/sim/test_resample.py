@@ -1,6 +1,8 @@
 """Resampled futures have the law of the true one, given what has been revealed: the true one's rank among them is
 uniform, whatever ages, wear, repairs and parts are under way."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -60,6 +62,34 @@ def test_the_true_future_is_one_of_the_resampled():
 def test_forgetting_what_has_been_revealed_is_caught(monkeypatch):
     monkeypatch.setattr(plans, "_redraw", lambda law, elapsed_h, left_h, q: float(law.isf(q)))
     assert not uniform(ranks(100))
+
+
+SURE = Station(
+    Gamma(5.0, 0.002),
+    wear=Wiener(1 / 30, 2e-4, levels=6),
+    sudden=Sudden(Gamma(37.0, 0.002)),
+    repair=Gamma(12.0, 0.002),
+)
+SURE_LINE = Line(
+    (SURE, replace(SURE, sudden=Sudden(Gamma(53.0, 0.002), clock="time"))), (1,), arrivals=Gamma(6.0, 0.002), crew=1
+)
+
+
+def due(state) -> np.ndarray:
+    """What is drawn and not yet revealed: the next arrival, and of each machine its part, its work and its clocks."""
+    found = [state.arrival_h]
+    for m in state.machines:
+        part = m.part_h if m.phase == Phase.WORKING else m.left_h
+        found += [part, m.until_h, m.level_op, m.sudden_op, m.sudden_h]
+    return np.array(found)
+
+
+def test_what_is_all_but_certain_is_drawn_again_the_same():
+    for seed in range(60):
+        state = SURE_LINE.run(SURE_LINE.start(seed), 1.0 + 1.3 * seed).state
+        for machine, speed in (("m1", 1.5), ("m2", 0.8)):
+            state = SURE_LINE.run(SURE_LINE.act(state, SetSpeed(machine, speed)), state.time_h + 0.9).state
+        np.testing.assert_allclose(due(SURE_LINE.resample(state, 1000 + seed)), due(state), rtol=0, atol=0.5)
 
 
 def test_a_units_own_rate_and_queued_actions_stay():
