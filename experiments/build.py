@@ -139,8 +139,9 @@ def _refuse(value: Any, key: str, wanted: str) -> Any:
 
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
+    plain = inspect.isclass(target) and not is_dataclass(target)  # a field's hint is a name of the class it is from
     try:
-        return typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
+        return typing.get_type_hints(target.__init__ if plain else target)
     except NameError:  # a hint that exists for the type checker alone
         return {}
 

@@ -66,6 +66,10 @@ def run(job: Callable[[DictConfig], Any], config_name: str) -> None:
         if traceback:
             raise
         leave(sentence(error), BAD_INPUT)
+    except ValueError as error:
+        if traceback or not str(error).startswith("Config group override must be"):
+            raise
+        leave("a group of the configuration is chosen by a name, as in model=tiny; ~oracle leaves one out", BAD_INPUT)
 
 
 def compose(config_name: str, overrides: Sequence[str], config_dir: str | Path | None = None) -> Experiment:

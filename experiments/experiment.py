@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -63,7 +64,7 @@ class Experiment:
 
     @cached_property
     def seed(self) -> int:
-        return _natural(self.config, "seed")
+        return _natural(self.config, "seed", below=2**31)
 
     @cached_property
     def scoring(self) -> Scoring:
@@ -76,8 +77,9 @@ class Experiment:
 
     @cached_property
     def dataset(self) -> Dataset:
+        root, workers = Path(fit(self.config["datasets"], str, "datasets")), _natural(self.config, "workers", 1)
         with progress("dataset") as advance:
-            return self.source.ensure(Path(self.config["datasets"]), _natural(self.config, "workers", 1), advance)
+            return self.source.ensure(root, workers, advance)
 
     def windows(self, split: str) -> Windows:
         """The windows of a split, all in the scale of the training split."""
@@ -91,12 +93,15 @@ class Experiment:
     @property
     def run_path(self) -> Path:
         """The folder of this experiment's run, which need not exist."""
-        return Path(self.config["outputs"]) / str(self.config["name"]) / config_hash(self.config, self.source.identity)
+        outputs, name = (fit(self.config[key], str, key) for key in ("outputs", "name"))
+        if not name or Path(name).is_absolute() or ".." in Path(name).parts:
+            raise InputError(f"name is {name!r}; it must be the name of a folder under outputs")
+        return Path(outputs) / name / config_hash(self.config, self.source.identity)
 
     @contextlib.contextmanager
     def open_run(self) -> Iterator[RunDir]:
         """The run's folder, locked."""
-        with open_run(self.run_path, self.config, bool(self.config["fresh"])) as run:
+        with open_run(self.run_path, self.config, fit(self.config["fresh"], bool, "fresh")) as run:
             yield run
 
     @cached_property
@@ -109,8 +114,10 @@ class Experiment:
         return Model.first(self)
 
 
-def _natural(config: Mapping[str, Any], key: str, least: int = 0) -> int:
+def _natural(config: Mapping[str, Any], key: str, least: int = 0, below: float = math.inf) -> int:
     value = fit(config[key], int, key)
     if value < least:
         raise InputError(f"{key} is {value}; it must be at least {least}")
+    if value >= below:
+        raise InputError(f"{key} is {value}; it must be below {below}")
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,8 +51,8 @@ class TimeToEvent:
         object.__setattr__(self, "causes", tuple(self.causes))
         object.__setattr__(self, "edges_h", tuple(float(e) for e in self.edges_h))
         require(len(self.causes) >= 1 and all(self.causes), self, "causes", "at least one name of a failure's cause")
-        rising = all(a < b for a, b in zip((0.0, *self.edges_h), self.edges_h, strict=False))
-        require(bool(self.edges_h) and rising, self, "edges_h", "hours that rise strictly from above 0")
+        rising = all(a < b < math.inf for a, b in zip((0.0, *self.edges_h), self.edges_h, strict=False))
+        require(bool(self.edges_h) and rising, self, "edges_h", "finite hours that rise strictly from above 0")
         require(self.horizon_h in self.edges_h, self, "horizon_h", f"one of the edges_h {self.edges_h}")
 
     @property

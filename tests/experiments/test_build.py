@@ -54,3 +54,18 @@ def test_a_nested_choice_is_checked():
     assert build(station(sudden=sudden)).sudden == Sudden(Exponential(9.0))
     with pytest.raises(InputError, match=r"w\.sudden\.clock is 'sundial'; it must be one of 'operation', 'time'"):
         build(station(sudden=sudden | {"clock": "sundial"}), "w")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"step_h": "often"}, r"source\.step_h is 'often'; it must be a number, or null"),
+        ({"columns": ["a"]}, r"source\.columns is \['a'\]; it must be a mapping"),
+        ({"columns": {"a": {"quantity": 5}}}, r"quantity is 5; it must be text"),
+        ({"columns": {"a": {"low": float("nan")}}}, r"low is nan; it must be a finite number"),
+        ({"epoch": "yesterday"}, r"source\.epoch is 'yesterday'; it must be a date and time"),
+    ],
+)
+def test_the_fields_that_a_class_inherits_are_checked_too(changes, message):
+    with pytest.raises(InputError, match=message):
+        build({"_target_": "experiments.source.Observed", "path": "a.csv", "time": "t"} | changes, "source")

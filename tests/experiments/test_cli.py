@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from experiments import load
+from experiments.experiment import Experiment
 from sim.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -124,3 +125,19 @@ def test_load_refuses_what_does_not_exist():
 def test_load_needs_no_jax():
     code = "from experiments import load; load('line_failure').task; import sys; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("fresh", "no"), ("outputs", None), ("name", "../elsewhere"), ("name", ""), ("seed", 10**30)]
+)
+def test_what_a_run_is_kept_by_is_checked(tmp_path, key, value):
+    experiment = Experiment({**load("house_price", [f"outputs={tmp_path}"]).config, key: value})
+    with pytest.raises(InputError, match=f"{key} is "), experiment.open_run():
+        _ = experiment.seed
+
+
+@pytest.mark.parametrize("group", ["oracle=null", "model=3"])
+def test_a_group_that_is_no_name_is_one_sentence(call, group):
+    code, out, err = finish(call(group))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "~oracle" in err

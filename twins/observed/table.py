@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from typing import Any, Literal
 
 from sim.errors import InputError, require
@@ -31,6 +33,12 @@ class Column:
     entity: str = ""  # the asset if empty
 
     def __post_init__(self):
+        for name in ("unit", "quantity", "to", "entity"):
+            require(isinstance(getattr(self, name), str), self, name, "text")
+        for name in ("low", "high"):
+            value = getattr(self, name)
+            ok = value is None or (isinstance(value, int | float) and math.isfinite(value))
+            require(ok, self, name, "a finite number, or null")
         roles = [str(role) for role in Role]
         require(self.role in roles, self, "role", "one of " + ", ".join(roles))
         object.__setattr__(self, "role", Role(self.role))
@@ -86,7 +94,7 @@ class Table:
     """
 
     path: str
-    columns: Mapping[str, Column] = field(default_factory=dict)
+    columns: Mapping[str, Any] = field(default_factory=dict)
     header: tuple[str, ...] | None = None  # names of the columns, where the file has no line of them
     delimiter: str | None = ","  # None: any run of blanks
     time: str | None = None
@@ -140,6 +148,11 @@ class Table:
             "cuts in time, splits by asset, or one of " + ", ".join(SPLITS),
         )
         _require_time(self, "time_unit", self.time_unit)
+        try:
+            ok = datetime.fromisoformat(self.epoch) is not None
+        except (TypeError, ValueError):
+            ok = False
+        require(ok, self, "epoch", "a date and time such as '2025-01-01T00:00:00'")
 
 
 def _column(name: str, value: Any) -> Column:
