@@ -15,6 +15,7 @@ examples/pump/twin.py.
 from __future__ import annotations
 
 import difflib
+import errno
 import functools
 import os
 import sys
@@ -134,6 +135,8 @@ def sentence(error: BaseException) -> str:
         return f"{_line(str(error))} {_line(str(cause))}"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"no room to write: {error.strerror}; what is finished is kept: make room and run the same command again"
     return _line(str(error)) or type(error).__name__
 
 

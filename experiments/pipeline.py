@@ -25,12 +25,17 @@ from learn.cost import Cost, flops
 from learn.evaluate import Row, evaluate
 from learn.fit import Budget, fit
 from learn.metrics import EventPrediction, ForecastPrediction, Prediction
-from learn.tasks import Task
+from learn.tasks import Forecast, Task, TimeToEvent
 from learn.update import Optim
+from sim.errors import InputError
 from twins.dataset import Dataset, describe
 from twins.episode import Episode
 
 MODEL = "model"  # the model's row in the table
+PRIMARY: dict[type, tuple[str, ...]] = {  # scores of which less is better
+    TimeToEvent: ("brier", "log_loss"),
+    Forecast: ("crps", "mse", "mae", "wql"),
+}
 PARTS: dict[str, Any] = {
     "source": Any,
     "task": Task,
@@ -78,6 +83,10 @@ def check(experiment: Experiment) -> None:
         experiment.part(key, kind)
     for name in ("context", "seed", "oracle"):
         getattr(experiment, name)
+    scoring, choice = experiment.scoring, PRIMARY[type(experiment.task)]
+    choice = (*choice, "mase") if scoring.season and isinstance(experiment.task, Forecast) else choice
+    if scoring.primary not in (None, *choice):
+        raise InputError(f"evaluate.primary is {scoring.primary!r}; it must be one of {', '.join(choice)}, or null")
 
 
 def examine(experiment: Experiment, model: Model, dataset: Dataset, split: str) -> dict[str, Any]:

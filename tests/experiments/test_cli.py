@@ -1,5 +1,6 @@
 """The door of every command: exit codes, one sentence on stderr, and no folder that nobody asked for."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import load
+from experiments import cli, load
 from experiments.experiment import Experiment
 from sim.errors import InputError
 
@@ -141,3 +142,8 @@ def test_a_group_that_is_no_name_is_one_sentence(call, group):
     code, out, err = finish(call(group))
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "~oracle" in err
+
+
+def test_a_full_disk_says_what_to_do():
+    told = cli.sentence(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    assert told.startswith("no room to write: No space left on device; what is finished is kept")

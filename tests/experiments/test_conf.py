@@ -7,6 +7,7 @@ import pytest
 from experiments import load
 from experiments.cli import compose
 from experiments.pipeline import check
+from sim.errors import InputError
 
 CONF = Path(__file__).parents[2] / "conf"
 PRIMARY = sorted(p.stem for p in CONF.glob("*.yaml") if p.stem not in ("base", "validate"))
@@ -38,6 +39,14 @@ def test_every_preset_is_right_in_all_its_parts(preset):
     source = ["source.path=table.csv"] if preset == "etth1" else []
     for debug in ([], ["debug=fast"]):
         check(load(preset, [*source, *debug]))
+
+
+@pytest.mark.parametrize(
+    ("preset", "primary"), [("line_failure", "foo"), ("line_failure", "auroc"), ("house_price", "mase")]
+)
+def test_a_score_that_cannot_be_primary_is_refused_before_any_work(preset, primary):
+    with pytest.raises(InputError, match=rf"evaluate\.primary is '{primary}'; it must be one of"):
+        check(load(preset, [f"evaluate.primary={primary}"]))
 
 
 def test_what_is_swept_has_a_run_of_its_own():
