@@ -148,5 +148,8 @@ def write(columns: Mapping[str, list[Any]], path: Path) -> None:
 
     part = path.with_name(f".{path.name}.part")
     table = pa.table(dict(columns))
-    parquet.write_table(table, part) if path.suffix == ".parquet" else pa_csv.write_csv(table, part)
-    os.replace(part, path)
+    try:
+        parquet.write_table(table, part) if path.suffix == ".parquet" else pa_csv.write_csv(table, part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)

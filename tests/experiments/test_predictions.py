@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from experiments import own_data
 from experiments.predictions import kept
 from learn.metrics import EventPrediction, ForecastPrediction
 from sim.errors import InputError
@@ -43,3 +44,11 @@ def test_a_damaged_prediction_is_refused_by_name(tmp_path, damage):
     path.write_bytes(bytes(whole) if damage is None else damage)
     with pytest.raises(InputError, match=r"a\.npz is damaged .* remove it and run the command"):
         kept(path, lambda: EventPrediction(np.zeros(5)))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_an_answer_that_cannot_be_moved_into_place_leaves_nothing(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(OSError, match="directory"):
+        own_data.write({"asset": ["m1"]}, tmp_path / name)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
