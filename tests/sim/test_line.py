@@ -327,6 +327,13 @@ def test_speed_changes_the_part_in_work_and_those_to_come():
     assert [(e.cause, e.value) for e in trace.events] == [("SetSpeed", 2.0)]
 
 
+def test_speed_changes_the_part_that_a_machine_holds_while_it_is_down():
+    made = line(Station(Deterministic(10.0), sudden=Sudden(Deterministic(4.0)), repair=Deterministic(3.0)))
+    state = made.run(made.start(0), 5.0).state
+    trace = made.run(made.act(state, SetSpeed("m1", 2.0)), 11.0).trace
+    assert trace["m1", "parts"].time_h[1:].tolist() == [10.0]  # 4 h of it done by 4 h, the other 6 at speed 2 from 7 h
+
+
 def test_arrivals_that_find_no_room_are_lost():
     made = line(Station(Deterministic(3.0)), arrivals=Deterministic(1.0), queue=1)
     trace, state = made.run(made.start(0), 20.0)
