@@ -1,4 +1,5 @@
 import errno
+import importlib
 import json
 import os
 import random
@@ -503,3 +504,17 @@ def test_no_dataset_is_refused(tmp_path):
 def test_an_empty_dataset_is_refused(twin, tmp_path):
     with pytest.raises(InputError, match=r"no series|would be empty"):
         ensure(twin, PLAN, tmp_path, workers=1)
+
+
+def test_an_edited_plant_is_another_one(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    source = "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass Fan:\n    blades: int = {}\n"
+    named = []
+    for text in (source.format(5), source.format(5), source.format(5) + "    # a remark\n"):
+        (tmp_path / "fan_plant.py").write_text(text)
+        sys.modules.pop("fan_plant", None)
+        importlib.invalidate_caches()
+        named.append(identity(describe(importlib.import_module("fan_plant").Fan())))
+    assert named[0] == named[1] != named[2]
+    assert "_file" not in describe(Exponential(1.0))

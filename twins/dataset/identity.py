@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import inspect
 import json
 import math
 from collections.abc import Mapping
 from enum import Enum
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -15,12 +17,15 @@ import numpy as np
 
 from sim.errors import InputError
 
+HOUSE = ("sim", "twins")  # packages whose behaviour is told by revisions, which golden files guard
+
 
 def describe(obj: Any, where: str = "") -> Any:
     """*obj* as plain JSON: the class path and the compared fields of each frozen dataclass, depth first.
 
     Takes frozen dataclasses, enums, tuples, lists, mappings with string keys, numbers, strings, None, and functions and
-    classes by their qualified name. Anything else has no canonical form and raises InputError naming where it is.
+    classes by their qualified name; what lies outside the house also by the SHA-256 of its file, so that an edited
+    plant is another one. Anything else has no canonical form and raises InputError naming where it is.
     """
     where = where or type(obj).__name__
     if obj is None or isinstance(obj, bool):
@@ -40,10 +45,11 @@ def describe(obj: Any, where: str = "") -> Any:
     if isinstance(obj, Mapping) and all(isinstance(key, str) and not key.startswith("_") for key in obj):
         return {key: describe(obj[key], f"{where}[{key!r}]") for key in sorted(obj)}
     if isinstance(obj, FunctionType | type) and "<" not in _path(obj):
-        return {"_name": _path(obj)}
+        return {"_name": _path(obj)} | _source(obj)
     if dataclasses.is_dataclass(obj) and type(obj).__dataclass_params__.frozen:  # type: ignore[attr-defined]
         fields = (field.name for field in dataclasses.fields(obj) if field.compare)
-        return {"_class": _path(type(obj))} | {name: describe(getattr(obj, name), f"{where}.{name}") for name in fields}
+        named = {"_class": _path(type(obj))} | _source(type(obj))
+        return named | {name: describe(getattr(obj, name), f"{where}.{name}") for name in fields}
     raise InputError(
         f"{where} is {obj!r} ({type(obj).__name__}), which has no canonical form; a configuration is made of frozen "
         "dataclasses, enums, tuples, mappings with string keys, numbers, strings, None and functions with a name"
@@ -62,3 +68,14 @@ def identity(description: Any) -> str:
 
 def _path(named: Any) -> str:
     return f"{named.__module__}.{named.__qualname__}"
+
+
+def _source(named: Any) -> dict[str, str]:
+    """The digest of the file that defines a class or function, unless that lies in the house."""
+    if named.__module__.partition(".")[0] in HOUSE:
+        return {}
+    try:
+        file = inspect.getsourcefile(named)
+    except TypeError:  # built in
+        return {}
+    return {"_file": hashlib.sha256(Path(file).read_bytes()).hexdigest()} if file and Path(file).exists() else {}
