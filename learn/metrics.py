@@ -132,13 +132,14 @@ def forecast_scores(prediction: ForecastPrediction, truth: ForecastTruth) -> dic
 def event_scores(prediction: EventPrediction, truth: EventTruth) -> dict[str, Score]:
     """brier, auroc and log loss of "fails within the horizon", over the windows whose truth is known.
 
-    The Brier score of a share of *members* futures is biased by p(1 − p)/(members − 1), which is taken off.
+    The Brier score of a share of *members* futures is biased by p(1 − p)/(members − 1), which is taken off. Ranking and
+    log loss have no such remedy, and few members tie, so a share of futures is scored by brier alone.
     """
     p, failed, known = np.asarray(prediction.p_N, np.float64), truth.failed_N, truth.known_N
-    brier, nearest = (p - failed) ** 2, SURE
+    brier = (p - failed) ** 2
     if prediction.members is not None:
-        brier, nearest = brier - p * (1 - p) / (prediction.members - 1), 0.5 / prediction.members
-    sure = np.clip(p, nearest, 1 - nearest)
+        return {"brier": Ratio((brier - p * (1 - p) / (prediction.members - 1)) * known, known)}
+    sure = np.clip(p, SURE, 1 - SURE)
     log_loss = -np.where(failed, np.log(sure), np.log1p(-sure))
     return {
         "brier": Ratio(brier * known, known),
