@@ -3,10 +3,14 @@ refused by name."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
+import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +56,22 @@ def _flat(tree: Any) -> dict[str, Any]:
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
 
 
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C wait until the block is done: orbax leaves tracebacks of its threads when it is cut short."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[Any] = []
+    before = signal.signal(signal.SIGINT, lambda *what: pressed.append(what))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        signal.raise_signal(signal.SIGINT)
+
+
 def steps(directory: Path) -> list[int]:
     """Steps of the sealed checkpoints, rising."""
     return sorted(int(p.stem.removeprefix("step-")) for p in Path(directory).glob("step-*.json"))
@@ -64,7 +84,8 @@ def save(directory: Path, step: int, tree: Any, info: dict[str, Any]) -> Path:
     folder = _folder(directory, step)
     _seal(directory, step).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
-    v1.save(str(folder), _flat(jax.device_get(tree)))
+    with _uninterrupted():
+        v1.save(str(folder), _flat(jax.device_get(tree)))
     part = directory / f"step-{step:08d}.part"
     try:
         digests = _digests(folder) | {INFO: _digest(info)}

@@ -1,5 +1,7 @@
 """Checkpoints: bit for bit, only whole ones count, and a changed one is refused by name."""
 
+import signal
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -71,3 +73,16 @@ def test_another_model_is_refused(saved):
         checkpoint.load(saved, 30, TREE | {"w": [jnp.zeros(6), TREE["w"][1]]})
     with pytest.raises(InputError, match="of another model: more"):
         checkpoint.load(saved, 30, TREE | {"more": jnp.zeros(1)})
+
+
+def test_an_interrupt_waits_until_a_checkpoint_is_whole():
+    done = []
+
+    def write():
+        with checkpoint._uninterrupted():
+            signal.raise_signal(signal.SIGINT)
+            done.append("whole")
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert done == ["whole"]
