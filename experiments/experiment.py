@@ -106,12 +106,14 @@ class Experiment:
 
     @cached_property
     def model(self) -> Model:
-        """As trained by this experiment's run; with its first parameters, from the dataset, where there is none yet."""
+        """As trained by this experiment's run; an InputError where there is none yet."""
         from experiments.model import Model
 
-        if Model.saved(self.run_path):
-            return Model.load(self.run_path)
-        return Model.first(self)
+        if not Model.saved(self.run_path):
+            raise InputError(
+                f"{self.config['name']} is not trained yet, no model lies in {self.run_path}; train it first"
+            )
+        return Model.load(self.run_path)
 
 
 def _natural(config: Mapping[str, Any], key: str, least: int = 0, below: float = math.inf) -> int:

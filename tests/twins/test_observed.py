@@ -324,7 +324,7 @@ def test_a_static_column_that_changes_is_refused(put, tmp_path):
         ({"columns": {"x": {"colour": "red"}}}, r"columns\['x'\]: unknown key 'colour'"),
         ({"columns": {"x": {"role": "goal"}}}, r"columns\['x'\]: Column.role is 'goal'; it must be one of target"),
         ({"columns": {"x": {"low": 2, "high": 1}}}, r"Column.low is 2; it must be below high"),
-        ({"time": None}, r"Table.step_h is None; it must be given where no column"),
+        ({"time": None}, r"Table.step_h is None; it must be given, or time="),
         ({"step_h": -1}, r"Table.step_h is -1"),
         ({"time_unit": "kg"}, r"Table.time_unit is 'kg'; it must be a unit of time"),
         ({"splits": "dev"}, r"Table.splits is 'dev'"),

@@ -126,7 +126,7 @@ class Table:
         require(self.decimal in (".", ","), self, "decimal", "'.' or ','")
         require(self.decimal != self.delimiter, self, "decimal", "another character than the delimiter")
         require(
-            self.time is not None or self.step_h is not None, self, "step_h", "given where no column holds the time"
+            self.time is not None or self.step_h is not None, self, "step_h", "given, or time= the column that holds it"
         )
         require(self.step_h is None or 0 < self.step_h < float("inf"), self, "step_h", "above 0")
         require(self.clock in ("auto", "regular", "explicit"), self, "clock", "'auto', 'regular' or 'explicit'")
