@@ -170,7 +170,7 @@ def training(bench: Experiment, repeats: int) -> Measured:
     windows = Windows.of(episodes, context=144, task=bench.task)
     model = bench.part("model").build(bench.task, windows)
     # Rows and checkpoints as often as in the preset; half its batch, which makes the host's share greater, not less.
-    budget = Budget(steps=50, batch=32, microbatch=8, chunk=25, validate_every=50)
+    budget = Budget(steps=50, batch=32, microbatch=16, chunk=25, validate_every=50)
     shares = [host_overhead(model, windows, bench.part("optim"), budget) for _ in range(max(1, repeats // 4))]
     return Measured(
         "training", "host's share of a training step at nano size", "%", 5.0, False,
