@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 
 from experiments.report import METRICS, decimals, interval, number
+from experiments.run_dir import config_of
+from experiments.words import cluster
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -30,10 +32,12 @@ def bench() -> str:
 def scores(run: Path) -> str:
     metrics = json.loads((run / "metrics.json").read_text())
     metric = metrics["primary"]
-    rows = sorted(metrics["rows"], key=lambda row: row["scores"][metric]["mean"])
+    rows = sorted(
+        (row for row in metrics["rows"] if metric in row["scores"]), key=lambda row: row["scores"][metric]["mean"]
+    )
     places = decimals([row["scores"][metric]["mean"] for row in rows])
-    other = next(m for m in METRICS if m != metric and m in rows[0]["scores"])
-    digits = decimals([row["scores"][other]["mean"] for row in rows])
+    other = next(m for m in METRICS if m != metric and any(m in row["scores"] for row in rows))
+    digits = decimals([row["scores"][other]["mean"] for row in rows if other in row["scores"]])
     lines = [
         f"| method | {METRICS[metric][0]} | 95 % interval | {METRICS[other][0]} | skill |",
         "|---|---|---|---|---|",
@@ -47,7 +51,8 @@ def scores(run: Path) -> str:
         lines.append(f"| {f'**{name}**' if row['kind'] == 'model' else name} | " + " | ".join(cells) + " |")
     seconds = (metrics.get("cost") or {}).get("total", {}).get("seconds")
     took = f" The run took {seconds:.0f} s on {stamp(run)}." if seconds else ""
-    return "\n".join([*lines, "", f"{metrics['scored']} windows of {metrics['clusters']} independent clusters.{took}"])
+    of = f"{metrics['clusters']} independent {cluster(config_of(run))}"
+    return "\n".join([*lines, "", f"{metrics['scored']} windows of {of}.{took}"])
 
 
 def stamp(run: Path) -> str:

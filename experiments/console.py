@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+
+from experiments.report import decimals
 
 QUIET_S = 5.0  # between two plain lines
 
@@ -56,17 +62,26 @@ def show_seconds(seconds: Mapping[str, float]) -> None:
 
 
 def show_scores(scores: Mapping[str, Any]) -> None:
-    """The table naive · baselines · model · oracle, best first by the primary score, on stdout."""
+    """The table naive · baselines · model · oracle, best first by the primary score, on stdout; 80 columns hold it."""
     primary = scores["primary"]
-    table = Table("row", "kind", f"{primary} (95 %)", "skill (95 %)")
-    best_first = sorted(scores["rows"], key=lambda row: row["scores"][primary]["mean"] or 0.0)
-    for row in best_first:
-        table.add_row(row["name"], row["kind"], _interval(row["scores"][primary]), _interval(row["skill"]))
+    table = Table("row", "kind", escape(f"{primary.replace('_', ' ')} [95 %]"), escape("skill [95 %]"), box=SIMPLE_HEAD)
+    for column in table.columns:
+        column.no_wrap = True
+    means = {row["name"]: row["scores"].get(primary, {}).get("mean") for row in scores["rows"]}
+    places = decimals(list(means.values()))
+    for row in sorted(scores["rows"], key=lambda row: math.inf if means[row["name"]] is None else means[row["name"]]):
+        score, skill = _interval(row["scores"].get(primary), places), _interval(row["skill"], 3)
+        table.add_row(row["name"].replace("_", " "), row["kind"], escape(score), escape(skill))
     Console().print(table)
 
 
-def _interval(value: Any) -> str:
+def _interval(value: Any, places: int) -> str:
+    """.0502 [.0474, .0532]"""
     if not isinstance(value, Mapping) or value["mean"] is None:
         return value if isinstance(value, str) else "–"
-    span = "" if value["low"] is None else f" ({value['low']:.4g} to {value['high']:.4g})"
-    return f"{value['mean']:.4g}{span}"
+    mean, low, high = (None if v is None else short(v, places) for v in (value["mean"], value["low"], value["high"]))
+    return f"{mean}" if low is None else f"{mean} [{low}, {high}]"
+
+
+def short(value: float, places: int) -> str:
+    return re.sub(r"^(-?)0\.", r"\1.", f"{value:.{places}f}")

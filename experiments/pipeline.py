@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import Any
 
 import jax
 import numpy as np
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 
 from experiments import figures, predictions, report
-from experiments.console import progress
+from experiments.console import progress, say
 from experiments.experiment import Experiment
 from experiments.model import Model
 from experiments.questions import Asked, ask
@@ -70,10 +73,11 @@ def execute(experiment: Experiment, run: RunDir) -> tuple[dict[str, Any], dict[s
             rows["oracle"] = Row("oracle", known)
     with costs.stage("scores"):
         scores = score(experiment, asked, rows)
-        _figures(experiment, run, test, episodes, asked, rows)
+        _figures(experiment, run, test, episodes, asked, rows, scores["best_baseline"])
     with costs.stage("report"):
-        write_json(run.path / "metrics.json", scores | {"cost": costs.report()})
-        report.write(run.path)
+        drawn = report.draw(run.path, scores)
+    write_json(run.path / "metrics.json", scores | {"cost": costs.report()})  # all stages, the drawing included
+    report.write(run.path, drawn)
     return scores, costs.seconds
 
 
@@ -104,8 +108,21 @@ def examine(experiment: Experiment, model: Model, dataset: Dataset, split: str) 
 
 def command() -> str:
     """What was typed, as one would type it again."""
-    module = Path(sys.argv[0]).stem
-    return " ".join([f"python -m experiments.{module.removeprefix('twinworlds-')}", *sys.argv[1:]])
+    module = Path(sys.argv[0]).stem.removeprefix("twinworlds-")
+    return shlex.join(["python", "-m", f"experiments.{module}", *_typed(sys.argv[1:])])
+
+
+def _typed(arguments: Sequence[str]) -> list[str]:
+    """The arguments; of a sweep the point's own, with the folder of a plant."""
+    if not HydraConfig.initialized() or HydraConfig.get().mode is not RunMode.MULTIRUN:
+        return list(arguments)
+    kept = []
+    for flag, value in zip(arguments, [*arguments[1:], ""], strict=True):
+        if flag in ("--config-dir", "-cd"):
+            kept += [flag, value]
+        elif flag.startswith(("--config-dir=", "-cd=")):
+            kept.append(flag)
+    return [*kept, *HydraConfig.get().overrides.task]
 
 
 def baselines(experiment: Experiment, test: Windows, asked: Asked, kept: Path | None = None) -> dict[str, Row]:
@@ -113,7 +130,7 @@ def baselines(experiment: Experiment, test: Windows, asked: Asked, kept: Path | 
     found, rows = experiment.part("baselines"), {}
     with progress("baselines") as advance:
         for done, (name, baseline) in enumerate(found.items()):
-            advance(done, len(found), name)
+            advance(done, len(found), name.replace("_", " "))
 
             def make(baseline: Any = baseline) -> Any:
                 fitted = baseline.fit(experiment.windows("train"), experiment.windows("validation"), experiment.task)
@@ -136,6 +153,8 @@ def _train(experiment: Experiment, run: RunDir) -> tuple[Model, float]:
     first = Model.first(experiment)
     budget, optim = experiment.part("fit", Budget), experiment.part("optim", Optim)
     train, validation = experiment.windows("train"), experiment.windows("validation")
+    if not Model.saved(run.path):
+        say("training: compiling the step, before the first row")
     with progress("training") as advance:
         done = fit(
             first.module,
@@ -177,6 +196,7 @@ def _figures(
     episodes: Sequence[Episode],
     asked: Asked,
     rows: Mapping[str, Row],
+    best: str | None,
 ) -> None:
     """The data behind the report's pictures: one asset with its truth, the risk or some forecasts of it."""
     parts: dict[str, Any] = {}
@@ -190,7 +210,7 @@ def _figures(
         p = {
             name: row.prediction.p_N[here_N]
             for name, row in rows.items()
-            if isinstance(row.prediction, EventPrediction) and row.kind != "baseline"
+            if isinstance(row.prediction, EventPrediction) and (row.kind != "baseline" or name == best)
         }
         parts["risk"] = figures.risk(episodes[shown], time_h, p, experiment.task.horizon_h)
     elif isinstance(model, ForecastPrediction) and test.step_h is not None:

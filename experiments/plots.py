@@ -17,11 +17,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from experiments.words import name_of
+
 WIDE, NARROW = 8.6, 4.1  # inches
 INK, LINE = "#111213", "#d1d2d3"  # stand for the page's own colours, put in when the SVG is written
 ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE = "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"
 COLOUR = {"naive": ORANGE, "baseline": SKY, "model": BLUE, "oracle": GREEN}
 MARKER = {"naive": "s", "baseline": "o", "model": "D", "oracle": "^"}
+CODES = ("state", "phase")  # numbers that stand for names
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.size": 8.5,
@@ -78,11 +81,6 @@ def _inline(svg: str) -> str:
     return re.sub(r' d="[^"]*"', lambda m: re.sub(r"(\.\d\d)\d+", r"\1", m[0]), svg)
 
 
-def name_of(text: str) -> str:
-    """A name as words: `boosted_trees` is boosted trees."""
-    return text.replace("_", " ")
-
-
 def marks(width: float, rows: Sequence[Mapping[str, Any]], metric: str, label: str) -> Figure:
     """Every row's score with its interval, best on top, between the lines of the naive baseline and of the oracle."""
     rows = [row for row in rows if row["scores"].get(metric, {}).get("mean") is not None]
@@ -112,7 +110,7 @@ def marks(width: float, rows: Sequence[Mapping[str, Any]], metric: str, label: s
 def sensors(width: float, asset: Mapping[str, Any], limit: int = 8) -> Figure:
     """The hidden health of one asset above what its sensors read, failures and planned work marked."""
     truth = [s for s in asset["series"] if s["role"] == "truth"]
-    seen = [s for s in asset["series"] if s["role"] not in ("truth", "static")]
+    seen = [s for s in asset["series"] if s["role"] not in ("truth", "static") and s["quantity"] not in CODES]
     seen = [s for s in seen if len({v for v in s["values"] if v is not None}) > 1][:limit]
     truth = [s for s in truth if len({v for v in s["values"] if v is not None}) > 2][:1]
     panels = truth + seen
@@ -155,7 +153,10 @@ def _down(axes: Axes, events: Sequence[Mapping[str, Any]], per: float) -> None:
 
 def _quantity(series: Mapping[str, Any], asset: str) -> str:
     where = "" if series["entity"] == asset else f"{series['entity']}: "
-    unit = "" if series["unit"] in ("1", "{code}", "{count}", "") else f" ({unit_name(series['unit'])})"
+    bare = series["unit"] in ("1", "{code}", "{count}", "")
+    if series["quantity"] == "parts" and bare:
+        return f"{where}finished (parts)"
+    unit = "" if bare else f" ({unit_name(series['unit'])})"
     return f"{where}{name_of(series['quantity'])}{unit}"
 
 
@@ -196,7 +197,8 @@ def risk(width: float, data: Mapping[str, Any], kinds: Mapping[str, str]) -> Fig
     for name, p in sorted(rows, key=lambda item: kinds.get(item[0]) == "model"):
         kind = kinds.get(name, "baseline")
         values = np.array(p, float)
-        style = {"color": COLOUR[kind], "lw": 1.8 if kind == "model" else 1.2, "zorder": 3 if kind == "model" else 2}
+        width_pt = {"model": 1.8, "baseline": 0.9}.get(kind, 1.2)
+        style = {"color": COLOUR[kind], "lw": width_pt, "zorder": 3 if kind == "model" else 2}
         axes.plot(np.insert(time, gaps, np.nan), np.insert(values, gaps, np.nan), label=name_of(name), **style)
     axes.set_ylim(0, 1)
     axes.set_xlim(start, end)

@@ -36,22 +36,32 @@ def job(config: Any) -> None:
     print(write(Path(config.run)))
 
 
-def write(run: Path) -> Path:
-    """Write report.html into the run's folder and return its path; raises InputError where there are no scores yet."""
+def write(run: Path, drawn: Mapping[str, Any] | None = None) -> Path:
+    """Write report.html into the run's folder and return its path; raises InputError where there are no scores yet.
+
+    *drawn* are the figures, where `draw` has made them.
+    """
     import jinja2
 
+    from experiments import words
     from experiments.run_dir import find_run, write_text
 
     page = jinja2.Environment(
         loader=jinja2.PackageLoader("experiments"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    page.filters |= {"number": number, "interval": interval, "seconds": seconds, "count": count}
+    page.filters |= {"number": number, "interval": interval, "seconds": seconds, "count": count, "words": words.name_of}
     path = find_run(run) / "report.html"
-    write_text(path, page.get_template("report.html").render(contents(run)))
+    write_text(path, page.get_template("report.html").render(contents(run, drawn)))
     return path
 
 
-def contents(run: Path) -> dict[str, Any]:
+def draw(run: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of a run with these scores, each as SVG at two widths."""
+    kinds = {row["name"]: row["kind"] for row in metrics["rows"]}
+    return _plots(metrics, _json(run / "figures.json") or {}, _curves(run / "metrics.jsonl"), kinds)
+
+
+def contents(run: Path, drawn: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """All that the page shows, by name; parts that the folder does not hold are None or empty."""
     from experiments import words
     from experiments.run_dir import config_of
@@ -62,7 +72,7 @@ def contents(run: Path) -> dict[str, Any]:
             f"{run / 'metrics.json'} holds no scores; finish the run first, with the command that began it"
         )
     figures, config = _json(run / "figures.json") or {}, config_of(run)
-    kinds = {row["name"]: row["kind"] for row in metrics["rows"]}
+    resampled = words.cluster(config)
     columns = [m for m in METRICS if any(m in row["scores"] for row in metrics["rows"])]
     less = {m: METRICS[m][1] for m in columns}
     order = sorted(
@@ -70,7 +80,7 @@ def contents(run: Path) -> dict[str, Any]:
     )
     return {
         "title": config.get("name", run.parent.name),
-        "verdict": words.verdict(metrics),
+        "verdict": words.verdict(metrics, resampled),
         "question": words.question(config.get("task") or {}),
         "metrics": metrics,
         "rows": order,
@@ -78,7 +88,10 @@ def contents(run: Path) -> dict[str, Any]:
         "labels": {m: METRICS[m][0] for m in columns},
         "less": less,
         "decimals": {m: decimals([row["scores"][m]["mean"] for row in order if m in row["scores"]]) for m in columns},
-        "plots": _plots(metrics, figures, _curves(run / "metrics.jsonl"), kinds),
+        "plots": draw(run, metrics) if drawn is None else drawn,
+        "captions": words.captions(figures, metrics, resampled),
+        "resampled": resampled,
+        "futures": words.futures(config),
         "figures": figures,
         "parts": words.parts(config),
         "config": config,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import pydoc
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from experiments.build import TARGET
 
 HIDDEN = {TARGET, "revision"}
+FEW = 10  # clusters, below which a bootstrap's intervals are too narrow
 
 
 class Verdict(NamedTuple):
@@ -27,15 +30,18 @@ class Part(NamedTuple):
     parts: list[Part]
 
 
-def verdict(metrics: Mapping[str, Any]) -> Verdict:
-    """What the scores say, in one headline and one sentence with the numbers."""
+def verdict(metrics: Mapping[str, Any], cluster: str = "runs") -> Verdict:
+    """What the scores say, in one headline and one sentence with the numbers; *cluster* is what is resampled."""
     rows = {row["name"]: row for row in metrics["rows"]}
     model = next((row for row in rows.values() if row["kind"] == "model"), None)
     if model is None:
         return Verdict("Baselines and marks, no model yet", "")
     primary, skill = metrics["primary"], model["skill"]
     best, naive = rows.get(metrics.get("best_baseline") or ""), rows.get(metrics.get("naive") or "")
-    against = _against(model, best)
+    standing = _standing(model, best)
+    against = f"{standing} the best baseline, {name_of(best['name'])}" if best and standing else ""
+    clusters = metrics.get("clusters") or FEW
+    few = f" With only {clusters} {cluster} to resample, intervals are too narrow." if clusters < FEW else ""
     if isinstance(skill, Mapping) and skill["mean"] is not None:
         low, high = skill["low"], skill["high"]
         share = f"{100 * skill['mean']:.0f} %"
@@ -45,32 +51,74 @@ def verdict(metrics: Mapping[str, Any]) -> Verdict:
             headline = "The model falls behind the naive baseline"
         else:
             headline = "The model cannot be told from the naive baseline"
+        decided = standing in ("better than", "worse than") and best is not naive
+        if decided:
+            headline += (
+                f", {'but' if (standing == 'worse than') == (low is not None and low > 0) else 'and'} is {against}"
+            )
         if low is not None and high is not None:
             share += f" (95 % interval {100 * low:.0f} to {100 * high:.0f} %)"
-        detail = f"Skill {share}{'; ' + against if against else ''}."
-        return Verdict(headline, detail.replace("-", "−"))
+        rest = f"; the model {against}" if against and not decided and best is not naive else ""
+        return Verdict(headline, f"Skill {share}".replace("-", "−") + f"{rest}.{few}")
     score, other = model["scores"][primary]["mean"], (naive or model)["scores"][primary]["mean"]
-    headline = f"The model is {against}" if against else "The model is scored"
+    headline = f"The model {against if against.startswith('cannot') else 'is ' + against}" if against else ""
+    headline = headline or "The model is scored"
     if skill == "undefined":
         detail = "Naive baseline and oracle lie within 5 % of each other, so skill is undefined."
     else:
         detail = f"Its {primary.upper()} is {score:.3f}" + (f", the naive baseline's {other:.3f}." if naive else ".")
-    return Verdict(headline, detail)
+    return Verdict(headline, detail + few)
 
 
-def _against(model: Mapping[str, Any], best: Mapping[str, Any] | None) -> str:
-    """How the model stands against the best baseline, by the paired interval."""
+def _standing(model: Mapping[str, Any], best: Mapping[str, Any] | None) -> str:
+    """How the model stands against the best baseline, by the paired interval; nothing where they are not paired."""
     paired = model["difference"].get(best["name"]) if best else None
     if not best or not paired or paired["mean"] is None:
         return ""
-    name = best["name"].replace("_", " ")
-    if paired["low"] is None:
-        return f"{'better' if paired['mean'] < 0 else 'worse'} than the best baseline, {name}"
-    if paired["high"] < 0:
-        return f"better than the best baseline, {name}"
-    if paired["low"] > 0:
-        return f"worse than the best baseline, {name}"
-    return f"level with the best baseline, {name}"
+    low, high = (paired["mean"] if paired[end] is None else paired[end] for end in ("low", "high"))
+    return "better than" if high < 0 else "worse than" if low > 0 else "cannot be told from"
+
+
+def name_of(text: str) -> str:
+    """A name as words: `boosted_trees` is boosted trees."""
+    return text.replace("_", " ")
+
+
+def cluster(config: Mapping[str, Any]) -> str:
+    """What a run's scores are resampled over, in the plural."""
+    if (config.get("evaluate") or {}).get("cluster_h") is not None:
+        return "stretches of time"
+    return "world runs" if config.get("world") else "runs"
+
+
+def futures(config: Mapping[str, Any]) -> int | None:
+    """How many futures the oracle plays from each window, where the configuration says it."""
+    return (config.get("oracle") or {}).get("count", config.get("futures"))
+
+
+def captions(figures: Mapping[str, Any], metrics: Mapping[str, Any], resampled: str) -> dict[str, str]:
+    """What the lines of the figures are, by the figure; only of lines that are drawn."""
+    kinds = {row["kind"] for row in metrics["rows"]}
+    dashed = "; dashed lines are the marks" if kinds & {"naive", "oracle"} else ""
+    found = {"marks": f"Scores with 95 % intervals from a bootstrap over {metrics['clusters']} {resampled}{dashed}."}
+    if asset := figures.get("asset"):
+        drawn = [event["kind"] for event in asset["events"]]
+        ended = [kind in ("failure", "planned") for kind in drawn]
+        found["sensors"] = _listed(
+            ("red lines are failures", "failure" in drawn),
+            ("broken green lines are planned work", "planned" in drawn),
+            ("shading is time down", any(a and b == "renewal" for a, b in zip(ended, drawn[1:], strict=False))),
+        )
+    if (risk := figures.get("risk")) and len(risk["time_h"]):
+        start, end = risk["time_h"][0], risk["time_h"][-1] + risk["horizon_h"]
+        failures = [e for e in risk["events"] if e["kind"] == "failure" and start <= e["time_h"] <= end]
+        found["risk"] = _listed(("red lines are failures", bool(failures)))
+    return found
+
+
+def _listed(*said: tuple[str, bool]) -> str:
+    text = ", ".join(words for words, drawn in said if drawn)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
 def question(task: Mapping[str, Any]) -> str:
@@ -105,7 +153,14 @@ def _part(key: str, node: Mapping[str, Any]) -> Part:
                 inner.append(_part(f"{times} × {name.removesuffix('s')}" if times > 1 else name, first))
         else:
             values.append((label(name), phrase(name, value)))
-    return Part(label(key), target.rpartition(".")[2], _sentence(target), values, inner)
+    found = _found(target)
+    sentence = _sentence(found, node)
+    if not sentence and dataclasses.is_dataclass(found):
+        plain = [f for f in dataclasses.fields(found) if f.name not in {*node, *HIDDEN}]
+        values += [
+            (label(f.name), phrase(f.name, f.default)) for f in plain if isinstance(f.default, (int, float, str))
+        ]
+    return Part(label(key), target.rpartition(".")[2], sentence, values, inner)
 
 
 def _runs(values: list[Any]) -> Iterator[tuple[Any, int]]:
@@ -117,17 +172,23 @@ def _runs(values: list[Any]) -> Iterator[tuple[Any, int]]:
             start = i
 
 
-def _sentence(target: str) -> str:
-    """The first paragraph of the class's docstring; nothing where it cannot be found."""
+def _found(target: str) -> Any:
+    """The class that *target* names; None where it cannot be found."""
     try:
-        found = pydoc.locate(target) if target else None
+        return pydoc.locate(target) if target else None
     except pydoc.ErrorDuringImport:
+        return None
+
+
+def _sentence(found: Any, node: Mapping[str, Any]) -> str:
+    """The first sentence of the class's docstring, with the values of *node* in it; nothing where it speaks of code."""
+    text = inspect.getdoc(found) or "" if found is not None else ""
+    if inspect.isclass(found) and text.startswith(found.__name__ + "("):  # a dataclass's own
         return ""
-    text = inspect.getdoc(found) or ""
-    generated = inspect.isclass(found) and text.startswith(found.__name__ + "(")
-    return (
-        "" if found is None or generated else text.split("\n\n")[0].replace("\n", " ").replace("`", "").replace("*", "")
-    )
+    first = re.split(r"(?<=[.!?])\s+", " ".join(text.split("\n\n")[0].split()), maxsplit=1)[0]
+    first = re.sub(r"\*(\w+)\*( hours)?", lambda m: phrase(m[1], node[m[1]]) if m[1] in node else m[0], first)
+    first = re.sub(r"\b1 (\w+)s\b", r"1 \1", first)
+    return "" if re.search(r"[`*]", first) or not first.endswith(".") else first
 
 
 def label(name: str) -> str:

@@ -18,7 +18,10 @@ from twins.channel import Role
 
 @dataclass(frozen=True)
 class Linear:
-    """Configuration; `build` makes the module."""
+    """One dense layer from all that is seen to all that is asked.
+
+    This is its configuration; `build` makes the module.
+    """
 
     def build(self, task: Task, windows: Windows, seed: int = 0) -> LinearNet:
         return LinearNet(task, windows, nnx.Rngs(seed))

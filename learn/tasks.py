@@ -38,7 +38,7 @@ class Forecast:
 
 @dataclass(frozen=True)
 class TimeToEvent:
-    """When an asset next fails, and of which cause; bins of hours (0, e₁], (e₁, e₂] … from now on.
+    """When an asset next fails, and of which cause. Bins of hours (0, e₁], (e₁, e₂] … from now on.
 
     *horizon_h* is one of the edges, so that "fails within it" is read off without interpolation.
     """

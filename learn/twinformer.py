@@ -28,7 +28,10 @@ SPREAD_FLOOR = 1e-2  # train standard deviations
 
 @dataclass(frozen=True)
 class TwinFormer:
-    """Configuration; `build` makes the module."""
+    """A causal transformer over patches of many channels, attending over time and across channels.
+
+    This is its configuration; `build` makes the module.
+    """
 
     width: int = 96
     layers: int = 2

@@ -30,7 +30,10 @@ class TrainState(NamedTuple):
 
 @dataclass(frozen=True)
 class Optim:
-    """AdamW with warm-up and a cosine down to *final* of the peak; no decay on norms, biases and embeddings."""
+    """Adam with a warm-up of the learning rate and a cosine down to the final share of its peak.
+
+    Where `weight_decay` is not 0 it is AdamW, with no decay on norms, biases and embeddings.
+    """
 
     learning_rate: float = 1e-3
     weight_decay: float = 0.01

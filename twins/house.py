@@ -17,7 +17,10 @@ from twins.render import render
 
 @dataclass(frozen=True)
 class HouseTwin:
-    """One episode a world run: asset `market`, with series `area` (known) and `price` (target) at the sales' times."""
+    """The sales of a world run as one episode, each at its own time.
+
+    Its asset is `market`, with series `area` (known) and `price` (target).
+    """
 
     world: House
     epoch: str = "2025-01-01T00:00:00"

@@ -2,12 +2,14 @@
 
 import json
 import re
+import sys
+from dataclasses import dataclass
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
-from experiments import figures, report, words
+from experiments import console, figures, pipeline, report, words
 from learn.evaluate import Row, evaluate
 from learn.metrics import EventPrediction, EventTruth, ForecastPrediction, ForecastTruth
 from sim.errors import InputError
@@ -196,6 +198,74 @@ def test_the_verdict_follows_the_interval(low, high, says):
     skill = {"mean": 0.6, "low": low, "high": high}
     model = {"name": "m", "kind": "model", "scores": {}, "skill": skill, "difference": {}}
     assert says in words.verdict({"rows": [model], "primary": "brier"}).headline
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "says"),
+    [(-0.3, -0.1, "better than"), (0.1, 0.3, "worse than"), (-0.1, 0.1, "cannot be told from")],
+)
+def test_the_headline_says_how_the_model_stands_against_the_best_baseline(low, high, says):
+    difference = {"boosted_trees": {"mean": 0.0, "low": low, "high": high}}
+    skill = {"mean": 0.6, "low": 0.5, "high": 0.7}
+    model = {"name": "m", "kind": "model", "scores": {}, "skill": skill, "difference": difference}
+    best = {"name": "boosted_trees", "kind": "baseline"}
+    found = {"rows": [model, best], "primary": "brier", "best_baseline": "boosted_trees", "clusters": 6}
+    verdict = words.verdict(found, "stretches of time")
+    assert f"{says} the best baseline, boosted trees" in " ".join(verdict)
+    assert (says in verdict.headline) == (low * high > 0)
+    assert "only 6 stretches of time" in verdict.detail
+    assert "only" not in words.verdict({**found, "clusters": 10}).detail
+
+
+def test_a_score_that_a_row_does_not_have_is_a_dash(tmp_path, capsys):
+    run = failure_run(tmp_path)
+    metrics = json.loads((run / "metrics.json").read_text())
+    oracle = next(row for row in metrics["rows"] if row["kind"] == "oracle")
+    oracle["scores"] = {"brier": oracle["scores"]["brier"]}
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    assert report.write(run).read_text().count("<td>–<small></small></td>") == 2
+    console.show_scores(metrics)
+    oracle["scores"] = {}
+    console.show_scores(metrics)
+    text = capsys.readouterr().out
+    assert "–" in text
+    assert "boosted trees" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_caption_names_only_what_is_drawn():
+    asset = {"events": [{"kind": "planned", "time_h": 3.0}, {"kind": "planned", "time_h": 9.0}]}
+    risk = {"time_h": [0.0, 5.0], "horizon_h": 2.0, "events": [{"kind": "failure", "time_h": 8.0}]}
+    found = words.captions({"asset": asset, "risk": risk}, {"rows": [], "clusters": 3}, "runs")
+    assert found["sensors"] == "Broken green lines are planned work."
+    assert found["risk"] == ""
+    assert "dashed" not in found["marks"]
+
+
+def test_a_part_is_told_in_one_plain_sentence_or_by_its_fields():
+    config = {
+        "twin": {"_target_": "twins.line.LineTwin", "step_h": 0.25},
+        "task": {"_target_": "learn.tasks.Forecast", "horizon": 1},
+        "optim": {"_target_": "sim.laws.Nowhere"},
+        "model": {"_target_": f"{__name__}.Bare", "width": 3},
+    }
+    twin, task, model, optim = words.parts(config)
+    assert "every 15 min" in twin.sentence
+    assert "next 1 sample of" in task.sentence
+    assert (model.sentence, model.values) == ("", [("width", "3"), ("layers", "2")])
+    assert optim.sentence == ""
+
+
+@dataclass(frozen=True)
+class Bare:
+    width: int
+    layers: int = 2
+
+
+def test_a_command_can_be_pasted(monkeypatch):
+    typed = ["twinworlds-train", "experiment=line_failure", "task.causes=[wear, sudden]"]
+    monkeypatch.setattr(sys, "argv", typed)
+    assert pipeline.command() == "python -m experiments.train experiment=line_failure 'task.causes=[wear, sudden]'"
 
 
 def test_thinning_keeps_every_peak():
