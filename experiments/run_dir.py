@@ -42,7 +42,12 @@ class RunDir:
 
     @property
     def done(self) -> bool:
-        return (self.path / "metrics.json").exists() and self.report.exists()
+        """Scores and report are there and whole; a damaged metrics.json is made again from the stages that are kept."""
+        try:
+            json.loads((self.path / "metrics.json").read_text())
+        except (OSError, ValueError):
+            return False
+        return self.report.exists()
 
 
 @contextlib.contextmanager

@@ -54,6 +54,11 @@ class Budget:
         fits = self.microbatch is None or (self.microbatch >= 1 and self.batch % self.microbatch == 0)
         require(fits, self, "microbatch", f"null, or a divisor of the batch {self.batch}")
 
+    def windows(self, count: int) -> int:
+        """Windows an update where there are *count* in all: the batch, or what of it there is in whole microbatches."""
+        size = min(self.batch, count)
+        return size if self.microbatch is None or size <= self.microbatch else size - size % self.microbatch
+
     @property
     def steps_per_chunk(self) -> int:
         common = math.gcd(self.steps, self.validate_every)
@@ -85,7 +90,7 @@ class Order:
     """Which windows each step sees: a permutation of all anchors for each epoch, drawn from (seed, epoch) alone."""
 
     def __init__(self, anchors_Nx2: np.ndarray, batch: int, seed: int):
-        self.anchors_Nx2, self.batch, self.seed = anchors_Nx2, min(batch, len(anchors_Nx2)), seed
+        self.anchors_Nx2, self.batch, self.seed = anchors_Nx2, batch, seed
         self._epoch, self._shuffled = -1, anchors_Nx2
 
     def __call__(self, step: int) -> np.ndarray:
@@ -146,7 +151,8 @@ def fit(
     began = time.perf_counter()
     graphdef, params = split(model)
     run_chunk, run_validation = _programs(graphdef, optim, budget.steps, budget.microbatch)
-    order = Order(anchors(train, budget.stride), budget.batch, budget.seed)
+    found = anchors(train, budget.stride)
+    order = Order(found, budget.windows(len(found)), budget.seed)
     judged = _spread(anchors(validation), budget.validation_windows) if validation is not None else None
     state = start(params, optim.transform(budget.steps), budget.seed)
     best = Best(params, jnp.asarray(jnp.inf), jnp.zeros((), jnp.int32))
@@ -238,7 +244,8 @@ def host_overhead(model: Any, windows: Windows, optim: Optim, budget: Budget) ->
     """Share of a step of `fit`, with rows and checkpoints written, that the bare compiled scan does not need."""
     graphdef, params = split(model)
     run_chunk, _ = _programs(graphdef, optim, budget.steps, budget.microbatch)
-    order, size = Order(anchors(windows, budget.stride), budget.batch, budget.seed), budget.steps_per_chunk
+    found, size = anchors(windows, budget.stride), budget.steps_per_chunk
+    order = Order(found, budget.windows(len(found)), budget.seed)
     picked = jnp.asarray(np.stack([order(step) for step in range(size)]))
     state = start(params, optim.transform(budget.steps), budget.seed)
     jax.block_until_ready(run_chunk(windows, state, picked))

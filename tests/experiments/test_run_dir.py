@@ -26,6 +26,8 @@ def test_a_finished_run_is_found_again_and_fresh_starts_over(tmp_path):
     with open_run(tmp_path / "line", CONFIG, fresh=False) as run:
         assert run.done
         assert find_run(run.path) == run.path
+        (run.path / "metrics.json").write_text("{")
+        assert not run.done
     with open_run(tmp_path / "line", CONFIG, fresh=True) as run:
         assert not run.done
         assert sorted(p.name for p in run.path.iterdir()) == ["config.yaml", "lock"]
