@@ -134,11 +134,11 @@ def split(bench: Experiment, repeats: int) -> Measured:
 
 
 def workers(bench: Experiment, repeats: int) -> Measured:
-    """Generating 240 runs of 60 days with two worker processes against one, from nothing to sealed."""
+    """Generating 480 runs of 60 days with two worker processes against one, from nothing to sealed."""
     from twins.dataset import Plan, ensure
 
     twin: LineTwin = bench.twin
-    plan = Plan(train=240, validation=0, test=0, duration_h=1440.0)
+    plan = Plan(train=480, validation=0, test=0, duration_h=1440.0)
 
     def generate(count: int) -> None:
         with tempfile.TemporaryDirectory() as root:
@@ -169,8 +169,8 @@ def training(bench: Experiment, repeats: int) -> Measured:
     episodes = [e for seed in range(2) for e in bench.twin.observe(world.run(world.start(seed), 480.0))]
     windows = Windows.of(episodes, context=144, task=bench.task)
     model = bench.part("model").build(bench.task, windows)
-    # Rows and checkpoints as often as in the preset; half its batch, which makes the host's share greater, not less.
-    budget = Budget(steps=50, batch=32, microbatch=16, chunk=25, validate_every=50)
+    # Batch, rows and checkpoints are the preset's; what a run costs once is spread over a ninth of the preset's steps.
+    budget = Budget(steps=100, batch=64, microbatch=16, chunk=25, validate_every=50)
     shares = [host_overhead(model, windows, bench.part("optim"), budget) for _ in range(max(1, repeats // 4))]
     return Measured(
         "training", "host's share of a training step at nano size", "%", 5.0, False,
