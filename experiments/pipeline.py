@@ -31,7 +31,7 @@ from learn.metrics import EventPrediction, ForecastPrediction, Prediction
 from learn.tasks import Forecast, Task, TimeToEvent
 from learn.update import Optim
 from sim.errors import InputError
-from twins.dataset import Dataset, describe
+from twins.dataset import SPLITS, Dataset, describe
 from twins.episode import Episode
 
 MODEL = "model"  # the model's row in the table
@@ -87,6 +87,10 @@ def check(experiment: Experiment) -> None:
         experiment.part(key, kind)
     for name in ("context", "seed", "oracle"):
         getattr(experiment, name)
+    plan = getattr(experiment.part("source"), "plan", None)
+    for split in SPLITS if plan else ():
+        if not getattr(plan, split):
+            raise InputError(f"plan.{split} is 0; an experiment needs at least 1 world run in each split")
     scoring, choice = experiment.scoring, PRIMARY[type(experiment.task)]
     choice = (*choice, "mase") if scoring.season and isinstance(experiment.task, Forecast) else choice
     if scoring.primary not in (None, *choice):

@@ -1,7 +1,7 @@
 """Laws of positive random times, each with its inverse survival function, so that one uniform makes one draw.
 
-`isf` and `sf` take and return arrays or scalars of hours. Durations with a mean of zero are refused: a world whose
-clock can stand still never ends.
+`isf` and `sf` take and return arrays or scalars of hours. Durations too short to move a clock are refused: a
+world whose clock can stand still never ends.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import numpy as np
 from scipy import special
 
 from sim.errors import require
+
+SHORTEST_H = 1e-9  # 3.6 µs; a century on, a clock of float64 hours still moves by it
 
 
 class Law(Protocol):
@@ -30,6 +32,10 @@ class Law(Protocol):
     def isf(self, q: Any) -> Any:
         """The time whose survival is q, for q in (0, 1]."""
         ...
+
+
+def _require_time(law: object, field: str) -> None:
+    require(SHORTEST_H <= getattr(law, field) < math.inf, law, field, f"at least {SHORTEST_H:g} and finite")
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ class Deterministic:
     mean_h: float
 
     def __post_init__(self):
-        require(0 < self.mean_h < math.inf, self, "mean_h", "above 0 and finite")
+        _require_time(self, "mean_h")
 
     def sf(self, t_h):
         return np.where(np.asarray(t_h) < self.mean_h, 1.0, 0.0)
@@ -81,7 +87,7 @@ class Exponential:
     mean_h: float
 
     def __post_init__(self):
-        require(0 < self.mean_h < math.inf, self, "mean_h", "above 0 and finite")
+        _require_time(self, "mean_h")
 
     def sf(self, t_h):
         return np.exp(-np.asarray(t_h) / self.mean_h)
@@ -98,7 +104,7 @@ class Weibull:
     shape: float
 
     def __post_init__(self):
-        require(0 < self.scale_h < math.inf, self, "scale_h", "above 0 and finite")
+        _require_time(self, "scale_h")
         require(0 < self.shape < math.inf, self, "shape", "above 0 and finite")
 
     @property
@@ -120,7 +126,7 @@ class Gamma:
     cv: float
 
     def __post_init__(self):
-        require(0 < self.mean_h < math.inf, self, "mean_h", "above 0 and finite")
+        _require_time(self, "mean_h")
         require(0 < self.cv < math.inf, self, "cv", "above 0 and finite")
 
     def sf(self, t_h):
@@ -140,7 +146,7 @@ class Lognormal:
     cv: float
 
     def __post_init__(self):
-        require(0 < self.mean_h < math.inf, self, "mean_h", "above 0 and finite")
+        _require_time(self, "mean_h")
         require(0 < self.cv < math.inf, self, "cv", "above 0 and finite")
 
     def sf(self, t_h):
@@ -165,7 +171,7 @@ class InverseGaussian:
     shape_h: float
 
     def __post_init__(self):
-        require(0 < self.mean_h < math.inf, self, "mean_h", "above 0 and finite")
+        _require_time(self, "mean_h")
         ok = 1e-6 * self.mean_h <= self.shape_h < math.inf
         require(ok, self, "shape_h", "above 0 and finite, at least a millionth of the mean")
 

@@ -49,6 +49,12 @@ def test_a_score_that_cannot_be_primary_is_refused_before_any_work(preset, prima
         check(load(preset, [f"evaluate.primary={primary}"]))
 
 
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_a_split_without_runs_is_refused_before_any_work(split):
+    with pytest.raises(InputError, match=rf"plan\.{split} is 0; an experiment needs at least 1 world run"):
+        check(load("line_failure", [f"plan.{split}=0"]))
+
+
 def test_what_is_swept_has_a_run_of_its_own():
     paths = {
         load("house_price", [f"seed={seed}", f"model={model}"]).run_path

@@ -506,6 +506,13 @@ def test_an_empty_dataset_is_refused(twin, tmp_path):
         ensure(twin, PLAN, tmp_path, workers=1)
 
 
+@pytest.mark.parametrize("step_h", [1e-9, 100.0])
+def test_a_clock_that_does_not_suit_the_runs_is_refused_before_any_work(step_h, tmp_path):
+    with pytest.raises(InputError, match=rf"is sampled every {step_h:g} h, which is .* samples in runs of 60 h"):
+        ensure(replace(TWIN, step_h=step_h), PLAN, tmp_path, workers=1)
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_edited_plant_is_another_one(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)

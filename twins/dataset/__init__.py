@@ -1,7 +1,17 @@
 """Datasets: made from a twin and a plan, stored as checked Parquet shards, read as memory-mapped episodes."""
 
-from twins.dataset.generate import Plan, Progress, configuration, ensure
+from twins.dataset.generate import SPLITS, Plan, Progress, configuration, ensure
 from twins.dataset.identity import describe, identity
 from twins.dataset.store import Dataset, open_dataset
 
-__all__ = ["Dataset", "Plan", "Progress", "configuration", "describe", "ensure", "identity", "open_dataset"]
+__all__ = [
+    "SPLITS",
+    "Dataset",
+    "Plan",
+    "Progress",
+    "configuration",
+    "describe",
+    "ensure",
+    "identity",
+    "open_dataset",
+]

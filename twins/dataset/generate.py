@@ -12,6 +12,7 @@ from typing import Any
 from sim.errors import InputError, require
 from sim.trace import Trace
 from twins import units
+from twins.channel import Channel
 from twins.dataset import card, files, manifest, shards
 from twins.dataset.identity import describe, identity
 from twins.dataset.store import Dataset
@@ -21,6 +22,7 @@ from twins.twin import Twin
 from twins.workers import spread
 
 SPLITS = ("train", "validation", "test")
+MOST_SAMPLES = 1e8  # of one channel in one run: a minute's clock for 190 years
 Progress = Callable[[int, int, str], None]  # shards done, shards in all, what is going on
 
 
@@ -108,10 +110,11 @@ def ensure(twin: Twin, plan: Plan, root: str | Path, workers: int = 2, progress:
 
     Its folder is `<name>-<first 12 digits of the identity>`. Neither the number of workers nor an interruption
     changes a byte of it. Raises InputError for a configuration without a canonical form, a damaged shard, a full disk,
-    a folder that holds another dataset, or a run without data.
+    a folder that holds another dataset, a clock too fine or too coarse for the runs, or a run without data.
     """
     for channel in twin.channels:
         units.parse(channel.unit)
+        _check_clock(channel, plan.duration_h)
     described = configuration(twin, plan)
     named = identity(described)
     directory = Path(root) / f"{_name(twin)}-{named[:12]}"
@@ -178,6 +181,15 @@ def write_shard(
         digest, size = files.write(directory / path, [memoryview(data)])
         written[path] = {"sha256": digest, "bytes": size}
     manifest.write_record(directory, identity, split, name, written, runs)
+
+
+def _check_clock(channel: Channel, duration_h: float) -> None:
+    samples = duration_h / channel.step_h if channel.step_h else 1
+    if not 1 <= samples <= MOST_SAMPLES:
+        raise InputError(
+            f"{'/'.join(channel.key)} is sampled every {channel.step_h:g} h, which is {samples:.3g} samples in "
+            f"runs of {duration_h:g} h; it must be from 1 to {MOST_SAMPLES:.0e} (step_h, plan.duration_h)"
+        )
 
 
 def _observe(twin: Twin, seed: int, duration_h: float) -> tuple[Trace, list[Episode]]:
