@@ -74,7 +74,7 @@ WORLDS = [
 ]
 
 every_world = pytest.mark.parametrize("case", WORLDS, ids=str)
-laws = settings(max_examples=int(os.environ.get("TWINWORLDS_EXAMPLES", "40")), deadline=None)
+laws = settings(max_examples=int(os.environ.get("TWINWORLDS_EXAMPLES", "40")))
 seeds = st.integers(0, 2**40)
 
 
@@ -335,7 +335,7 @@ def test_a_future_that_keeps_the_old_clocks_is_caught(case):
 
 @every_world
 @given(seed=seeds)
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_no_world_runs_backwards_or_for_ever(case, seed):
     from sim.errors import InputError
 

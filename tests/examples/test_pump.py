@@ -23,7 +23,7 @@ RUN = TWIN.world.run(TWIN.world.start(5), 600.0)
 
 
 @given(st.sampled_from(TWIN.channels), st.integers(0, 2399), st.integers(0, 400))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_window_rendered_alone_equals_that_window_of_the_whole(channel, start, count):
     count = min(count, 2400 - start)
     whole = next(s.values for s in EPISODE.series if s.quantity == channel.quantity)

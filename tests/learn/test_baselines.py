@@ -98,7 +98,7 @@ def test_a_gap_counts_as_the_last_observation_and_before_any_as_the_mean():
     np.testing.assert_allclose(found, [5.0, 4.0, 6.0], atol=1e-5)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 10**6), st.integers(30, 60))
 def test_no_forecast_sees_what_comes(seed, k):
     """Whatever happens at the anchor and later, the forecast stays the same."""
@@ -161,7 +161,7 @@ def test_a_period_that_is_no_number_of_steps_is_refused():
 # Hazards
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10**6), st.floats(0.6, 5.0), st.floats(10.0, 1000.0))
 def test_weibull_fit_is_the_maximum_of_the_censored_likelihood(seed, shape, scale):
     """Against a numerical search over the likelihood itself, with lives entered late and cut early."""

@@ -186,7 +186,7 @@ def test_what_counts_as_failing_within_the_horizon():
     assert list(zip(truth.failed_N.tolist(), truth.known_N.tolist(), strict=True)) == list(cases.values())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6))
 def test_without_planned_work_truth_is_what_happened(seed):
     rng = np.random.default_rng(seed)

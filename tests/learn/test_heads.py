@@ -13,7 +13,7 @@ from learn.tasks import LEVELS, Forecast, TimeToEvent
 numbers = st.floats(-50, 50, width=32)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(hnp.arrays(np.float32, (3, 21), elements=numbers))
 def test_quantiles_never_cross_whatever_the_network_says(raw):
     assert np.all(np.diff(np.asarray(quantiles(jnp.asarray(raw))), axis=-1) >= 0)
@@ -26,7 +26,7 @@ def test_before_training_quantiles_are_those_of_a_normal():
     np.testing.assert_allclose(first[LEVELS.index(0.01)], -2.3263, atol=1e-3)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(hnp.arrays(np.float32, (2, 5, 3), elements=numbers))
 def test_survival_and_incidence_of_all_causes_add_up_to_one(logits):
     survival, by_cause = incidence(jnp.asarray(logits))

@@ -28,7 +28,7 @@ def test_pinball_and_cross_entropy_and_squared_error_agree_with_scikit_learn():
     np.testing.assert_allclose(squared_error(jnp.asarray([1.0]), jnp.asarray([3.0])), [4.0])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.floats(0.01, 20), st.integers(0, 2), st.integers(0, 1000))
 def test_the_likelihood_of_a_life_is_that_of_its_bins(life_h, cause, seed):
     logits = np.random.default_rng(seed).normal(size=(4, 3))

@@ -87,7 +87,7 @@ def test_what_was_not_observed_counts_nowhere():
     assert whole["mse"] == pytest.approx((error**2).mean(), rel=1e-5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.integers(2, 12))
 def test_fair_crps_is_its_definition(seed, size):
     rng = np.random.default_rng(seed)
@@ -140,7 +140,7 @@ def test_windows_without_a_known_truth_count_nowhere():
     assert {k: value(v) for k, v in some.items()} == pytest.approx({k: value(v) for k, v in all_known.items()})
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6))
 def test_resampled_scores_are_those_of_the_windows_repeated(seed):
     """A cluster drawn twice counts as its windows written down twice, for means and for ranks, ties included."""

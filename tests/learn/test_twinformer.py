@@ -51,7 +51,7 @@ def test_a_patch_depends_on_no_later_one(case):
         assert np.abs(gradient[..., p * PATCH : (p + 1) * PATCH]).max() > 0
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(1, 4), st.floats(-100, 100, width=32))
 def test_changing_later_samples_changes_no_bit(case, kept, value):
     _, batch, outputs = case

@@ -26,7 +26,7 @@ def chain(world, state, cuts):
 
 
 @given(MARKETS, st.integers(0, 99), st.lists(st.integers(0, 200).map(lambda c: c * 10.0), max_size=6))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_the_whole_is_any_chain_of_splits(world, seed, cuts):
     start = world.start(seed)
     before = pickle.dumps(start)
@@ -38,7 +38,7 @@ def test_the_whole_is_any_chain_of_splits(world, seed, cuts):
 
 
 @given(st.integers(0, 99))
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 def test_branches_share_what_the_offer_does_not_change(seed):
     world = House()
     state = world.run(world.start(seed), 1000.0).state

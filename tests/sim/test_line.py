@@ -108,7 +108,7 @@ def test_a_lean_simpy_program_gives_the_same_history(buffers):
 # Balances that every line keeps
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_parts_are_conserved_and_time_adds_up(data):
     made = data.draw(lines())

@@ -17,7 +17,7 @@ def draws(stream: Stream, count: int, law=MEAN) -> list[float]:
     return [stream.draw(law) for _ in range(count)]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 3 * BLOCK), st.integers(1, 20))
 def test_a_draw_depends_on_its_position_alone(position, count):
     key = stream_key(7, "m1/cycle")

@@ -29,21 +29,22 @@ def test_erlang_c_with_one_server_is_mm1(utilisation):
 
 
 @given(rates, st.integers(0, 30))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_machines_that_hardly_fail_follow_the_reliable_formula(rate, buffer):
     chain = theory.two_machine_unreliable(rate, rate, 1e-9, 0.1, 1e-9, 0.1, buffer)
     assert chain == pytest.approx(theory.two_machine_reliable(rate, buffer), rel=1e-6)
 
 
 @given(rates, rates, rates, rates, rates, rates, st.integers(0, 12))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_the_two_machine_line_is_reversible_monotone_and_bounded(mu1, mu2, p1, r1, p2, r2, buffer):
     forth = theory.two_machine_unreliable(mu1, mu2, p1, r1, p2, r2, buffer)
     back = theory.two_machine_unreliable(mu2, mu1, p2, r2, p1, r1, buffer)
     assert forth == pytest.approx(back, rel=1e-9)
-    assert forth < theory.two_machine_unreliable(mu1, mu2, p1, r1, p2, r2, buffer + 1)
+    roomier = theory.two_machine_unreliable(mu1, mu2, p1, r1, p2, r2, buffer + 1)
     slower = min(theory.isolated_throughput(mu, 1 / p, 1 / r) for mu, p, r in ((mu1, p1, r1), (mu2, p2, r2)))
-    assert forth < slower
+    assert forth <= roomier * (1 + 1e-12)  # unequal machines come within rounding of the slower one
+    assert roomier <= slower * (1 + 1e-12)
 
 
 def test_a_large_buffer_approaches_the_isolated_machine():

@@ -59,7 +59,7 @@ def test_the_inverse_gaussian_agrees_with_scipy_in_both_tails(phi):
     assert peer.cdf(law.isf(below)) == pytest.approx(1 - below, rel=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.floats(-3, 5), st.floats(1e-300, 1.0, exclude_max=True))
 def test_the_inverse_gaussian_inverts_everywhere(exponent, q):
     law = InverseGaussian(1.0, 10.0**exponent)
@@ -68,7 +68,7 @@ def test_the_inverse_gaussian_inverts_everywhere(exponent, q):
     assert float(law.sf(t)) == pytest.approx(q, rel=1e-8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(LAWS), st.floats(0, 10), st.floats(1e-12, 1))
 def test_a_residual_life_has_the_conditional_survival(law, age_h, q):
     if law.sf(age_h) < 1e-250:

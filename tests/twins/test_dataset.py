@@ -93,7 +93,7 @@ def test_what_has_no_canonical_form_is_refused_with_its_place(value):
 
 
 @given(st.floats(0.1, 9), st.floats(0.1, 9))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_equal_configurations_and_only_they_share_an_identity(a, b):
     assert (identity(describe(Exponential(a))) == identity(describe(Exponential(b)))) == (a == b)
     assert identity(describe(Weibull(a, b))) != identity(describe(Leaf((a, b))))
@@ -111,7 +111,7 @@ def test_revisions_and_every_part_of_the_plan_make_another_dataset(tmp_path):
 
 
 @given(st.integers(0, 9), st.integers(0, 9), st.integers(1, 9), st.integers(1, 5), st.integers(0, 2**31 - 1))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_shards_cover_every_run_once_in_order(train, validation, test, size, seed):
     plan = Plan(train, validation, test, 1.0, seed, size)
     runs = [run for shard in plan.shards() for run in range(*shard.seeds)]

@@ -54,7 +54,7 @@ def test_each_machine_is_an_episode_with_its_sensors_and_the_buffers_beside_it()
         assert {e.entity for e in episode.events} == {episode.asset}
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(lines())
 def test_channels_are_unique_and_are_what_the_episodes_hold(world):
     twin = LineTwin(world)

@@ -58,7 +58,7 @@ def philox_by_the_paper(counter, key):
 word = st.integers(0, 2**32 - 1)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.tuples(word, word, word, word), st.tuples(word, word))
 def test_philox_equals_a_plain_implementation(counter, key):
     words = kernels.philox(*(np.uint64(word) for word in (*counter, *key)))

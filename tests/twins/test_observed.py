@@ -236,7 +236,7 @@ def test_a_time_from_another_century_is_refused_not_filled(put):
 
 
 @given(st.sampled_from([1, 10, 60, 300, 600, 900, 3600, 86400]), st.integers(12, 60), st.integers(0, 10))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_regular_clock_is_found_exactly(tmp_path_factory, step_s, count, gap):
     path = tmp_path_factory.mktemp("clock") / "a.csv"
     start = datetime(2021, 1, 1, 0, 7, 3)

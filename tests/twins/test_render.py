@@ -25,7 +25,7 @@ from twins.render import clean, render, samples_before
 from twins.signals import combine, integral, lag, since
 
 ROOT = Path(__file__).parents[2]
-few = settings(max_examples=int(os.environ.get("TWINWORLDS_EXAMPLES", "40")), deadline=None)
+few = settings(max_examples=int(os.environ.get("TWINWORLDS_EXAMPLES", "40")))
 FULL = Noise(0.1, 0.2, 1.0, drift=0.3, drift_knot_h=2.5, quantum=0.01, dropout=0.02)
 TWINS = {"line": (lines().map(lambda line: LineTwin(line)), 60.0), "house": (st.just(HouseTwin(House())), 300.0)}
 

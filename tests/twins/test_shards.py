@@ -53,7 +53,7 @@ def stored(buffer: pa.Buffer) -> pa.Table:
 
 
 @given(st.lists(EPISODES, min_size=1, max_size=6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_episode_comes_back_bit_for_bit(episodes):
     table = stored(shards.series_bytes(episodes))
     times, values = (shards.floats(table.column(name)) for name in ("times_h", "values"))
@@ -67,7 +67,7 @@ def test_any_episode_comes_back_bit_for_bit(episodes):
 
 
 @given(st.lists(TRACES, min_size=1, max_size=3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_trace_comes_back_bit_for_bit(traces):
     back = [shards.trace_of(row) for row in stored(shards.traces_bytes(traces)).to_pylist()]
     for one, two in zip(back, traces, strict=True):
@@ -75,7 +75,7 @@ def test_any_trace_comes_back_bit_for_bit(traces):
 
 
 @given(EPISODES, st.integers(0, 2))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_content_hash_sees_any_change_of_a_value(episode, which):
     s = episode.series[0]
     values = np.append(s.values, np.float32(1))
