@@ -62,7 +62,11 @@ def text(name: str, manifest: dict) -> str:
     if findings := manifest.get("findings"):
         lines += ["", "## What the checks changed", "", *map(_finding, findings)]
     lines += ["", "## Tables", "", *(f"- `{kind}/`: {TABLES[kind]}" for kind in tables), ""]
-    lines += [f'    datasets.load_dataset("{name}", "series")', f'    pandas.read_parquet("{name}/series")', ""]
+    lines += [
+        f'    datasets.load_dataset("{name}", "series")',
+        f'    pandas.concat(map(pandas.read_parquet, sorted(glob.glob("{name}/series/train-*.parquet"))))  # one split',
+        "",
+    ]
     platform = manifest["platform"]
     lines += [
         "## Origin",
