@@ -81,6 +81,30 @@ class Deterministic:
 
 
 @dataclass(frozen=True)
+class Uniform:
+    """Any time from *low_h* to *high_h* alike."""
+
+    low_h: float
+    high_h: float
+
+    def __post_init__(self):
+        require(0 <= self.low_h < math.inf, self, "low_h", "at least 0 and finite")
+        require(self.low_h <= self.high_h < math.inf, self, "high_h", "at least low_h and finite")
+
+    @property
+    def mean_h(self) -> float:
+        return (self.low_h + self.high_h) / 2
+
+    def sf(self, t_h):
+        t_h = np.asarray(t_h)
+        width = self.high_h - self.low_h
+        return np.clip((self.high_h - t_h) / width, 0.0, 1.0) if width else np.where(t_h < self.low_h, 1.0, 0.0)
+
+    def isf(self, q):
+        return self.high_h - (self.high_h - self.low_h) * np.asarray(q)
+
+
+@dataclass(frozen=True)
 class Exponential:
     """Memoryless."""
 

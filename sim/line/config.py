@@ -9,7 +9,9 @@ from typing import Literal
 
 from sim.errors import require
 from sim.laws import Exponential, Law
-from sim.wear import Wiener
+from sim.wear import Wear
+
+TINY = 1e-9  # of wear: what rounding may take from a fraction
 
 
 class Phase(IntEnum):
@@ -51,16 +53,12 @@ class AgeReplacement:
 
 @dataclass(frozen=True)
 class WearThreshold:
-    """Planned work when the running maximum of wear reaches *fraction* of the failure threshold."""
+    """Planned work when wear is seen at or above *fraction* of the failure threshold."""
 
     fraction: float
 
     def __post_init__(self):
         require(0 < self.fraction < 1, self, "fraction", "between 0 and 1")
-
-    def level(self, wear: Wiener) -> int:
-        """The first level of wear at or above the fraction."""
-        return math.ceil(self.fraction * wear.levels - 1e-9)
 
 
 Policy = RunToFailure | AgeReplacement | WearThreshold
@@ -77,7 +75,7 @@ class Station:
     cycle: Law  # time to work one part at speed 1
     machines: int = 1
     sudden: Sudden | None = None
-    wear: Wiener | None = None
+    wear: Wear | None = None
     load: float = 1.0  # scales the rate of wear while working
     repair: Law = Exponential(1.0)
     maintenance: Law = Exponential(1.0)
@@ -86,20 +84,13 @@ class Station:
     def __post_init__(self):
         require(self.machines >= 1, self, "machines", "at least 1")
         require(0 < self.load < math.inf, self, "load", "above 0 and finite")
-        require(
-            not isinstance(self.policy, WearThreshold) or self.wear is not None,
-            self,
-            "policy",
-            "another policy where the station has no wear",
-        )
-        require(
-            not isinstance(self.policy, WearThreshold)
-            or self.wear is None
-            or self.policy.level(self.wear) < self.wear.levels,
-            self,
-            "policy",
-            "a fraction at least one level of wear below the failure threshold",
-        )
+        if isinstance(self.policy, WearThreshold):
+            wear = self.wear
+            require(wear is not None, self, "policy", "another policy where the station has no wear")
+            seen = wear is not None and self.policy.fraction <= wear.last + TINY
+            require(
+                seen, self, "policy", f"one of a fraction of at most {wear and wear.last:g}, above which wear fails"
+            )
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sim.laws import Deterministic, Law, residual_h
-from sim.line.config import AgeReplacement, Phase, WearThreshold
+from sim.line.config import TINY, AgeReplacement, Phase, WearThreshold
 from sim.line.state import RAW, Machine, State
 from sim.streams import Streams
 from sim.trace import Key
+from sim.wear import Wear
 
 if TYPE_CHECKING:
     from sim.line.line import Line
@@ -34,10 +35,10 @@ class Plan:
     maintenance: list[Law]
     operation: list[Law | None]  # sudden failures by operating time
     calendar: list[Law | None]  # sudden failures by time
-    level: list[Law | None]  # wear time from level to level
-    rate: list[Law | None]  # the unit's own rate of wear
-    levels: list[int]
-    threshold: list[int]  # level at which the policy asks for planned work
+    wear: list[Wear | None]
+    draws: list[Law | None]  # what each step of wear draws
+    parameters: list[list[tuple[str, Law]]]  # what each unit draws for itself
+    threshold: list[float]  # wear at which the policy asks for planned work
     age_h: list[float]  # age at which it does
     streams: list[str]
     signals: list[Key]
@@ -48,8 +49,8 @@ class Plan:
         machines = [line.stations[k] for k in station]
         streams = ["arrivals"] * (line.arrivals is not None)
         for name, s in zip(line.machines, machines, strict=True):
-            wear = s.wear and ["wear"] + ["rate"] * (s.wear.rate is not None)
-            kinds = ["cycle", "repair", "maintenance", *(wear or []), *(["sudden"] * (s.sudden is not None))]
+            wear = ["wear", *s.wear.parameters] if s.wear else []
+            kinds = ["cycle", "repair", "maintenance", *wear, *(["sudden"] * (s.sudden is not None))]
             streams += [f"{name}/{kind}" for kind in kinds]
         return Plan(
             line,
@@ -63,12 +64,10 @@ class Plan:
             maintenance=[s.maintenance for s in machines],
             operation=[s.sudden.life if s.sudden and s.sudden.clock == "operation" else None for s in machines],
             calendar=[s.sudden.life if s.sudden and s.sudden.clock == "time" else None for s in machines],
-            level=[s.wear and s.wear.level_time for s in machines],
-            rate=[s.wear and s.wear.rate for s in machines],
-            levels=[s.wear.levels if s.wear else 1 for s in machines],
-            threshold=[
-                s.policy.level(s.wear) if isinstance(s.policy, WearThreshold) and s.wear else 0 for s in machines
-            ],
+            wear=[s.wear for s in machines],
+            draws=[s.wear.draws if s.wear else None for s in machines],
+            parameters=[list(s.wear.parameters.items()) if s.wear else [] for s in machines],
+            threshold=[s.policy.fraction - TINY if isinstance(s.policy, WearThreshold) else math.inf for s in machines],
             age_h=[s.policy.age_h if isinstance(s.policy, AgeReplacement) else math.inf for s in machines],
             streams=streams,
             signals=[(name, q) for name in line.machines for q in ("phase", "wear", "speed", "parts", "rate")]
@@ -83,18 +82,24 @@ class Plan:
     def renew(self, m: Machine, streams: Streams, now_h: float) -> None:
         """Put a new unit into *m*, which does not work at *now_h*."""
         i, name, op = m.rank, self.names[m.rank], m.hours[WORKING]
-        m.renewed_op, m.renewed_h, m.entered_op, m.level = op, now_h, op, 0
-        if rate := self.rate[i]:
-            m.rate = streams[f"{name}/rate"].draw(rate)
-        m.pace = self.pace(m)
-        if level := self.level[i]:
-            m.level_op = op + streams[f"{name}/wear"].draw(level) / m.pace
+        m.renewed_op, m.renewed_h = op, now_h
+        if law := self.wear[i]:
+            m.unit = {p: streams[f"{name}/{p}"].draw(each) for p, each in self.parameters[i]}
+            m.rate, m.wear = m.unit.get("rate", 1.0), law.begin(m.unit)
+            m.pace = self.pace(m)
+            self.wear_on(m, op, streams)
         if life := self.operation[i]:
             m.sudden_op = op + streams[f"{name}/sudden"].draw(life)
         if life := self.calendar[i]:
             m.sudden_h = now_h + streams[f"{name}/sudden"].draw(life)
         m.age_op = math.inf if m.held else op + self.age_h[i]
         m.next_op = min(m.level_op, m.sudden_op, m.age_op)
+
+    def wear_on(self, m: Machine, op: float, streams: Streams) -> None:
+        """Draw the way to the next breakpoint of wear, from one that was reached at *op*."""
+        draw = streams[f"{self.names[m.rank]}/wear"].draw(self.draws[m.rank])  # type: ignore[arg-type]
+        took_h, m.next_wear = self.wear[m.rank].step(m.wear, m.unit, draw)  # type: ignore[union-attr]
+        m.entered_op, m.level_op = op, op + took_h / m.pace
 
 
 def start(plan: Plan, seed: int) -> State:
@@ -137,9 +142,11 @@ def resample(plan: Plan, s: State, seed: int) -> State:
             m.until_h = now + _redraw(law, now - m.since_h, m.until_h - now, u_work)
         if m.phase not in UP:
             continue
-        if law := plan.level[i]:
-            spent = (op - m.entered_op) * m.pace
-            m.level_op = op + _redraw(law, spent, math.inf, u_level) / m.pace
+        if law := plan.wear[i]:
+            spent_h = max((op - m.entered_op) * m.pace, 0.0)
+            draw = float(law.draws.isf(u_level * law.sf(m.wear, m.unit, spent_h)))
+            took_h, m.next_wear = law.step(m.wear, m.unit, draw)
+            m.level_op = max(op, m.entered_op + took_h / m.pace)
         if law := plan.operation[i]:
             m.sudden_op = op + _redraw(law, op - m.renewed_op, m.sudden_op - op, u_sudden)
         if law := plan.calendar[i]:

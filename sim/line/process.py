@@ -32,7 +32,7 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
     # Breakpoints of this stretch. Each list opens with the segment in force, at its original time.
     events: list[Event] = []
     phase_t, phase_v = [[m.since_h] for m in machines], [[m.phase] for m in machines]
-    wear_t, wear_v = [[m.level_h] for m in machines], [[m.level / plan.levels[m.rank]] for m in machines]
+    wear_t, wear_v = [[m.wear_h] for m in machines], [[m.wear] for m in machines]
     parts_t, parts_0 = [[m.finished_h] for m in machines], [m.parts for m in machines]
     speed_t, speed_v = [[m.speed_h] for m in machines], [[m.speed] for m in machines]
     rate_t, rate_v = [[m.renewed_h] for m in machines], [[m.rate] for m in machines]
@@ -120,21 +120,22 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
         """An operating clock has run out."""
         i = m.rank
         if m.next_op == m.level_op:
-            m.level += 1
-            m.level_h = now
-            wear_t[i].append(now)
-            wear_v[i].append(m.level / plan.levels[i])
-            if m.level == plan.levels[i]:
+            set_wear(m, m.next_wear, now)
+            if m.wear >= 1:
                 return fail(m, "wear", now)
-            m.entered_op = m.level_op
-            m.level_op += streams[f"{names[i]}/wear"].draw(plan.level[i]) / m.pace  # type: ignore[arg-type]
-            if m.level == plan.threshold[i] and not m.held:
+            plan.wear_on(m, m.level_op, streams)
+            if m.wear >= plan.threshold[i] and not m.held:
                 return go_down(m, "threshold", now)
             reset(m, now)
         elif m.next_op == m.sudden_op:
             fail(m, "sudden", now)
         else:
             go_down(m, "age", now)
+
+    def set_wear(m: Machine, wear: float, now: float) -> None:
+        m.wear, m.wear_h = wear, now
+        wear_t[m.rank].append(now)
+        wear_v[m.rank].append(wear)
 
     def reset(m: Machine, now: float) -> None:
         """Set the clocks of a machine that is up, after one of them has moved."""
@@ -178,12 +179,10 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
 
     def renew(m: Machine, now: float) -> None:
         """Corrective or planned work ends."""
-        i = m.rank
-        if m.level:
-            m.level_h = now
-            wear_t[i].append(now)
-            wear_v[i].append(0.0)
+        i, worn = m.rank, m.wear
         plan.renew(m, streams, now)
+        if m.wear != worn:
+            set_wear(m, m.wear, now)
         rate_t[i].append(now)
         rate_v[i].append(m.rate)
         if i in sudden:

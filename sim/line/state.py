@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sim.line.config import Action, Phase
@@ -34,15 +35,17 @@ class Machine:
     # the unit
     clock_h: float = math.inf  # when the earliest operating clock runs out, while WORKING
     next_op: float = math.inf  # that clock: the least of level_op, sudden_op and age_op
-    level_op: float = math.inf  # next level of wear
+    level_op: float = math.inf  # next breakpoint of wear
     sudden_op: float = math.inf
     age_op: float = math.inf
     sudden_h: float = math.inf  # sudden failure of a clock that runs with time
-    entered_op: float = 0.0  # when the present level of wear was reached
-    renewed_op: float = 0.0  # when the unit was new
+    entered_op: float = 0.0  # when the present wear was reached
+    renewed_op: float = 0.0  # when the last work on the unit ended, or it was new
     renewed_h: float = 0.0
-    level: int = 0
-    level_h: float = 0.0  # when the level last changed
+    wear: float = 0.0  # at the last breakpoint, as a fraction of the failure threshold
+    next_wear: float = 0.0  # at the next
+    wear_h: float = 0.0  # when it last changed
+    unit: Mapping[str, float] = field(default_factory=dict)  # what the unit has drawn for itself; never changed
     rate: float = 1.0
     pace: float = 1.0  # wear hours per operating hour
     # orders
@@ -73,8 +76,10 @@ class Machine:
             self.entered_op,
             self.renewed_op,
             self.renewed_h,
-            self.level,
-            self.level_h,
+            self.wear,
+            self.next_wear,
+            self.wear_h,
+            self.unit,
             self.rate,
             self.pace,
             self.speed,

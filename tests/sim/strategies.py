@@ -14,8 +14,15 @@ from sim.line import (
     Sudden,
     WearThreshold,
 )
-from sim.wear import Wiener
+from sim.wear import Cmapss, GammaProcess, Markov, Wiener
 
+WEAR = [
+    Wiener(0.05, 0.04, levels=8, spread_cv=0.3, load_exponent=1.5),
+    GammaProcess(0.5, 0.1, tick_h=3.0, spread_cv=0.3),
+    Markov(4.0, period_h=1.0),
+    Markov(4.0, states=4, load_exponent=0.0),
+    Cmapss(scale_h=0.4, levels=8),
+]
 whole_hours = st.integers(1, 9).map(float)
 
 
@@ -36,7 +43,7 @@ def laws(mean_h: float, ties: bool):
 
 @st.composite
 def stations(draw, ties: bool):
-    wear = draw(st.none() | st.just(Wiener(0.05, 0.04, levels=8, spread_cv=0.3, load_exponent=1.5)))
+    wear = draw(st.none() | st.sampled_from(WEAR))
     sudden = draw(st.none() | st.builds(Sudden, laws(20.0, ties), st.sampled_from(["operation", "time"])))
     policies = [RunToFailure(), AgeReplacement(7.0)] + [WearThreshold(0.6)] * (wear is not None)
     return Station(

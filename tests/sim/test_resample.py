@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
-from sim.laws import Gamma, Lognormal, Weibull
+from sim.laws import Deterministic, Gamma, Lognormal, Weibull
 from sim.line import Line, Phase, SetSpeed, Station, Sudden
 from sim.line import plan as plans
-from sim.wear import Wiener
+from sim.wear import GammaProcess, Markov, Wiener
 
 WEAR = Wiener(1 / 30, 0.06, levels=6, spread_cv=0.3)
 STATION = Station(
@@ -27,21 +27,22 @@ FUTURES = 9
 def firsts(trace) -> list[float]:
     """When the first of several things happens: a failure, a renewal, a part of either machine, a step of wear."""
     after = [[e.time_h for e in trace.events if e.kind == kind] for kind in ("failure", "renewal")]
-    after += [trace[key].time_h[1:] for key in (("m1", "parts"), ("m2", "parts"), ("m1", "wear"), ("b0", "level"))]
+    keys = (("m1", "parts"), ("m2", "parts"), ("m1", "wear"), ("b0", "level"))
+    after += [trace[key].time_h[1:] for key in keys if key in trace.signals]
     return [min(times, default=np.inf) for times in after]
 
 
-def ranks(states: int = 200) -> np.ndarray:
+def ranks(states: int = 200, line: Line = LINE) -> np.ndarray:
     """Rank of the true future among its resampled ones, 0 … FUTURES; int[states, things]."""
     rows = []
     for seed in range(states):
-        state = LINE.run(LINE.start(seed), 20.0 + seed % 40).state
+        state = line.run(line.start(seed), 20.0 + seed % 40).state
         if seed % 2:
-            state = LINE.run(LINE.act(state, SetSpeed("m1", 1.5)), state.time_h + 3.0).state
+            state = line.run(line.act(state, SetSpeed("m1", 1.5)), state.time_h + 3.0).state
         until_h = state.time_h + 40.0
         true, *others = (
-            firsts(LINE.run(s, until_h).trace)
-            for s in (state, *(LINE.resample(state, 1_000 * seed + k) for k in range(FUTURES)))
+            firsts(line.run(s, until_h).trace)
+            for s in (state, *(line.resample(state, 1_000 * seed + k) for k in range(FUTURES)))
         )
         jitter = np.random.default_rng(seed).random((FUTURES + 1, len(true)))  # breaks ties among what never happens
         order = np.lexsort((jitter, np.array([true, *others])), axis=0)
@@ -62,6 +63,35 @@ def test_the_true_future_is_one_of_the_resampled():
 def test_forgetting_what_has_been_revealed_is_caught(monkeypatch):
     monkeypatch.setattr(plans, "_redraw", lambda law, elapsed_h, left_h, q: float(law.isf(q)))
     assert not uniform(ranks(100))
+
+
+GAMMA = GammaProcess(0.4, 0.08, tick_h=9.0, spread_cv=0.3)
+
+
+@pytest.mark.parametrize("wear", [GAMMA, Markov(6.0), Markov(6.0, period_h=4.0)], ids=["gamma", "markov", "discrete"])
+def test_the_true_future_is_one_of_the_resampled_by_every_wear(wear):
+    assert uniform(ranks(line=replace(LINE, stations=(replace(STATION, wear=wear, sudden=None), STATION))))
+
+
+def test_life_left_within_a_gamma_tick_has_its_law_and_a_tick_that_forgets_is_caught(monkeypatch):
+    wear = GammaProcess(0.4, 0.08, tick_h=200.0)
+    line = Line((Station(Deterministic(1e9), wear=wear, repair=Deterministic(1.0)),))
+    states = [run.state for seed in range(1500) if not (run := line.run(line.start(seed), 32.0)).trace.events]
+    assert len(states) > 400
+
+    def law(left_h):
+        left, survived = (special.gammainc(0.4 * t, 1 / 0.08) for t in (32.0 + left_h, 32.0))
+        return 1 - left / survived
+
+    def p_value() -> float:
+        runs = [line.run(line.resample(state, 7 * k), 300.0) for k, state in enumerate(states)]
+        return stats.kstest([run.trace.events[0].time_h - 32.0 for run in runs], law).pvalue
+
+    assert p_value() > 1e-3
+    right = GammaProcess.sf
+    forgetful = lambda law, worn, unit, h: right(law, worn, unit, h) if h == law.tick_h else 1.0  # noqa: E731
+    monkeypatch.setattr(GammaProcess, "sf", forgetful)
+    assert p_value() < 1e-9
 
 
 SURE = Station(
