@@ -5,14 +5,16 @@ threshold; 0 where there is no law of wear), "speed", "parts" (finished so far) 
 of wear); of a buffer its "level".
 
 Events: "failure" (cause "wear" or "sudden"), "planned" (the machine goes down for planned work; cause "age",
-"threshold" or "order"), "renewal" (the machine is as good as new; cause "repair" or "maintenance"), "action" (cause the
-action's name, value the speed) and "lost" (of b0: an arrival that found no room).
+"threshold" or "order"), "renewal" (that work ends: the unit is as good as new, or what the work leaves of it goes on;
+cause "repair" or "maintenance"), "action" (cause the action's name, value the speed) and "lost" (of b0: an arrival that
+found no room).
 """
 
 from sim.line.config import (
     Action,
     AgeReplacement,
     Hold,
+    Leaves,
     OrderMaintenance,
     Phase,
     Policy,
@@ -29,6 +31,7 @@ __all__ = [
     "Action",
     "AgeReplacement",
     "Hold",
+    "Leaves",
     "Line",
     "Machine",
     "OrderMaintenance",

@@ -37,13 +37,42 @@ class Sudden:
 
 
 @dataclass(frozen=True)
+class Leaves:
+    """What work on a unit leaves behind: nothing, so that the next unit is new, or part of the wear and age it had.
+
+    Age here is the virtual age of its sudden life (Kijima 1989): after a life of x it is v + q·x (model 1: work undoes
+    the last life's damage) or q·(v + x) (model 2: all damage), and 0 where q is. q = 1 is minimal repair. A unit that
+    is not renewed wholly keeps its own rate of wear.
+    """
+
+    wear: float = 0.0  # share of the wear that stays
+    age: float = 0.0  # Kijima's q: 0 is as good as new, 1 as bad as old
+    kijima: Literal[1, 2] = 1
+
+    def __post_init__(self):
+        require(0 <= self.wear <= 1, self, "wear", "between 0 and 1")
+        require(0 <= self.age <= 1, self, "age", "between 0 and 1")
+        require(self.kijima in (1, 2), self, "kijima", "1 or 2")
+
+    @property
+    def new(self) -> bool:
+        return not (self.wear or self.age)
+
+    def virtual_h(self, before_h: float, life_h: float) -> float:
+        """The virtual age after a life of *life_h* that began at the virtual age *before_h*."""
+        if not self.age:
+            return 0.0
+        return self.age * life_h + before_h * (1.0 if self.kijima == 1 else self.age)
+
+
+@dataclass(frozen=True)
 class RunToFailure:
     """No planned work."""
 
 
 @dataclass(frozen=True)
 class AgeReplacement:
-    """Planned work when a unit has operated for *age_h* since it was new."""
+    """Planned work when a unit has operated for *age_h* since the last work on it, or since it was new."""
 
     age_h: float
 
@@ -68,8 +97,8 @@ Policy = RunToFailure | AgeReplacement | WearThreshold
 class Station:
     """One or several equal machines that take parts from the buffer before and put them into the buffer after.
 
-    Work interrupted by a failure or by maintenance is resumed where it stopped. Corrective and planned work both make
-    the unit as good as new and both need a member of the crew.
+    Work interrupted by a failure or by maintenance is resumed where it stopped. Corrective and planned work both need a
+    member of the crew, and both make the unit as good as new unless they leave something behind.
     """
 
     cycle: Law  # time to work one part at speed 1
@@ -79,11 +108,19 @@ class Station:
     load: float = 1.0  # scales the rate of wear while working
     repair: Law = Exponential(1.0)
     maintenance: Law = Exponential(1.0)
+    repair_leaves: Leaves = Leaves()
+    maintenance_leaves: Leaves = Leaves()
     policy: Policy = RunToFailure()
 
     def __post_init__(self):
         require(self.machines >= 1, self, "machines", "at least 1")
         require(0 < self.load < math.inf, self, "load", "above 0 and finite")
+        stays = self.repair_leaves.wear < 1 or self.wear is None
+        require(stays, self, "repair_leaves", "less than the whole wear, or a worn unit fails again at once")
+        for field in ("repair_leaves", "maintenance_leaves"):
+            leaves: Leaves = getattr(self, field)
+            require(not leaves.wear or self.wear is not None, self, field, "without wear where the station has no wear")
+            require(not leaves.age or self.sudden is not None, self, field, "without age where no life is sudden")
         if isinstance(self.policy, WearThreshold):
             wear = self.wear
             require(wear is not None, self, "policy", "another policy where the station has no wear")

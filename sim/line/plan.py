@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sim.laws import Deterministic, Law, residual_h
-from sim.line.config import TINY, AgeReplacement, Phase, WearThreshold
+from sim.line.config import TINY, AgeReplacement, Leaves, Phase, WearThreshold
 from sim.line.state import RAW, Machine, State
 from sim.streams import Streams
 from sim.trace import Key
-from sim.wear import Wear
+from sim.wear import UNIFORM, Wear
 
 if TYPE_CHECKING:
     from sim.line.line import Line
@@ -33,6 +33,9 @@ class Plan:
     cycle: list[Law]
     repair: list[Law]
     maintenance: list[Law]
+    repair_leaves: list[Leaves]
+    maintenance_leaves: list[Leaves]
+    ageing: list[bool]  # whether some work leaves virtual age
     operation: list[Law | None]  # sudden failures by operating time
     calendar: list[Law | None]  # sudden failures by time
     wear: list[Wear | None]
@@ -62,6 +65,9 @@ class Plan:
             cycle=[s.cycle for s in machines],
             repair=[s.repair for s in machines],
             maintenance=[s.maintenance for s in machines],
+            repair_leaves=[s.repair_leaves for s in machines],
+            maintenance_leaves=[s.maintenance_leaves for s in machines],
+            ageing=[max(s.repair_leaves.age, s.maintenance_leaves.age) > 0 for s in machines],
             operation=[s.sudden.life if s.sudden and s.sudden.clock == "operation" else None for s in machines],
             calendar=[s.sudden.life if s.sudden and s.sudden.clock == "time" else None for s in machines],
             wear=[s.wear for s in machines],
@@ -79,21 +85,39 @@ class Plan:
         station = self.line.stations[self.station[m.rank]]
         return station.load * m.speed**station.wear.load_exponent * m.rate if station.wear else 1.0
 
-    def renew(self, m: Machine, streams: Streams, now_h: float) -> None:
-        """Put a new unit into *m*, which does not work at *now_h*."""
+    def renew(self, m: Machine, streams: Streams, now_h: float, leaves: Leaves) -> None:
+        """Put a new unit into *m*, which does not work at *now_h*, or go on with what is left of the old one."""
         i, name, op = m.rank, self.names[m.rank], m.hours[WORKING]
         m.renewed_op, m.renewed_h = op, now_h
         if law := self.wear[i]:
-            m.unit = {p: streams[f"{name}/{p}"].draw(each) for p, each in self.parameters[i]}
-            m.rate, m.wear = m.unit.get("rate", 1.0), law.begin(m.unit)
+            if leaves.new:
+                m.unit = {p: streams[f"{name}/{p}"].draw(each) for p, each in self.parameters[i]}
+                m.rate, m.wear = m.unit.get("rate", 1.0), law.begin(m.unit)
+            else:
+                m.wear = law.leave(m.wear, m.unit, leaves.wear)
             m.pace = self.pace(m)
             self.wear_on(m, op, streams)
         if life := self.operation[i]:
-            m.sudden_op = op + streams[f"{name}/sudden"].draw(life)
+            m.sudden_op = op + self._life_h(m, life, streams)
         if life := self.calendar[i]:
-            m.sudden_h = now_h + streams[f"{name}/sudden"].draw(life)
+            m.sudden_h = now_h + self._life_h(m, life, streams)
         m.age_op = math.inf if m.held else op + self.age_h[i]
         m.next_op = min(m.level_op, m.sudden_op, m.age_op)
+
+    def _life_h(self, m: Machine, life: Law, streams: Streams) -> float:
+        """A sudden life from the unit's virtual age on."""
+        stream = streams[f"{self.names[m.rank]}/sudden"]
+        if self.ageing[m.rank]:  # every age has a law of its own, of which no stream could keep a block
+            return residual_h(life, m.virtual_h, 1 - stream.draw(UNIFORM))
+        return stream.draw(life)
+
+    def lived_h(self, m: Machine, now_h: float) -> float:
+        """How long the sudden life has run, on its own clock."""
+        return now_h - m.renewed_h if self.calendar[m.rank] else m.operated_h(now_h) - m.renewed_op
+
+    def leaves(self, m: Machine) -> Leaves:
+        """What the present work on a machine leaves behind."""
+        return (self.maintenance_leaves if m.planned else self.repair_leaves)[m.rank]
 
     def wear_on(self, m: Machine, op: float, streams: Streams) -> None:
         """Draw the way to the next breakpoint of wear, from one that was reached at *op*."""
@@ -108,7 +132,7 @@ def start(plan: Plan, seed: int) -> State:
     count = len(plan.line.stations)
     state = State(seed, 0.0, machines, [0] * count, [0.0] * count, [[] for _ in range(count)], streams)
     for m in machines:
-        plan.renew(m, streams, 0.0)
+        plan.renew(m, streams, 0.0, Leaves())
     if plan.line.arrivals:
         state.arrival_h = streams["arrivals"].draw(plan.line.arrivals)
         return state
@@ -148,9 +172,9 @@ def resample(plan: Plan, s: State, seed: int) -> State:
             took_h, m.next_wear = law.step(m.wear, m.unit, draw)
             m.level_op = max(op, m.entered_op + took_h / m.pace)
         if law := plan.operation[i]:
-            m.sudden_op = op + _redraw(law, op - m.renewed_op, m.sudden_op - op, u_sudden)
+            m.sudden_op = op + _redraw(law, m.virtual_h + (op - m.renewed_op), m.sudden_op - op, u_sudden)
         if law := plan.calendar[i]:
-            m.sudden_h = now + _redraw(law, now - m.renewed_h, m.sudden_h - now, u_sudden)
+            m.sudden_h = now + _redraw(law, m.virtual_h + (now - m.renewed_h), m.sudden_h - now, u_sudden)
         m.next_op = min(m.level_op, m.sudden_op, m.age_op)
         if m.phase == WORKING:
             m.clock_h = max(now, m.since_h + (m.next_op - m.hours[WORKING]))

@@ -155,6 +155,7 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
 
     def down(m: Machine, planned: bool, now: float) -> None:
         m.planned = planned
+        m.virtual_h = plan.leaves(m).virtual_h(m.virtual_h, plan.lived_h(m, now))
         if m.phase == WORKING:
             m.left_h = m.part_h - now
         elif m.phase == BLOCKED:
@@ -180,7 +181,7 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
     def renew(m: Machine, now: float) -> None:
         """Corrective or planned work ends."""
         i, worn = m.rank, m.wear
-        plan.renew(m, streams, now)
+        plan.renew(m, streams, now, plan.leaves(m))
         if m.wear != worn:
             set_wear(m, m.wear, now)
         rate_t[i].append(now)

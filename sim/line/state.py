@@ -39,6 +39,7 @@ class Machine:
     sudden_op: float = math.inf
     age_op: float = math.inf
     sudden_h: float = math.inf  # sudden failure of a clock that runs with time
+    virtual_h: float = 0.0  # virtual age at which the sudden life began, or will after the work under way
     entered_op: float = 0.0  # when the present wear was reached
     renewed_op: float = 0.0  # when the last work on the unit ended, or it was new
     renewed_h: float = 0.0
@@ -73,6 +74,7 @@ class Machine:
             self.sudden_op,
             self.age_op,
             self.sudden_h,
+            self.virtual_h,
             self.entered_op,
             self.renewed_op,
             self.renewed_h,

@@ -6,6 +6,7 @@ from sim.laws import Deterministic, Exponential, Gamma, InverseGaussian, Lognorm
 from sim.line import (
     AgeReplacement,
     Hold,
+    Leaves,
     Line,
     OrderMaintenance,
     RunToFailure,
@@ -46,7 +47,11 @@ def stations(draw, ties: bool):
     wear = draw(st.none() | st.sampled_from(WEAR))
     sudden = draw(st.none() | st.builds(Sudden, laws(20.0, ties), st.sampled_from(["operation", "time"])))
     policies = [RunToFailure(), AgeReplacement(7.0)] + [WearThreshold(0.6)] * (wear is not None)
+    left = draw(st.sampled_from([0.0, 0.0, 0.5])) if wear else 0.0
+    age, kijima = draw(st.sampled_from([(0.0, 1), (0.4, 1), (1.0, 2)])) if sudden else (0.0, 1)
     return Station(
+        repair_leaves=Leaves(left, age, kijima),
+        maintenance_leaves=draw(st.sampled_from([Leaves(), Leaves(left, age, kijima)])),
         cycle=draw(laws(1.0, ties)),
         machines=draw(st.sampled_from([1, 1, 1, 2, 3])),
         sudden=sudden,
