@@ -17,7 +17,7 @@ from sim.line import Line, Phase
 from sim.streams import Streams
 from sim.trace import Event, Signal
 
-STARVED, WORKING, BLOCKED, WAITING, REPAIRING, _ = map(int, Phase)
+STARVED, WORKING, BLOCKED, WAITING, REPAIRING, *_ = map(int, Phase)
 
 
 class LeanRun(NamedTuple):

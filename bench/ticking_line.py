@@ -19,7 +19,7 @@ from sim.streams import Streams
 from twins.line import LineTwin
 from twins.noise import Noise
 
-STARVED, WORKING, BLOCKED, WAITING, REPAIRING, _ = map(int, Phase)
+STARVED, WORKING, BLOCKED, WAITING, REPAIRING, *_ = map(int, Phase)
 
 
 class Machine:

@@ -56,7 +56,7 @@ class Residual:
         survival = self.law.sf(self.age_h)
         if not survival > 0:  # older than floats can tell: it ends at once
             return np.zeros_like(q, dtype=np.float64)
-        return np.maximum(self.law.isf(q * survival) - self.age_h, 0.0)
+        return np.maximum(self.law.isf(np.maximum(q * survival, _SMALLEST)) - self.age_h, 0.0)
 
 
 def residual_h(law: Law, age_h: float, q: float) -> float:

@@ -227,7 +227,7 @@ class LineTwin:
             if event not in self.world.run(self._act(state, queued), just_after_h).trace.events:
                 continue  # a resampled future, which the seed alone does not tell again
             held = [action for action in queued if action != OrderMaintenance(asset)]
-            beyond = self._beyond(self._act(state, [*held, Hold(asset)]), asset)
+            beyond = self._beyond(self._act(state, [Hold(asset), *held]), asset)  # before an order takes it down too
             if beyond:
                 i = at[asset, event.time_h]
                 whole_h, operating_h = event.time_h - lives[asset][i].start_h, lives[asset][i].operating_h

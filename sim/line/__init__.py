@@ -5,16 +5,19 @@ threshold; 0 where there is no law of wear), "speed", "parts" (finished so far) 
 of wear); of a buffer its "level".
 
 Events: "failure" (cause "wear" or "sudden"), "planned" (the machine goes down for planned work; cause "age",
-"threshold" or "order"), "renewal" (that work ends: the unit is as good as new, or what the work leaves of it goes on;
-cause "repair" or "maintenance"), "action" (cause the action's name, value the speed) and "lost" (of b0: an arrival that
-found no room).
+"threshold", "block", "inspection", "opportunity" or "order"), "inspection" (a look ends; value the wear seen),
+"renewal" (that work ends: the unit is as good as new, or what the work leaves of it goes on; cause "repair" or
+"maintenance"), "action" (cause the action's name, value the speed) and "lost" (of b0: an arrival that found no room).
 """
 
 from sim.line.config import (
     Action,
     AgeReplacement,
+    BlockReplacement,
     Hold,
+    Inspection,
     Leaves,
+    Opportunistic,
     OrderMaintenance,
     Phase,
     Policy,
@@ -30,10 +33,13 @@ from sim.line.state import Machine, State
 __all__ = [
     "Action",
     "AgeReplacement",
+    "BlockReplacement",
     "Hold",
+    "Inspection",
     "Leaves",
     "Line",
     "Machine",
+    "Opportunistic",
     "OrderMaintenance",
     "Phase",
     "Policy",

@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import Literal
 
 from sim.errors import require
-from sim.laws import Exponential, Law
+from sim.laws import SHORTEST_H, Exponential, Law
 from sim.wear import Wear
 
 TINY = 1e-9  # of wear: what rounding may take from a fraction
@@ -23,6 +23,7 @@ class Phase(IntEnum):
     WAITING = 3  # down, waits for the crew
     REPAIRING = 4  # corrective work
     MAINTAINING = 5  # planned work
+    INSPECTING = 6  # stands still while its wear is looked at
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,45 @@ class WearThreshold:
         require(0 < self.fraction < 1, self, "fraction", "between 0 and 1")
 
 
-Policy = RunToFailure | AgeReplacement | WearThreshold
+@dataclass(frozen=True)
+class BlockReplacement:
+    """Planned work at every whole multiple of *every_h* on the calendar, whatever the unit's age."""
+
+    every_h: float
+
+    def __post_init__(self):
+        require(self.every_h >= SHORTEST_H, self, "every_h", f"at least {SHORTEST_H:g}")
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A look at the wear every *every_h* operating hours since the last work; planned work from *fraction* on.
+
+    A look takes no time or, by the law *takes*, a time in which the machine stands still. It needs no crew.
+    """
+
+    every_h: float
+    fraction: float
+    takes: Law | None = None
+
+    def __post_init__(self):
+        require(SHORTEST_H <= self.every_h < math.inf, self, "every_h", f"at least {SHORTEST_H:g} and finite")
+        require(0 < self.fraction < 1, self, "fraction", "between 0 and 1")
+
+
+@dataclass(frozen=True)
+class Opportunistic:
+    """Planned work when wear is seen at or above *limit*, and from *fraction* on when another machine goes down."""
+
+    fraction: float
+    limit: float = 1.0  # 1: only on an opportunity
+
+    def __post_init__(self):
+        require(0 < self.fraction < 1, self, "fraction", "between 0 and 1")
+        require(self.fraction <= self.limit <= 1, self, "limit", "between the fraction and 1")
+
+
+Policy = RunToFailure | AgeReplacement | WearThreshold | BlockReplacement | Inspection | Opportunistic
 
 
 @dataclass(frozen=True)
@@ -121,13 +160,12 @@ class Station:
             leaves: Leaves = getattr(self, field)
             require(not leaves.wear or self.wear is not None, self, field, "without wear where the station has no wear")
             require(not leaves.age or self.sudden is not None, self, field, "without age where no life is sudden")
-        if isinstance(self.policy, WearThreshold):
-            wear = self.wear
-            require(wear is not None, self, "policy", "another policy where the station has no wear")
-            seen = wear is not None and self.policy.fraction <= wear.last + TINY
-            require(
-                seen, self, "policy", f"one of a fraction of at most {wear and wear.last:g}, above which wear fails"
-            )
+        if isinstance(self.policy, WearThreshold | Inspection | Opportunistic):
+            require(self.wear is not None, self, "policy", "another policy where the station has no wear")
+            last = self.wear.last if self.wear else 0.0
+            asked = {self.policy.fraction, getattr(self.policy, "limit", 0.0)} - {1.0}
+            ok = max(asked) <= last + TINY
+            require(ok, self, "policy", f"one that asks at {last:g} of the threshold or less: above, wear fails unseen")
 
 
 @dataclass(frozen=True)

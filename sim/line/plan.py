@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sim.laws import Deterministic, Law, residual_h
-from sim.line.config import TINY, AgeReplacement, Leaves, Phase, WearThreshold
+from sim.line.config import (
+    TINY,
+    AgeReplacement,
+    BlockReplacement,
+    Inspection,
+    Leaves,
+    Opportunistic,
+    Phase,
+    Policy,
+    WearThreshold,
+)
 from sim.line.state import RAW, Machine, State
 from sim.streams import Streams
 from sim.trace import Key
@@ -16,8 +26,8 @@ from sim.wear import UNIFORM, Wear
 if TYPE_CHECKING:
     from sim.line.line import Line
 
-STARVED, WORKING, BLOCKED, WAITING, REPAIRING, MAINTAINING = map(int, Phase)
-UP = (STARVED, WORKING, BLOCKED)
+STARVED, WORKING, BLOCKED, WAITING, REPAIRING, MAINTAINING, INSPECTING = map(int, Phase)
+UP = (STARVED, WORKING, BLOCKED, INSPECTING)  # and lives
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +52,10 @@ class Plan:
     draws: list[Law | None]  # what each step of wear draws
     parameters: list[list[tuple[str, Law]]]  # what each unit draws for itself
     threshold: list[float]  # wear at which the policy asks for planned work
-    age_h: list[float]  # age at which it does
+    age_h: list[float]  # age at which it does, or looks
+    inspection: list[Inspection | None]
+    block_h: list[float]  # time between planned works by the calendar
+    opportunity: list[tuple[int, float]]  # machines that go down with another, and their wear from which they do
     streams: list[str]
     signals: list[Key]
 
@@ -54,6 +67,7 @@ class Plan:
         for name, s in zip(line.machines, machines, strict=True):
             wear = ["wear", *s.wear.parameters] if s.wear else []
             kinds = ["cycle", "repair", "maintenance", *wear, *(["sudden"] * (s.sudden is not None))]
+            kinds += ["inspection"] * (isinstance(s.policy, Inspection) and s.policy.takes is not None)
             streams += [f"{name}/{kind}" for kind in kinds]
         return Plan(
             line,
@@ -73,8 +87,13 @@ class Plan:
             wear=[s.wear for s in machines],
             draws=[s.wear.draws if s.wear else None for s in machines],
             parameters=[list(s.wear.parameters.items()) if s.wear else [] for s in machines],
-            threshold=[s.policy.fraction - TINY if isinstance(s.policy, WearThreshold) else math.inf for s in machines],
-            age_h=[s.policy.age_h if isinstance(s.policy, AgeReplacement) else math.inf for s in machines],
+            threshold=[_threshold(s.policy) for s in machines],
+            age_h=[_age_h(s.policy) for s in machines],
+            inspection=[s.policy if isinstance(s.policy, Inspection) else None for s in machines],
+            block_h=[s.policy.every_h if isinstance(s.policy, BlockReplacement) else math.inf for s in machines],
+            opportunity=[
+                (i, s.policy.fraction - TINY) for i, s in enumerate(machines) if isinstance(s.policy, Opportunistic)
+            ],
             streams=streams,
             signals=[(name, q) for name in line.machines for q in ("phase", "wear", "speed", "parts", "rate")]
             + [(name, "level") for name in line.buffer_names],
@@ -126,6 +145,20 @@ class Plan:
         m.entered_op, m.level_op = op, op + took_h / m.pace
 
 
+def _threshold(policy: Policy) -> float:
+    match policy:
+        case WearThreshold(fraction=level) | Opportunistic(limit=level) if level < 1:
+            return level - TINY
+    return math.inf
+
+
+def _age_h(policy: Policy) -> float:
+    match policy:
+        case AgeReplacement(age_h=age_h) | Inspection(every_h=age_h):
+            return age_h
+    return math.inf
+
+
 def start(plan: Plan, seed: int) -> State:
     streams = Streams(seed, plan.streams)
     machines = [Machine(i) for i in range(len(plan.names))]
@@ -133,6 +166,7 @@ def start(plan: Plan, seed: int) -> State:
     state = State(seed, 0.0, machines, [0] * count, [0.0] * count, [[] for _ in range(count)], streams)
     for m in machines:
         plan.renew(m, streams, 0.0, Leaves())
+        m.block_h = plan.block_h[m.rank]
     if plan.line.arrivals:
         state.arrival_h = streams["arrivals"].draw(plan.line.arrivals)
         return state
@@ -166,6 +200,8 @@ def resample(plan: Plan, s: State, seed: int) -> State:
             m.until_h = now + _redraw(law, now - m.since_h, m.until_h - now, u_work)
         if m.phase not in UP:
             continue
+        if m.phase == INSPECTING:
+            m.until_h = now + _redraw(plan.inspection[i].takes, now - m.since_h, m.until_h - now, u_work)  # type: ignore
         if law := plan.wear[i]:
             spent_h = max((op - m.entered_op) * m.pace, 0.0)
             draw = float(law.draws.isf(u_level * law.sf(m.wear, m.unit, spent_h)))

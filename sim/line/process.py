@@ -13,8 +13,8 @@ from itertools import accumulate
 import numpy as np
 
 from sim.kernel import Deadline, Kernel
-from sim.line.config import Action, OrderMaintenance, SetSpeed
-from sim.line.plan import BLOCKED, MAINTAINING, REPAIRING, STARVED, UP, WAITING, WORKING, Plan
+from sim.line.config import TINY, Action, Inspection, OrderMaintenance, SetSpeed
+from sim.line.plan import BLOCKED, INSPECTING, MAINTAINING, REPAIRING, STARVED, UP, WAITING, WORKING, Plan
 from sim.line.state import DONE, NONE, RAW, Machine, State
 from sim.trace import Event, Form, Key, Run, Signal, Trace
 
@@ -107,6 +107,8 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
 
     def due(m: Machine, deadline: Deadline) -> None:
         now = kernel._now
+        if m.phase == INSPECTING:
+            return judge(m, now)
         if m.phase != WORKING:
             return renew(m, now)
         if m.part_h > now:
@@ -129,8 +131,28 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
             reset(m, now)
         elif m.next_op == m.sudden_op:
             fail(m, "sudden", now)
+        elif look := plan.inspection[i]:
+            if not look.takes:
+                return judge(m, now)
+            m.left_h = m.part_h - now
+            enter(m, INSPECTING, now)
+            m.until_h = now + streams[f"{names[i]}/inspection"].draw(look.takes)
+            set_deadline[i](m.until_h)
         else:
             go_down(m, "age", now)
+
+    def judge(m: Machine, now: float) -> None:
+        """A look at the wear ends: the machine goes on, or down for planned work."""
+        look: Inspection = plan.inspection[m.rank]  # type: ignore[assignment]
+        events.append(Event(now, names[m.rank], "inspection", "", m.wear))
+        if m.wear >= look.fraction - TINY and not m.held:
+            return go_down(m, "inspection", now)
+        m.age_op = math.inf if m.held else m.age_op + look.every_h
+        m.next_op = min(m.level_op, m.sudden_op, m.age_op)
+        if m.phase == WORKING:
+            reset(m, now)
+        else:
+            resume(m, now)
 
     def set_wear(m: Machine, wear: float, now: float) -> None:
         m.wear, m.wear_h = wear, now
@@ -168,6 +190,10 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
             rest(m, WAITING, now)
             set_deadline[m.rank](math.inf)
             insort(queue, m.rank, key=lambda i: (machines[i].since_h, i))
+        for i, fraction in plan.opportunity:
+            other = machines[i]
+            if other.wear >= fraction and other.phase in UP and not other.held:
+                go_down(other, "opportunity", now)
 
     def tend(m: Machine, now: float) -> None:
         """A member of the crew begins to work on the machine."""
@@ -193,14 +219,25 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
         if queue:
             tend(machines[queue.pop(0)], now)
         if m.holds == RAW:
-            m.part_h = now + m.left_h
-            work(m, now)
-            m.until_h = min(m.part_h, m.clock_h)
-            set_deadline[i](m.until_h)
+            resume(m, now)
         elif m.holds == DONE:
             deliver(m, now)
         else:
             take(m, now)
+
+    def resume(m: Machine, now: float) -> None:
+        """Go on with the part in work."""
+        m.part_h = now + m.left_h
+        work(m, now)
+        m.until_h = min(m.part_h, m.clock_h)
+        set_deadline[m.rank](m.until_h)
+
+    def block_due(m: Machine, deadline: Deadline) -> None:
+        now, every_h = kernel._now, plan.block_h[m.rank]
+        m.block_h = (round(now / every_h) + 1) * every_h
+        deadline.set(m.block_h)
+        if m.phase in UP:
+            go_down(m, "block", now)
 
     def arrive(deadline: Deadline) -> None:
         now = kernel._now
@@ -229,7 +266,9 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
                 speed_t[i].append(now)
                 speed_v[i].append(m.speed)
         else:
-            m.held, m.age_op = True, math.inf
+            m.held, m.age_op, m.block_h = True, math.inf, math.inf
+            if i in block:
+                block[i].set(math.inf)
             if m.phase in UP:
                 reset(m, now)
 
@@ -246,8 +285,10 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
 
     size = len(machines)
     set_deadline = [kernel.deadline(m.rank, partial(due, m), m.until_h).set for m in machines]
-    sudden = {}
+    sudden, block = {}, {}
     for m in machines:
+        if plan.block_h[m.rank] < math.inf:
+            block[m.rank] = kernel.deadline(2 * size + 1 + m.rank, partial(block_due, m), m.block_h)
         if plan.calendar[m.rank]:
             sudden[m.rank] = kernel.deadline(
                 size + m.rank,
@@ -262,7 +303,7 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
         s.actions = []
     kernel.run_to(until_h)
     s.time_h = until_h
-    for held in (set_deadline, sudden, kernel._queue):
+    for held in (set_deadline, sudden, block, kernel._queue):
         held.clear()  # breaks the cycles of callbacks and deadlines, which would keep every list until a collection
 
     columns = []

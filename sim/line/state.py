@@ -37,7 +37,8 @@ class Machine:
     next_op: float = math.inf  # that clock: the least of level_op, sudden_op and age_op
     level_op: float = math.inf  # next breakpoint of wear
     sudden_op: float = math.inf
-    age_op: float = math.inf
+    age_op: float = math.inf  # the policy's: planned work by age, or the next look
+    block_h: float = math.inf  # next planned work by the calendar
     sudden_h: float = math.inf  # sudden failure of a clock that runs with time
     virtual_h: float = 0.0  # virtual age at which the sudden life began, or will after the work under way
     entered_op: float = 0.0  # when the present wear was reached
@@ -73,6 +74,7 @@ class Machine:
             self.level_op,
             self.sudden_op,
             self.age_op,
+            self.block_h,
             self.sudden_h,
             self.virtual_h,
             self.entered_op,

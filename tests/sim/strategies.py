@@ -5,9 +5,12 @@ from hypothesis import strategies as st
 from sim.laws import Deterministic, Exponential, Gamma, InverseGaussian, Lognormal, Weibull
 from sim.line import (
     AgeReplacement,
+    BlockReplacement,
     Hold,
+    Inspection,
     Leaves,
     Line,
+    Opportunistic,
     OrderMaintenance,
     RunToFailure,
     SetSpeed,
@@ -46,7 +49,10 @@ def laws(mean_h: float, ties: bool):
 def stations(draw, ties: bool):
     wear = draw(st.none() | st.sampled_from(WEAR))
     sudden = draw(st.none() | st.builds(Sudden, laws(20.0, ties), st.sampled_from(["operation", "time"])))
-    policies = [RunToFailure(), AgeReplacement(7.0)] + [WearThreshold(0.6)] * (wear is not None)
+    policies = [RunToFailure(), AgeReplacement(7.0), BlockReplacement(9.0)]
+    if wear is not None:
+        looks = [Inspection(4.0, 0.5), Inspection(3.0, 0.6, draw(laws(0.5, ties)))]
+        policies += [WearThreshold(0.6), *looks, Opportunistic(0.3), Opportunistic(0.3, 0.6)]
     left = draw(st.sampled_from([0.0, 0.0, 0.5])) if wear else 0.0
     age, kijima = draw(st.sampled_from([(0.0, 1), (0.4, 1), (1.0, 2)])) if sudden else (0.0, 1)
     return Station(

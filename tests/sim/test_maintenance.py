@@ -1,6 +1,7 @@
 """What work leaves behind, and the policies that ask for it, by exact histories."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from scipy import stats
 
 from sim.errors import InputError
 from sim.laws import Deterministic, Weibull
-from sim.line import AgeReplacement, Leaves, Line, Station, Sudden
+from sim.line import AgeReplacement, BlockReplacement, Hold, Inspection, Leaves, Line, Opportunistic, Station, Sudden
 from sim.wear import Cmapss, GammaProcess, Markov, Wiener
 
 NEVER = Deterministic(1e9)
@@ -131,6 +132,127 @@ def test_planned_work_that_leaves_age_lets_the_life_go_on():
     ]
 
 
+def test_a_unit_older_than_floats_can_tell_fails_at_once_and_is_repaired():
+    worn_out = Station(NEVER, sudden=Sudden(LIFE), repair=Deterministic(1.0), repair_leaves=Leaves(age=1.0))
+    state = line(worn_out).start(0)
+    state.machines[0].virtual_h = 1e4
+    assert len(told(line(worn_out).run(state, 50.0).trace, kinds=("failure",))) > 40
+
+
+# Policies. Sure wear doubles 1 + wear every 10 h: it is seen at .4 from 4.85 h on and fails at 10 h.
+
+SURE = Cmapss(a=(math.log(2), math.log(2)), b=(1.0, 1.0), d=(0.0, 0.0), scale_h=10.0, levels=10)
+
+
+def worn(policy, **rest) -> Station:
+    return Station(NEVER, wear=SURE, repair=Deterministic(3.0), maintenance=Deterministic(2.0), policy=policy, **rest)
+
+
+def near(times):
+    return [(pytest.approx(time_h, abs=1e-9), *rest) for time_h, *rest in times]
+
+
+def test_block_replacement_keeps_to_the_calendar_and_passes_over_a_machine_that_is_down():
+    sudden = Sudden(Deterministic(7.0))
+    station = Station(
+        NEVER,
+        sudden=sudden,
+        repair=Deterministic(2.0),
+        maintenance=Deterministic(1.0),
+        policy=BlockReplacement(5.0),
+    )
+    assert told(line(station).run(line(station).start(0), 21.5).trace) == [
+        (5.0, "planned", "block"),
+        (6.0, "renewal", "maintenance"),
+        (10.0, "planned", "block"),
+        (11.0, "renewal", "maintenance"),
+        (15.0, "planned", "block"),
+        (16.0, "renewal", "maintenance"),
+        (20.0, "planned", "block"),
+        (21.0, "renewal", "maintenance"),
+    ]
+    slow = replace(station, repair=Deterministic(4.0), policy=BlockReplacement(9.0))
+    assert told(line(slow).run(line(slow).start(0), 19.0).trace, kinds=("failure", "planned")) == [
+        (7.0, "failure", "sudden"),  # repaired until 11 h, so that 9 h passes
+        (18.0, "failure", "sudden"),  # at the very time of the next: the clock of the unit comes first
+    ]
+
+
+def test_block_replacement_takes_down_machines_that_starve():
+    made = line(
+        Station(NEVER), Station(NEVER, policy=BlockReplacement(4.0), maintenance=Deterministic(1.0)), buffers=(1,)
+    )
+    assert [t for t, kind, _ in told(made.run(made.start(0), 13.0).trace, "m2") if kind == "planned"] == [
+        4.0,
+        8.0,
+        12.0,
+    ]
+
+
+def test_an_inspection_sees_the_wear_and_acts_from_its_fraction_on():
+    trace = line(worn(Inspection(3.0, 0.5))).run(line(worn(Inspection(3.0, 0.5))).start(0), 15.0).trace
+    assert told(trace) == near(
+        [(6.0, "planned", "inspection"), (8.0, "renewal", "maintenance"), (14.0, "planned", "inspection")]
+    )
+    looks = [(e.time_h, e.value) for e in trace.events if e.kind == "inspection"]
+    assert looks == near([(3.0, 0.2), (6.0, 0.5), (11.0, 0.2), (14.0, 0.5)])
+
+
+def test_an_inspection_that_takes_time_stops_the_machine_and_its_wear():
+    station = replace(worn(Inspection(3.0, 0.5, Deterministic(0.5))), cycle=Deterministic(4.0))
+    trace = line(station).run(line(station).start(0), 9.5).trace
+    assert told(trace) == near([(7.0, "planned", "inspection"), (9.0, "renewal", "maintenance")])
+    phase = trace["m1", "phase"]
+    assert list(zip(phase.time_h, phase.value, strict=True)) == near(
+        [(0.0, 1), (3.0, 6), (3.5, 1), (6.5, 6), (7.0, 5), (9.0, 1)]
+    )
+    assert trace["m1", "parts"].time_h[1:].tolist() == pytest.approx([4.5])
+
+
+def test_a_calendar_clock_runs_on_during_an_inspection():
+    station = worn(Inspection(3.0, 0.5, Deterministic(1.0)), sudden=Sudden(Deterministic(3.5), "time"))
+    assert told(line(station).run(line(station).start(0), 7.0).trace)[0] == (3.5, "failure", "sudden")
+
+
+def test_an_opportunity_takes_worn_machines_down_with_another_and_spares_the_others():
+    flaky = Station(NEVER, sudden=Sudden(Deterministic(6.0)), repair=Deterministic(1.0))
+    quick = replace(flaky, cycle=Deterministic(0.001))  # so that the others are soon at work
+    made = line(
+        quick, *(replace(worn(Opportunistic(f)), cycle=Deterministic(0.001)) for f in (0.4, 0.6)), buffers=(9, 9)
+    )
+    trace = made.run(made.start(0), 9.0).trace
+    assert told(trace, "m2")[0] == (6.0, "planned", "opportunity")
+    assert told(trace, "m3") == []
+    assert told(trace, "m1")[0] == (6.0, "failure", "sudden")
+
+
+def test_an_opportunistic_machine_goes_down_by_itself_at_its_limit():
+    made = line(worn(Opportunistic(0.2, 0.7)))
+    assert told(made.run(made.start(0), 9.0).trace)[0] == near([(10 * math.log2(1.7), "planned", "threshold")])[0]
+    alone = line(worn(Opportunistic(0.2)))
+    assert told(alone.run(alone.start(0), 11.0).trace)[0] == near([(10.0, "failure", "wear")])[0]
+
+
+POLICIES = [
+    BlockReplacement(4.0),
+    Inspection(3.0, 0.2),
+    Inspection(3.0, 0.2, Deterministic(0.5)),
+    Opportunistic(0.2, 0.4),
+    AgeReplacement(4.0),
+]
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=str)
+def test_a_held_policy_lets_the_machine_run_to_failure(policy):
+    made = line(worn(policy))
+    plain = made.run(made.start(0), 60.0).trace
+    held = made.run(made.act(made.start(0), Hold("m1")), 60.0).trace
+    assert {kind for _, kind, _ in told(plain)} == {"planned", "renewal"}
+    assert {kind for _, kind, _ in told(held)} == {"failure", "renewal"}
+    late = made.act(made.run(made.start(0), 3.2).state, Hold("m1"))  # during the look, where there is one
+    assert "planned" not in {kind for _, kind, _ in told(made.run(late, 60.0).trace)}
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
@@ -139,6 +261,14 @@ def test_planned_work_that_leaves_age_lets_the_life_go_on():
         (lambda: Leaves(kijima=3), r"Leaves\.kijima is 3; it must be 1 or 2"),  # type: ignore[arg-type]
         (lambda: Station(NEVER, repair_leaves=Leaves(wear=0.5)), r"repair_leaves .* where the station has no wear"),
         (lambda: Station(NEVER, maintenance_leaves=Leaves(age=0.5)), r"maintenance_leaves .* where no life is sudden"),
+        (lambda: BlockReplacement(0.0), r"BlockReplacement\.every_h is 0\.0; it must be at least"),
+        (lambda: Inspection(0.0, 0.5), r"Inspection\.every_h"),
+        (lambda: Inspection(1.0, 1.0), r"Inspection\.fraction is 1\.0; it must be between 0 and 1"),
+        (lambda: Opportunistic(0.5, 0.4), r"Opportunistic\.limit is 0\.4; it must be between the fraction and 1"),
+        (lambda: Station(NEVER, policy=Inspection(1.0, 0.5)), r"policy .* where the station has no wear"),
+        (lambda: Station(NEVER, policy=Opportunistic(0.5)), r"policy .* where the station has no wear"),
+        (lambda: Station(NEVER, wear=Markov(1.0), policy=Inspection(1.0, 0.9)), r"policy .* asks at 0\.8"),
+        (lambda: Station(NEVER, wear=Markov(1.0), policy=Opportunistic(0.5, 0.9)), r"policy .* asks at 0\.8"),
         (
             lambda: Station(NEVER, wear=Markov(1.0), repair_leaves=Leaves(wear=1.0)),
             r"repair_leaves .* fails again at once",

@@ -175,7 +175,7 @@ def test_a_line_wears_by_every_law(law):
 
 def test_a_threshold_may_lie_anywhere_below_what_is_seen_before_failure():
     Station(NEVER, wear=Markov(10.0), policy=WearThreshold(0.8))
-    with pytest.raises(InputError, match=r"Station\.policy is .*; it must be one of a fraction of at most 0\.8"):
+    with pytest.raises(InputError, match=r"Station\.policy is .*; it must be one that asks at 0\.8 of"):
         Station(NEVER, wear=Markov(10.0), policy=WearThreshold(0.81))
     trace = (made := Line((Station(NEVER, wear=GAMMA, policy=WearThreshold(0.99)),))).run(made.start(0), 3e3).trace
     assert {e.cause for e in trace.events if e.kind in ("failure", "planned")} == {"wear", "threshold"}

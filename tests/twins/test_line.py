@@ -11,8 +11,12 @@ from sim.errors import InputError
 from sim.laws import Deterministic, Exponential, Lognormal
 from sim.line import (
     AgeReplacement,
+    BlockReplacement,
     Hold,
+    Inspection,
+    Leaves,
     Line,
+    Opportunistic,
     OrderMaintenance,
     Phase,
     RunToFailure,
@@ -155,6 +159,43 @@ def test_unmaintained_lives_are_those_of_a_line_that_runs_to_failure():
         assert first.end_h < failed[0].end_h
         assert first.unmaintained_h == pytest.approx(failed[0].end_h, abs=1e-9)
         assert first.unmaintained_operating_h == pytest.approx(failed[0].operating_h, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [BlockReplacement(20.0), Inspection(9.0, 0.2), Inspection(9.0, 0.2, Deterministic(0.5)), Opportunistic(0.2, 0.5)],
+    ids=str,
+)
+def test_unmaintained_lives_are_right_for_every_policy_and_what_work_leaves(policy):
+    """What the unit would have lived in operation, against the same unit held from the start of its life."""
+    station = Station(Deterministic(0.25), wear=WEAR, maintenance=Deterministic(1.5), policy=policy)
+    left = Leaves(wear=0.5)
+    for each in (station, replace(station, maintenance_leaves=left, repair_leaves=left)):
+        world = Line((each, replace(each, sudden=Sudden(Exponential(30.0)))), (3,))
+        trace, episodes = observed(LineTwin(world), 300.0)
+        kinds = {s.cause for s in episodes["m1"].spells}
+        assert PLANNED in kinds
+        for asset, episode in episodes.items():
+            for spell in [s for s in episode.spells if s.cause == PLANNED][:3]:
+                state = world.run(world.start(trace.seed), spell.start_h).state
+                held = Hold(asset)
+                just = world.run(state, np.nextafter(spell.end_h, 0.0)).state
+                future = world.run(world.act(just, held), 3000.0).trace
+                fails_h = next(e.time_h for e in future.events if (e.entity, e.kind) == (asset, "failure"))
+                assert spell.unmaintained_h == pytest.approx(fails_h - spell.start_h, rel=1e-9)
+
+
+def test_an_order_on_one_machine_is_an_opportunity_that_another_could_have_gone_without():
+    sure = Wiener(1 / 60, 1e-4)
+    world = Line(
+        tuple(Station(Deterministic(0.25), wear=sure, policy=p) for p in (RunToFailure(), Opportunistic(0.1))), (9,)
+    )
+    first, state = world.run(world.start(3), 20.0)
+    rest = world.run(world.act(state, OrderMaintenance("m1")), 40.0)
+    episodes = {e.asset: e for e in LineTwin(world).observe(rest._replace(trace=first + rest.trace))}
+    spell = episodes["m2"].spells[0]
+    assert (spell.end_h, spell.cause) == (20.0, PLANNED)
+    assert spell.unmaintained_operating_h == pytest.approx(60.0, rel=0.01)
 
 
 def test_every_unmaintained_life_of_a_certain_unit_is_certain():

@@ -11,7 +11,7 @@ from sim.line.line import Line
 from sim.line.state import State
 from sim.trace import Signal, Trace
 
-DOWN = (Phase.WAITING, Phase.REPAIRING, Phase.MAINTAINING)
+DOWN = (Phase.WAITING, Phase.REPAIRING, Phase.MAINTAINING, Phase.INSPECTING)
 
 
 def observed(line: Line, seed: int, warm_up_h: float, length_h: float, state: State | None = None) -> Trace:
