@@ -6,12 +6,11 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-import numpy as np
 from scipy.special import ndtri
 
 from sim.errors import InputError, require
 from sim.kernel import Kernel
-from sim.laws import Exponential, Law, Lognormal, Residual
+from sim.laws import UNIT, Exponential, Law, Lognormal, Residual
 from sim.streams import Streams
 from sim.trace import Event, Run, Signal, Trace
 
@@ -165,21 +164,6 @@ class House:
     def _price_keur(self, area_m2: float, streams: Streams) -> float:
         noise_keur = self.noise_keur * float(ndtri(streams[NOISE].draw(UNIT)))
         return self.intercept_keur + self.slope_keur_per_m2 * area_m2 + noise_keur
-
-
-class _Unit:
-    """Uniform on (0, 1)."""
-
-    mean_h = 0.5
-
-    def sf(self, t_h):
-        return 1.0 - np.clip(t_h, 0.0, 1.0)
-
-    def isf(self, q):
-        return np.minimum(1.0 - q + 2.0**-54, 1.0 - 2.0**-53)
-
-
-UNIT = _Unit()
 
 
 def _copy(state: State) -> State:

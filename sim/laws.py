@@ -80,6 +80,21 @@ class Deterministic:
         return np.full_like(q, self.mean_h, dtype=np.float64)
 
 
+class Unit:
+    """A number uniform strictly within (0, 1), for what is drawn from a stream and is no time."""
+
+    mean_h = 0.5
+
+    def sf(self, t_h):
+        return 1.0 - np.clip(t_h, 0.0, 1.0)
+
+    def isf(self, q):
+        return np.minimum(1.0 - q + 2.0**-54, 1.0 - 2.0**-53)
+
+
+UNIT = Unit()
+
+
 @dataclass(frozen=True)
 class Uniform:
     """Any time from *low_h* to *high_h* alike."""

@@ -17,9 +17,11 @@ from examples.pump.sim import Pump, ReplaceSeal
 from sim.house import House, Offer
 from sim.laws import Deterministic, Exponential
 from sim.line import Line, SetSpeed, Station, Sudden
+from sim.supply import BaseStock, Demand, MinMax, Point, SetPolicy, Supply
 from sim.trace import Trace
 from sim.wear import Wiener
 from tests.sim.strategies import line_actions, lines
+from tests.sim.supplies import supplies, supply_actions
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,13 @@ CLOCKWORK = Line(
     [1],  # type: ignore[arg-type]
     crew=1,
 )
+STEADY = Supply(
+    (
+        Point("depot", MinMax(2, 9), lead=Deterministic(4.3), late=1.0, delay=Deterministic(1.9)),
+        Point("shop", BaseStock(4), "depot", Deterministic(1.7), Demand(Deterministic(0.7), Deterministic(2.0))),
+    )
+)
+KIOSK = Supply((Point("kiosk", BaseStock(3), demand=Demand(Exponential(40.0))),))
 SIEVE = Pump(Deterministic(1e9), Deterministic(1e-6), Wiener(1e-9, 1e-9), Exponential(40.0), lumps=1)  # never stops
 WORLDS = [
     Case(
@@ -70,6 +79,14 @@ WORLDS = [
         horizon_h=200.0,
         actions=lambda pump: st.just(ReplaceSeal()),
         memoryless=(SIEVE, "backwash", 1 / 40.0),
+    ),
+    Case(
+        "supply",
+        supplies(),
+        actions=supply_actions,
+        nothing=lambda supply: SetPolicy(supply.names[-1], supply.points[-1].policy),
+        memoryless=(KIOSK, "demand", 1 / 40.0),
+        determined=STEADY,
     ),
 ]
 
