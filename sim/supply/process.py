@@ -26,16 +26,13 @@ def run(points: tuple[Point, ...], suppliers: tuple[int | None, ...], s: State, 
     def note(i: int, kind: str, value: float = 0.0, cause: str = "") -> None:
         events.append(Event(kernel._now, points[i].name, kind, cause, float(value)))
 
-    def put(i: int, name: str, value: int) -> None:
-        times_h, values = columns[i][name]
-        times_h.append(kernel._now)
-        values.append(value)
-
     def change(i: int, name: str, by: int) -> None:
         stock = stocks[i]
         value = getattr(stock, name) + by
         setattr(stock, name, value)
-        put(i, name, value)
+        times_h, values = columns[i][name]
+        times_h.append(kernel._now)
+        values.append(value)
 
     def shelve(i: int, by: int) -> None:
         change(i, "on_hand", by)
@@ -171,8 +168,10 @@ def run(points: tuple[Point, ...], suppliers: tuple[int | None, ...], s: State, 
             settle()
         elif isinstance(action, SetPolicy):
             for name in ("reorder_point", "order_up_to"):
-                if getattr(action.policy, name) != getattr(stock.policy, name):
-                    put(i, name, getattr(action.policy, name))
+                times_h, values = columns[i][name]
+                if values[-1] != getattr(action.policy, name):
+                    times_h.append(kernel._now)
+                    values.append(getattr(action.policy, name))
             stock.policy, stock.held = action.policy, False
             if points[i].review_h is None:
                 stock.review_h = kernel._now

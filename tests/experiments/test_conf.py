@@ -27,8 +27,8 @@ def test_every_command_has_a_configuration_that_composes(name):
 
 @pytest.mark.parametrize("choice", GROUPS)
 def test_every_choice_of_a_group_builds(choice):
-    group = choice.partition("=")[0]
-    world = ["world=house"] if choice == "twin=house" else []
+    group, _, name = choice.partition("=")
+    world = [f"world={name}"] if group == "twin" else []
     experiment = compose("train", [choice, *world])
     if group != "debug":
         experiment.part(group)

@@ -9,12 +9,11 @@ import numpy as np
 from sim.errors import require
 from sim.laws import Deterministic, Exponential, Gamma, Law, Lognormal
 from sim.supply import theory
-from sim.supply.checks.measure import POINT, Controlled, demanded, levels, observed
+from sim.supply.checks.measure import POINT, Controlled, Within, demanded, levels, observed
 from sim.supply.config import BaseStock, Demand, FixedQuantity, MinMax, Point
 from sim.supply.costs import unit_hours
 from sim.supply.supply import Supply
 from sim.trace import Trace
-from sim.verify import Replicated, Target
 
 
 def customer(every_h: float) -> Demand:
@@ -73,7 +72,7 @@ class Echelons(Controlled):
 
     def targets(self):
         return [
-            Target(f"backorders of {name}", theory.mean(self._backorders(name)), "Graves 1985")
+            self.target(f"backorders of {name}", theory.mean(self._backorders(name)), "Graves 1985")
             for name in self.world.names
         ]
 
@@ -112,9 +111,9 @@ class Unreliable(Controlled):
         ordered_per_h = self.demand_per_h / (1 - self.loss)
         on_order = ordered_per_h * (self.lead.mean_h + self.late * self.delay.mean_h)
         return [
-            Target("units ordered per hour", ordered_per_h, "balance"),
-            Target("shipments late per hour", ordered_per_h * self.late, "balance"),
-            Target("on order", on_order, "Little 1961"),
+            self.target("units ordered per hour", ordered_per_h, "balance"),
+            self.target("shipments late per hour", ordered_per_h * self.late, "balance"),
+            self.target("on order", on_order, "Little 1961"),
         ]
 
     def replicate(self, seed):
@@ -147,7 +146,7 @@ NETWORK = Supply(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Little(Replicated):
+class Little(Within):
     """L = λW of what each point has on order, and of the backorders of its customers where it has no others: L from
     the levels, λ and W from when units were ordered and came. The fault lengthens every W."""
 
@@ -163,8 +162,8 @@ class Little(Replicated):
     def targets(self):
         waits = [name for name in self.world.names if self.world[name].lead]
         return [
-            *(Target(f"L/(λW), on order at {name}", 1.0, "Little 1961") for name in waits),
-            *(Target(f"L/(λW), backorders at {name}", 1.0, "Little 1961") for name in self._leaves),
+            *(self.target(f"L/(λW), on order at {name}", 1.0, "Little 1961") for name in waits),
+            *(self.target(f"L/(λW), backorders at {name}", 1.0, "Little 1961") for name in self._leaves),
         ]
 
     def replicate(self, seed):

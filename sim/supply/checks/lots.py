@@ -44,8 +44,8 @@ class Newsvendor(Chosen):
         demand = theory.demand_pmf(self.demand_per_season)
         profit = theory.newsvendor_profit(self._best, demand, self.sale, self.unit, self.salvage)
         return [
-            Target("best quantity", self._best, "Arrow, Harris & Marschak 1951", 0.5, True, "a whole number"),
-            Target("cost of a season at it", -profit, "Arrow, Harris & Marschak 1951"),
+            Target("best quantity", float(self._best), "Arrow, Harris & Marschak 1951", 0.5, True, "a whole number"),
+            self.target("cost of a season at it", -profit, "Arrow, Harris & Marschak 1951"),
         ]
 
     def replicate(self, seed):
@@ -93,7 +93,7 @@ class EconomicOrderQuantity(Chosen):
         flowing = theory.eoq(self.demand_per_h, self.per_order, self.holding_per_unit_h).cost_per_h
         return [
             Target("best quantity", self._best.quantity, "Harris 1913, whole units", 0.5, True, "a whole number"),
-            Target("cost per hour at it", flowing + self.holding_per_unit_h / 2, "Harris 1913, half a unit more"),
+            self.target("cost per hour at it", flowing + self.holding_per_unit_h / 2, "Harris 1913, half a unit more"),
         ]
 
     def replicate(self, seed):

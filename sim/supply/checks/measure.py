@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
+from sim.errors import require
 from sim.supply.costs import unit_hours
 from sim.supply.supply import Supply
 from sim.supply.theory import Levels
@@ -50,7 +52,23 @@ def controlled(values: np.ndarray, excess: np.ndarray, alpha: float) -> Estimate
     return Estimate(float(value), float(stats.t.isf(alpha / 2, n - 2) * error))
 
 
-class Controlled(Replicated):
+@dataclass(frozen=True, kw_only=True)
+class Within(Replicated):
+    """Targets of one *tolerance*, a fraction. Stock varies about as much as its mean: half of it takes four times as
+    long."""
+
+    tolerance: float = 0.01
+
+    def __post_init__(self):
+        super().__post_init__()
+        require(0 < self.tolerance < 0.05, self, "tolerance", "above 0 and below .05, the fault that is planted")
+
+    def target(self, name: str, reference: float, source: str) -> Target:
+        reason = "precise enough to catch a fault of 5 %, within seconds" if self.tolerance > 0.005 else ""
+        return Target(name, float(reference), source, self.tolerance, reason=reason)
+
+
+class Controlled(Within):
     """Estimates corrected by the last column of the samples: units demanded, less their expectation."""
 
     def estimates(self, samples, alpha):
@@ -58,7 +76,7 @@ class Controlled(Replicated):
         return [controlled(column, excess, alpha) for column in columns]
 
 
-class Chosen(Replicated):
+class Chosen(Within):
     """What is best among *choices*, found by simulating each with the same draws, and what it brings.
 
     A sample holds the cost of each choice. The estimate of the choice is the middle of those that paired differences
@@ -72,11 +90,11 @@ class Chosen(Replicated):
         above = [mean_interval(column, alpha / len(choices)) for column in (cost_NxC.T - cost_NxC[:, best])]
         near = choices[[c == best or e.value <= e.half_width for c, e in enumerate(above)]]
         return [
-            Estimate((near.min() + near.max()) / 2, (near.max() - near.min()) / 2),
+            Estimate(float(near.min() + near.max()) / 2, float(near.max() - near.min()) / 2),
             mean_interval(cost_NxC[:, best], alpha),
         ]
 
 
-def level_targets(expected: Levels, source: str, what: str = "") -> list[Target]:
+def level_targets(check: Within, expected: Levels, source: str) -> list[Target]:
     names = ("on hand", "backorders", "share of time in stock")
-    return [Target(f"{name}{what}", value, source) for name, value in zip(names, expected, strict=True)]
+    return [check.target(name, value, source) for name, value in zip(names, expected, strict=True)]

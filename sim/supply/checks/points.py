@@ -13,7 +13,6 @@ from sim.supply.checks.measure import POINT, Controlled, demanded, level_targets
 from sim.supply.config import BaseStock, Demand, FixedQuantity, MinMax, Point, Policy
 from sim.supply.costs import unit_hours
 from sim.supply.supply import Supply
-from sim.verify import Replicated, Target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +45,7 @@ class ContinuousReview(Controlled):
         lead_demand = theory.demand_pmf(self.customers_per_h * self.lead.mean_h, self.size)
         expected = theory.levels(self.policy.order_up_to, position, lead_demand)
         source = "Palm 1938; Hadley & Whitin 1963" if self.size is None else "Zipkin 2000, compound Poisson"
-        return level_targets(expected, source)
+        return level_targets(self, expected, source)
 
     def replicate(self, seed):
         lead = replace(self.lead, mean_h=self.lead.mean_h * (1 + self.fault))  # type: ignore[type-var]
@@ -70,7 +69,7 @@ class PeriodicReview(Controlled):
 
     def targets(self):
         demand = theory.review_pmf(self.demand_per_h, self.lead_h, self.review_h)
-        return level_targets(theory.levels(self.order_up_to, np.ones(1), demand), "Hadley & Whitin 1963, ch. 5")
+        return level_targets(self, theory.levels(self.order_up_to, np.ones(1), demand), "Hadley & Whitin 1963, ch. 5")
 
     def replicate(self, seed):
         point = Point(
@@ -103,8 +102,8 @@ class MinMaxCost(Controlled):
         cost = theory.min_max_cost(self.reorder_point, self.order_up_to, demand, *prices)
         orders = 1 / theory.visits(demand, self.order_up_to - self.reorder_point).sum()
         return [
-            Target("cost per period", cost, "Zheng & Federgruen 1991"),
-            Target("orders per period", float(orders), "renewal theorem"),
+            self.target("cost per period", cost, "Zheng & Federgruen 1991"),
+            self.target("orders per period", orders, "renewal theorem"),
         ]
 
     def replicate(self, seed):
@@ -121,7 +120,7 @@ class MinMaxCost(Controlled):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LostSales(Replicated):
+class LostSales(Controlled):
     """The share of single-unit Poisson demand that base stock turns away: Erlang's B, whatever the law of the lead
     time. The fault lengthens the lead time."""
 
@@ -134,7 +133,7 @@ class LostSales(Replicated):
     def targets(self):
         share = theory.lost_share(self.stock, self.demand_per_h * self.lead.mean_h)
         on_order = self.demand_per_h * self.lead.mean_h * (1 - share)
-        return [Target("share lost", share, "Karush 1957"), Target("on order", on_order, "Karush 1957")]
+        return [self.target("share lost", share, "Karush 1957"), self.target("on order", on_order, "Karush 1957")]
 
     def replicate(self, seed):
         lead = replace(self.lead, mean_h=self.lead.mean_h * (1 + self.fault))  # type: ignore[type-var]
@@ -142,4 +141,5 @@ class LostSales(Replicated):
         point = Point(POINT, BaseStock(self.stock), lead=lead, demand=demand, lost_sales=True)
         trace = observed(Supply((point,)), seed, self.warm_up_h, self.length_h)
         lost = sum(event.value for event in trace.events if event.kind == "lost")
-        return [lost / (self.demand_per_h * self.length_h), unit_hours(trace, POINT, "on_order") / self.length_h]
+        on_order, expected = unit_hours(trace, POINT, "on_order"), self.demand_per_h * self.length_h
+        return [lost / expected, on_order / self.length_h, demanded(trace) - expected]
