@@ -45,8 +45,8 @@ SHORT = {
     "newsvendor": Newsvendor(seasons=500, around=1, **FEW),
     "eoq": EconomicOrderQuantity(orders=2, replications=2, looks=1),
     "lost_sales": LostSales(lead=Gamma(3.0, 0.5), length_h=1.5e4, **FEW),
-    "depot": Echelons(length_h=1e4, **FEW),
-    "serial": Echelons(world=SERIAL, length_h=8e3, **FEW),
+    "depot": Echelons(length_h=4e3, **FEW),
+    "serial": Echelons(world=SERIAL, length_h=4e3, **FEW),
     "unreliable": Unreliable(length_h=6e3, **FEW),
     "little": Little(length_h=1e3, **FEW),
 }
