@@ -261,3 +261,45 @@ def _passage_table(phi: float) -> tuple[np.ndarray, np.ndarray]:
     a, _, ratio = _passage(x, phi)
     score = special.ndtri_exp(np.log(ratio) - a**2 / 2)
     return np.where(x < 1, score, -score), y
+
+
+@dataclass(frozen=True)
+class Geometric:
+    """Whole slots until a trial succeeds, one trial a slot, each with probability slot/mean."""
+
+    mean_h: float
+    slot_h: float = 1.0
+
+    def __post_init__(self):
+        _require_time(self, "slot_h")
+        require(self.slot_h <= self.mean_h < math.inf, self, "mean_h", f"at least one slot of {self.slot_h} h")
+
+    def sf(self, t_h):
+        whole = np.floor(np.maximum(t_h, 0.0) / self.slot_h)
+        return (1 - self.slot_h / self.mean_h) ** whole
+
+    def isf(self, q):
+        with np.errstate(divide="ignore"):  # the logarithm of 0 where every trial succeeds
+            slots = np.log(q) / np.log1p(-self.slot_h / self.mean_h)
+        return self.slot_h * np.maximum(np.ceil(slots), 1.0)
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """*factor* times another law."""
+
+    law: Law
+    factor: float
+
+    def __post_init__(self):
+        require(0 < self.factor < math.inf, self, "factor", "above 0 and finite")
+
+    @property
+    def mean_h(self) -> float:
+        return self.factor * self.law.mean_h
+
+    def sf(self, t_h):
+        return self.law.sf(np.asarray(t_h) / self.factor)
+
+    def isf(self, q):
+        return self.factor * self.law.isf(q)

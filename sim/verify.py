@@ -6,7 +6,6 @@ its growing data. A short, noisy run therefore fails; so does one whose interval
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -17,9 +16,9 @@ from multiprocessing import get_context
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from scipy import stats
 
 from sim.errors import require
+from sim.steady import Estimate, mean_interval
 from sim.streams import stream_key
 
 
@@ -36,11 +35,6 @@ class Target(NamedTuple):
     @property
     def band(self) -> float:
         return self.tolerance if self.absolute else self.tolerance * abs(self.reference)
-
-
-class Estimate(NamedTuple):
-    value: float
-    half_width: float  # of the interval at the level asked for
 
 
 class Result(NamedTuple):
@@ -108,16 +102,6 @@ class Replicated:
         return [mean_interval(column, alpha) for column in np.asarray(samples, np.float64).T]
 
 
-def mean_interval(values: Any, alpha: float) -> Estimate:
-    """Mean of independent values and half width of Student's interval at level 1 − alpha, infinite for one value."""
-    values = np.asarray(values, np.float64)
-    n = len(values)
-    if n < 2:
-        return Estimate(float(values.mean()), math.inf)
-    half = stats.t.isf(alpha / 2, n - 1) * values.std(ddof=1) / math.sqrt(n)
-    return Estimate(float(values.mean()), float(half))
-
-
 def equivalent(estimate: Estimate, target: Target) -> bool:
     """Whether the whole interval lies within the target's tolerance of its reference."""
     return abs(estimate.value - target.reference) + estimate.half_width <= target.band
@@ -126,31 +110,6 @@ def equivalent(estimate: Estimate, target: Target) -> bool:
 def different(estimate: Estimate, target: Target) -> bool:
     """Whether the whole interval lies outside the tolerance, so that more data cannot help."""
     return abs(estimate.value - target.reference) - estimate.half_width > target.band
-
-
-def batch_means(values: Any, batches: int) -> np.ndarray:
-    """Means of *batches* equal consecutive stretches, float64[batches]; a remainder at the front is dropped."""
-    values = np.asarray(values, np.float64)
-    size = len(values) // batches
-    if size < 1:
-        raise ValueError(f"{len(values)} values cannot make {batches} batches")
-    return values[len(values) - size * batches :].reshape(batches, size).mean(1)
-
-
-def mser5(values: Any) -> int:
-    """How many leading values to drop as warm-up: MSER-5 (White, Cobb & Spratt 2000), over the first half of the run.
-
-    The truncation minimises the squared standard error of the mean of what is left, in batches of five. A minimum at
-    the bound of the search means that the run is too short to tell.
-    """
-    means = batch_means(values, len(values) // 5)
-    n = len(means)
-    tail_sum = np.cumsum(means[::-1])[::-1]
-    tail_square = np.cumsum((means**2)[::-1])[::-1]
-    left = n - np.arange(n // 2 + 1)
-    error = (tail_square[: len(left)] - tail_sum[: len(left)] ** 2 / left) / left**2
-    dropped = int(np.argmin(error))
-    return 5 * dropped + len(values) % 5 if dropped else 0
 
 
 def world_seed(name: str, seed: int, replication: int) -> int:

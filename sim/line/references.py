@@ -85,6 +85,24 @@ REFERENCES = (
         "Buzacott 1967",
         "synchronous machines, p and r per cycle",
     ),
+    Reference(
+        "three_machines_b0",
+        theory.serial_line,
+        {"rates": (1.0, 1.0, 1.0), "buffers": (0, 0)},
+        22 / 39,
+        1e-12,
+        "Hunt 1956, three stages without a queue",
+        SATURATED,
+    ),
+    Reference(
+        "bernoulli",
+        theory.bernoulli_line,
+        {"chance1": 0.9, "chance2": 0.9, "buffer": 5},
+        0.882353,
+        5e-7,
+        "Li & Meerkov 2009, sec. 4.1",
+        "per slot; blocking before service; the buffer holds the part that the second machine works on",
+    ),
     *(
         Reference(
             f"interference_{crew}",

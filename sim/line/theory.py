@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import compress, product
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import integrate, optimize, sparse
@@ -50,39 +51,112 @@ def two_machine_unreliable(
 ) -> float:
     """Throughput per hour of two exponential machines with operation-dependent failures; all rates are per hour.
 
-    Saturated, blocking after service, work resumed after the repair. The chain's state is (n, first up, second up),
-    where n = 0 … B+2 counts parts past the first machine's service and not yet past the second's: the second is starved
-    at 0, the first blocked at B+2, and neither fails then (cf. Gershwin 1994, ch. 3; Dallery & Gershwin 1992).
+    Saturated, blocking after service, work resumed after the repair (Gershwin 1994, ch. 3; Dallery & Gershwin 1992).
     """
-    top = buffer + 2
+    return serial_line((rate1, rate2), (buffer,), (failure1, failure2), (repair1, repair2))
 
-    def index(n: int, up1: int, up2: int) -> int:
-        return 4 * n + 2 * up1 + up2
 
+def serial_line(
+    rates: Sequence[float],
+    buffers: Sequence[int],
+    failures: Sequence[float] | None = None,
+    repairs: Sequence[float] | None = None,
+) -> float:
+    """Throughput per hour of a saturated line of exponential machines, blocking after service; all rates are per hour.
+
+    With *failures* and *repairs* machines fail only while they work. The chain's state is (n, up): n[j] counts parts
+    past machine j's service and not yet past the next's, `up` says which machines are up. There are about as many as
+    the product of (buffer + 3), times two for each machine that fails.
+    """
+    fails = [0.0] * len(rates) if failures is None else failures
+
+    def moves(state: tuple) -> Iterator[tuple[tuple, float]]:
+        parts, up = state
+        for i, works in enumerate(_working(parts, buffers)):
+            if not up[i]:
+                yield (parts, _with(up, i, True)), repairs[i]  # type: ignore[index]
+            elif works:
+                yield (_passed(parts, (i,)), up), rates[i]
+                if fails[i]:
+                    yield (parts, _with(up, i, False)), fails[i]
+
+    shares = _stationary(((0,) * len(buffers), (True,) * len(rates)), moves)
+    return rates[-1] * sum(x for (parts, up), x in shares.items() if up[-1] and _working(parts, buffers)[-1])
+
+
+def slotted_line(chances: Sequence[float], buffers: Sequence[int]) -> float:
+    """Parts per slot of a saturated line, blocking after service, whose machine i ends its part in a slot by *chance*.
+
+    Cycles are geometric; what several machines end in one slot moves on at once. The state counts parts as in
+    `serial_line`.
+    """
+
+    def moves(parts: tuple[int, ...]) -> Iterator[tuple[tuple, float]]:
+        at_work = [i for i, works in enumerate(_working(parts, buffers)) if works]
+        for ended in product((False, True), repeat=len(at_work)):
+            chance = math.prod(chances[i] if e else 1 - chances[i] for i, e in zip(at_work, ended, strict=True))
+            yield _passed(parts, compress(at_work, ended)), chance
+
+    shares = _stationary((0,) * len(buffers), moves)
+    return chances[-1] * sum(x for parts, x in shares.items() if _working(parts, buffers)[-1])
+
+
+def bernoulli_line(chance1: float, chance2: float, buffer: int) -> float:
+    """Parts per slot of two Bernoulli machines: p2(1−Q) (Li & Meerkov 2009, sec. 4.1).
+
+    A machine is up in a slot by chance p. Blocking before service: the first does nothing, up or not, while the buffer
+    is full and the second takes no part in that slot. *buffer* ≥ 1 holds the part that the second works on.
+    """
+    if chance1 == chance2:
+        empty = (1 - chance1) / (buffer + 1 - chance1)
+    else:
+        odds = chance1 * (1 - chance2) / (chance2 * (1 - chance1))
+        empty = (1 - chance1) * (1 - odds) / (1 - chance1 / chance2 * odds**buffer)
+    return chance2 * (1 - empty)
+
+
+def _working(parts: Sequence[int], buffers: Sequence[int]) -> list[bool]:
+    """Which machines of a saturated line, blocking after service, hold a part to work on.
+
+    A machine is blocked when the parts behind its service fill the next buffer, itself and the next machine, unless the
+    next is blocked as well: that one holds a part that is counted further down.
+    """
+    works, blocked = [], False
+    for i in range(len(buffers), -1, -1):
+        blocked = i < len(buffers) and parts[i] == buffers[i] + 2 - blocked
+        works.append(not blocked and (i == 0 or parts[i - 1] > 0))
+    return works[::-1]
+
+
+def _passed(parts: tuple[int, ...], ended: Iterable[int]) -> tuple[int, ...]:
+    """The counts after the machines *ended* have each finished a part; what leaves the last is not counted."""
+    counts = [*parts, 0]
+    for i in ended:
+        counts[i] += 1
+        counts[i - 1] -= i > 0
+    return tuple(counts[:-1])
+
+
+def _with(values: tuple, i: int, value: Any) -> tuple:
+    return (*values[:i], value, *values[i + 1 :])
+
+
+def _stationary(start: Any, moves: Callable[[Any], Iterable[tuple[Any, float]]]) -> dict[Any, float]:
+    """The stationary law of the chain that *moves* from *start* at (state, rate), or by (state, chance) in a slot."""
+    index, states = {start: 0}, [start]
     rows, columns, rates = [], [], []
-    for n in range(top + 1):
-        for up1 in (0, 1):
-            for up2 in (0, 1):
-                moves = [((n, 1, up2), repair1)] if not up1 else []
-                moves += [((n, up1, 1), repair2)] if not up2 else []
-                if up1 and n < top:
-                    moves += [((n + 1, 1, up2), rate1), ((n, 0, up2), failure1)]
-                if up2 and n > 0:
-                    moves += [((n - 1, up1, 1), rate2), ((n, up1, 0), failure2)]
-                here = index(n, up1, up2)
-                for there, rate in moves:
-                    rows += [index(*there), here]
-                    columns += [here, here]
-                    rates += [rate, -rate]
-    share = _stationary(rows, columns, rates, 4 * (top + 1))
-    return rate2 * float(sum(share[index(n, up1, 1)] for n in range(1, top + 1) for up1 in (0, 1)))
-
-
-def _stationary(rows: Sequence[int], columns: Sequence[int], rates: Sequence[float], size: int) -> np.ndarray:
-    """The stationary law of a chain whose generator is given transposed, as triplets."""
+    for here, state in enumerate(states):  # which grow meanwhile
+        for there, rate in moves(state):
+            if there not in index:
+                index[there] = len(states)
+                states.append(there)
+            rows += [index[there], here]
+            columns += [here, here]
+            rates += [rate, -rate]
+    size = len(states)
     balance = sparse.csr_matrix((rates, (rows, columns)), shape=(size, size)).tolil()
     balance[0, :] = 1.0  # the balance equations are dependent: one gives way to "the shares sum to one"
-    return np.asarray(linalg.spsolve(balance.tocsc(), np.eye(1, size)[0]))
+    return dict(zip(states, np.asarray(linalg.spsolve(balance.tocsc(), np.eye(1, size)[0])).tolist(), strict=True))
 
 
 def isolated_throughput(rate_per_h: float, mttf_h: float, mttr_h: float) -> float:
@@ -91,7 +165,10 @@ def isolated_throughput(rate_per_h: float, mttf_h: float, mttr_h: float) -> floa
 
 
 def zero_buffer_deterministic(failures: Sequence[float], repairs: Sequence[float]) -> float:
-    """Parts per cycle of a synchronous line without buffers: 1/(1+Σp/r), p and r per cycle (Buzacott 1967)."""
+    """Parts per cycle of a line without buffers: 1/(1+Σp/r), p and r per cycle (Buzacott 1967).
+
+    Synchronous: while one machine is down all stand still, and what stands does not fail.
+    """
     return 1 / (1 + sum(p / r for p, r in zip(failures, repairs, strict=True)))
 
 

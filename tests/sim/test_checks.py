@@ -17,19 +17,24 @@ from sim.line.checks import (
     MM1,
     AgeCost,
     Availability,
+    Bernoulli,
     Crew,
     FirstPassage,
     Little,
     MMc,
     Reversible,
     SamplePath,
+    SerialLine,
+    SlottedLine,
     TimesInStates,
     TwoMachines,
     TwoMachinesReliable,
     WeibullLife,
+    ZeroBuffer,
 )
 from sim.line.checks.lives import kolmogorov
-from sim.verify import mser5, run_check, run_suite
+from sim.steady import mser5, rates
+from sim.verify import run_check, run_suite
 
 FEW = {"replications": 12, "looks": 1}
 SHORT = {
@@ -45,6 +50,20 @@ SHORT = {
     "unreliable_other": TwoMachines(
         rate1_per_h=1.3, failure2_per_h=0.03, repair2_per_h=0.2, buffer=7, length_h=1e4, **FEW
     ),
+    "serial": SerialLine(length_h=4e3, **FEW),
+    "serial_unreliable": SerialLine(
+        rates_per_h=(1.0, 1.2, 0.9, 1.1),
+        buffers=(1, 0, 2),
+        failures_per_h=(0.02, 0.03, 0.01, 0.02),
+        repairs_per_h=(0.4, 0.5, 0.3, 0.4),
+        length_h=5e3,
+        **FEW,
+    ),
+    "slotted": SlottedLine(length_h=3e3, **FEW),
+    "slotted_other": SlottedLine(chances=(0.6, 1.0, 0.5, 0.7), buffers=(0, 2, 0), length_h=4e3, **FEW),
+    "bernoulli": Bernoulli(length_h=3e3, **FEW),
+    "bernoulli_other": Bernoulli(chance1=0.6, chance2=0.7, buffer=1, length_h=4e3, **FEW),
+    "zero_buffer": ZeroBuffer(cycles=1e4, **FEW),
     "sample_path": SamplePath(parts=3000),
     "sample_path_ties": SamplePath(cycles=(Deterministic(1.0), Deterministic(1.0), Exponential(0.9)), parts=3000),
     "reversible": Reversible(length_h=4e3, **FEW),
@@ -94,8 +113,8 @@ def test_the_stated_warm_up_covers_what_mser5_would_drop(buffer, warm_up_h):
     station = Station(Exponential(1.0), sudden=Sudden(Exponential(100.0)), repair=Exponential(10.0))
     line, bin_h, length_h = Line((station, station), (buffer,)), 50.0, 4 * warm_up_h
     parts = [line.run(line.start(seed), length_h).trace["m2", "parts"].time_h[1:] for seed in range(12)]
-    per_bin = [np.histogram(p, np.arange(0, length_h + 1, bin_h))[0] for p in parts]
-    assert mser5(np.mean(per_bin, 0)) * bin_h <= warm_up_h
+    per_h = [rates(p, np.arange(0, length_h + 1, bin_h)) for p in parts]
+    assert mser5(np.mean(per_h, 0)) * bin_h <= warm_up_h
 
 
 def test_a_wrong_buffer_is_caught_by_the_chain_and_the_recursion():
@@ -119,6 +138,11 @@ def test_kolmogorov_distance_of_a_sample_from_its_law_and_from_another():
         (lambda: MMc(arrivals_per_h=3.0), r"MMc\.arrivals_per_h is 3\.0"),
         (lambda: FirstPassage(worn=0.55), r"FirstPassage\.worn is 0\.55; it must be a multiple of 1/10"),
         (lambda: AgeCost(shape=1.0), r"AgeCost\.shape"),
+        (lambda: SerialLine(buffers=(1,)), r"SerialLine\.buffers is \(1,\); it must be 2 long"),
+        (lambda: SerialLine(failures_per_h=(0.1, 0.1, 0.1)), r"SerialLine\.repairs_per_h is None"),
+        (lambda: SlottedLine(chances=(0.5, 1.1, 0.5)), r"SlottedLine\.chances"),
+        (lambda: Bernoulli(buffer=0), r"Bernoulli\.buffer is 0; it must be at least 1"),
+        (lambda: ZeroBuffer(failures=(0.1, 0.1, 0.2)), r"ZeroBuffer\.failures"),
         (lambda: Availability(load=0.0), r"Availability\.load"),
         (lambda: Reversible(line=Line((Station(Exponential(1.0)),), crew=1)), r"Reversible\.line"),
         (

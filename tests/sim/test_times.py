@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from sim.errors import InputError
-from sim.laws import Deterministic, Exponential, Gamma, InverseGaussian, Lognormal, Weibull, residual_h
+from sim.laws import (
+    Deterministic,
+    Exponential,
+    Gamma,
+    Geometric,
+    InverseGaussian,
+    Lognormal,
+    Scaled,
+    Weibull,
+    residual_h,
+)
 
 LAWS = [
     Exponential(3.0),
@@ -21,6 +31,7 @@ LAWS = [
     Lognormal(3.0, 1.2),
     InverseGaussian(3.0, 0.5),
     InverseGaussian(3.0, 300.0),
+    Scaled(Gamma(3.0, 0.5), 2.5),
 ]
 ids = [repr(law) for law in LAWS]
 
@@ -38,6 +49,19 @@ def test_the_inverse_undoes_the_survival(law):
 @pytest.mark.parametrize("law", LAWS, ids=ids)
 def test_the_mean_is_the_integral_of_the_survival(law):
     assert integrate.quad(law.sf, 0, math.inf, limit=400)[0] == pytest.approx(law.mean_h, rel=1e-4)
+
+
+@given(st.floats(0.05, 1.0), st.sampled_from([1.0, 0.25]))
+def test_a_geometric_time_is_whole_slots_of_its_chance(chance, slot_h):
+    law = Geometric(slot_h / chance, slot_h)
+    slots = law.isf(1 - np.linspace(0, 1, 997, endpoint=False)) / slot_h
+    assert (slots == np.round(slots)).all()
+    assert slots.min() == 1
+    for k in range(1, 6):
+        assert np.mean(slots > k) == pytest.approx((1 - chance) ** k, abs=2e-3)
+        assert law.sf(k * slot_h) == pytest.approx((1 - chance) ** k)
+    assert law.sf(0.5 * slot_h) == 1.0
+    assert residual_h(law, 2 * slot_h, 1.0) in (0.0, slot_h)
 
 
 def test_a_deterministic_time_is_one_time():

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from sim.errors import InputError
-from sim.verify import Estimate, Replicated, Target, batch_means, equivalent, mean_interval, mser5, run_suite
+from sim.steady import Estimate
+from sim.verify import Replicated, Target, equivalent, run_suite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,29 +48,10 @@ def test_workers_change_nothing():
     assert run_suite({"a": Noise(replications=4)}) == run_suite({"a": Noise(replications=4)}, workers=2)
 
 
-def test_the_interval_covers_at_its_level():
-    values = np.random.default_rng(3).normal(size=(2000, 6))
-    missed = sum(abs(e.value) > e.half_width for e in (mean_interval(v, 0.05) for v in values))
-    assert 60 < missed < 145  # 100 expected, sd 9.7
-
-
 def test_equivalence_asks_for_the_whole_interval():
     target = Target("x", -2.0, "", 0.005)
     assert equivalent(Estimate(-2.004, 0.0059), target)
     assert not equivalent(Estimate(-2.004, 0.0061), target)
-
-
-def test_batch_means():
-    assert batch_means(np.arange(11.0), 2).tolist() == [3.0, 8.0]
-    with pytest.raises(ValueError, match="cannot make"):
-        batch_means([1.0], 2)
-
-
-def test_mser5_drops_a_transient_and_keeps_a_stationary_run():
-    noise = np.random.default_rng(0).normal(size=4000)
-    transient = 20 * np.exp(-np.arange(4000) / 50)
-    assert 150 <= mser5(noise + transient) <= 500
-    assert mser5(noise) < 1000
 
 
 def test_nonsense_is_refused():

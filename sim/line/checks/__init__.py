@@ -4,6 +4,7 @@ Formulas and chains are in `sim.line.theory`, the test itself in `sim.verify`. A
 parameter of the simulated line and leaves the reference alone.
 """
 
+from sim.line.checks.chains import Bernoulli, SerialLine, SlottedLine, ZeroBuffer
 from sim.line.checks.flow import Reversible, SamplePath, TimesInStates, TwoMachines, TwoMachinesReliable
 from sim.line.checks.lives import AgeCost, Availability, Crew, FirstPassage, WeibullLife
 from sim.line.checks.queues import MM1, Little, MMc
@@ -12,14 +13,18 @@ __all__ = [
     "MM1",
     "AgeCost",
     "Availability",
+    "Bernoulli",
     "Crew",
     "FirstPassage",
     "Little",
     "MMc",
     "Reversible",
     "SamplePath",
+    "SerialLine",
+    "SlottedLine",
     "TimesInStates",
     "TwoMachines",
     "TwoMachinesReliable",
     "WeibullLife",
+    "ZeroBuffer",
 ]

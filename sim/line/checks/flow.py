@@ -12,8 +12,9 @@ from sim.line import theory
 from sim.line.checks import measure
 from sim.line.config import AgeReplacement, Phase, SetSpeed, Station, Sudden
 from sim.line.line import Line
+from sim.steady import Estimate
 from sim.streams import Streams
-from sim.verify import Estimate, Replicated, Target
+from sim.verify import Replicated, Target
 from sim.wear import Wiener
 
 

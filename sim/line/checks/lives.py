@@ -14,7 +14,8 @@ from sim.line import theory
 from sim.line.checks import measure
 from sim.line.config import AgeReplacement, Phase, RunToFailure, Station, Sudden
 from sim.line.line import Line
-from sim.verify import Estimate, Replicated, Target, mean_interval
+from sim.steady import Estimate, mean_interval
+from sim.verify import Replicated, Target
 from sim.wear import Wiener
 
 ENDLESS = Deterministic(1e12)  # one part for ever: the machine works whenever it is up, at no cost in events

@@ -9,6 +9,7 @@ import numpy as np
 from sim.line.config import Phase
 from sim.line.line import Line
 from sim.line.state import State
+from sim.steady import time_means
 from sim.trace import Signal, Trace
 
 DOWN = (Phase.WAITING, Phase.REPAIRING, Phase.MAINTAINING, Phase.INSPECTING)
@@ -27,8 +28,8 @@ def hours(signal: Signal, trace: Trace) -> np.ndarray:
 
 
 def time_mean(signal: Signal, trace: Trace) -> float:
-    """The mean over time of a step signal."""
-    return float(hours(signal, trace) @ signal.value) / (trace.end_h - trace.start_h)
+    """The mean of a signal over the time of its trace."""
+    return float(time_means(signal, (trace.start_h, trace.end_h))[0])
 
 
 def share(trace: Trace, machines: Iterable[str], phases: Iterable[Phase]) -> float:
