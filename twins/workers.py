@@ -28,45 +28,65 @@ def spread(
     free. A worker whose arithmetic differs from this process's, or that dies, raises InputError; an exception in *work*
     is raised here, with the worker's traceback as a note. However it ends, no worker is left behind.
     """
-    workers = min(workers, len(tasks))
+    with crew(work, min(workers, len(tasks))) as each:
+        yield from each(tasks)
+
+
+@contextmanager
+def crew(
+    work: Callable[[Task], Result], workers: int = 1
+) -> Iterator[Callable[[Sequence[Task]], Generator[tuple[int, Result], None, None]]]:
+    """`spread` for one set of tasks after another, on workers that stay until the block ends."""
     if workers <= 1:
-        yield from ((i, work(task)) for i, task in enumerate(tasks))
+        yield lambda tasks: ((i, work(task)) for i, task in enumerate(tasks))
         return
     context = multiprocessing.get_context("spawn")
-    crew: dict[Any, Any] = {}  # our end of each worker's pipe: a killed parent closes it, so the worker ends as well
-    try:
-        with _deaf():
-            for _ in range(workers):
-                ours, theirs = context.Pipe()
-                crew[ours] = context.Process(target=_serve, args=(theirs, work), daemon=True)
-                crew[ours].start()
-                theirs.close()
+    hands: dict[Any, Any] = {}  # our end of each worker's pipe: a killed parent closes it, so the worker ends as well
+    at_work: dict[Any, int | None] = {}
+
+    def each(tasks: Sequence[Task]) -> Generator[tuple[int, Result], None, None]:
         waiting = enumerate(tasks)
-        at_work: dict[Any, int | None] = dict.fromkeys(crew)
+        for pipe in [pipe for pipe in hands if pipe not in at_work]:
+            _hand(pipe, waiting, at_work)
         while at_work:
             ready: list[Any] = wait(list(at_work))
             for pipe in ready:
-                value = _answer(pipe, crew[pipe])
+                value = _answer(pipe, hands[pipe])
                 done = at_work.pop(pipe)
                 if done is None and value != probe():
                     raise InputError(
                         f"a worker computes differently from its parent (numeric probe {value[:12]}, not "
                         f"{probe()[:12]}); run all workers on one kind of processor with the same library versions"
                     )
-                for index, task in waiting:
-                    with suppress(ConnectionError):  # a dead worker is reported when its answer is read
-                        pipe.send(task)
-                    at_work[pipe] = index
-                    break
+                _hand(pipe, waiting, at_work)
                 if done is not None:
                     yield done, value
+
+    try:
+        with _deaf():
+            for _ in range(workers):
+                ours, theirs = context.Pipe()
+                hands[ours] = context.Process(target=_serve, args=(theirs, work), daemon=True)
+                hands[ours].start()
+                theirs.close()
+        at_work |= dict.fromkeys(hands)  # each first tells its probe
+        yield each
     finally:
-        for pipe in crew:
+        for pipe in hands:
             pipe.close()
-        for process in crew.values():
+        for process in hands.values():
             if process.pid:
                 process.terminate()
                 process.join()
+
+
+def _hand(pipe: Any, waiting: Iterator[tuple[int, Any]], at_work: dict[Any, int | None]) -> None:
+    """Give the worker behind *pipe* the next task, if there is one."""
+    for index, task in waiting:
+        with suppress(ConnectionError):  # a dead worker is reported when its answer is read
+            pipe.send(task)
+        at_work[pipe] = index
+        return
 
 
 def _answer(pipe: Any, process: Any) -> Any:

@@ -74,13 +74,13 @@ class Perturbed:
         for k, (name, station) in enumerate(zip(names, line.stations, strict=True)):
             if station.sudden or station.wear:
                 slow, quick = (replace(station, repair=Scaled(station.repair, 1 + s)) for s in (step, -step))
-                sides = [(replace(line, stations=_put(line.stations, k, s)), ()) for s in (slow, quick)]
-                found.append(Lever(name, "1 % shorter repairs", *sides, 2 * step / PERCENT))
+                worse, better = ((replace(line, stations=_put(line.stations, k, s)), ()) for s in (slow, quick))
+                found.append(Lever(name, "1 % shorter repairs", worse, better, 2 * step / PERCENT))
         for k, room in enumerate(line.buffers):
             if room is not None:
                 less = max(room - 1, 0)
-                sides = [(replace(line, buffers=_put(line.buffers, k, b)), ()) for b in (less, room + 1)]
-                found.append(Lever(f"b{k + 1}", "1 more place", *sides, room + 1 - less))
+                worse, better = ((replace(line, buffers=_put(line.buffers, k, b)), ()) for b in (less, room + 1))
+                found.append(Lever(f"b{k + 1}", "1 more place", worse, better, room + 1 - less))
         return found
 
     def __call__(self, seed: int) -> np.ndarray:
