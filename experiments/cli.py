@@ -18,6 +18,7 @@ import difflib
 import errno
 import functools
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -97,6 +98,28 @@ def leave(message: str, code: int) -> None:
     sys.stdout.flush()
     print(message, file=sys.stderr, flush=True)
     sys.exit(code)
+
+
+def command() -> str:
+    """What was typed, as one would type it again."""
+    module = Path(sys.argv[0]).stem.removeprefix("twinworlds-")
+    return shlex.join(["python", "-m", f"experiments.{module}", *_typed(sys.argv[1:])])
+
+
+def _typed(arguments: Sequence[str]) -> list[str]:
+    """The arguments; of a sweep the point's own, with the folder of a plant."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    if not HydraConfig.initialized() or HydraConfig.get().mode is not RunMode.MULTIRUN:
+        return list(arguments)
+    kept = []
+    for flag, value in zip(arguments, [*arguments[1:], ""], strict=True):
+        if flag in ("--config-dir", "-cd"):
+            kept += [flag, value]
+        elif flag.startswith(("--config-dir=", "-cd=")):
+            kept.append(flag)
+    return [*kept, *HydraConfig.get().overrides.task]
 
 
 def _see_plants(argv: list[str]) -> None:

@@ -67,6 +67,11 @@ class Experiment:
         return _natural(self.config, "seed", below=2**31)
 
     @cached_property
+    def workers(self) -> int:
+        """Processes that simulate."""
+        return _natural(self.config, "workers", 1)
+
+    @cached_property
     def scoring(self) -> Scoring:
         return self.part("evaluate", Scoring)
 
@@ -77,7 +82,7 @@ class Experiment:
 
     @cached_property
     def dataset(self) -> Dataset:
-        root, workers = Path(fit(self.config["datasets"], str, "datasets")), _natural(self.config, "workers", 1)
+        root, workers = Path(fit(self.config["datasets"], str, "datasets")), self.workers
         with progress("dataset") as advance:
             return self.source.ensure(root, workers, advance)
 
@@ -93,10 +98,7 @@ class Experiment:
     @property
     def run_path(self) -> Path:
         """The folder of this experiment's run, which need not exist."""
-        outputs, name = (fit(self.config[key], str, key) for key in ("outputs", "name"))
-        if not name or Path(name).is_absolute() or ".." in Path(name).parts:
-            raise InputError(f"name is {name!r}; it must be the name of a folder under outputs")
-        return Path(outputs) / name / config_hash(self.config, self.source.identity)
+        return run_path(self.config, self.source.identity)
 
     @contextlib.contextmanager
     def open_run(self) -> Iterator[RunDir]:
@@ -114,6 +116,14 @@ class Experiment:
                 f"{self.config['name']} is not trained yet, no model lies in {self.run_path}; train it first"
             )
         return Model.load(self.run_path)
+
+
+def run_path(config: Mapping[str, Any], identity: str) -> Path:
+    """outputs/<name>/<hash>, the folder of what a configuration asks of the data *identity*."""
+    outputs, name = (fit(config[key], str, key) for key in ("outputs", "name"))
+    if not name or Path(name).is_absolute() or ".." in Path(name).parts:
+        raise InputError(f"name is {name!r}; it must be the name of a folder under outputs")
+    return Path(outputs) / name / config_hash(config, identity)
 
 
 def _natural(config: Mapping[str, Any], key: str, least: int = 0, below: float = math.inf) -> int:

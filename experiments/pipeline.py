@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shlex
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 
 from experiments import figures, predictions, report
+from experiments.cli import command
 from experiments.console import progress, say
 from experiments.experiment import Experiment
 from experiments.model import Model
@@ -108,25 +105,6 @@ def examine(experiment: Experiment, model: Model, dataset: Dataset, split: str) 
     if experiment.oracle is not None and simulated == describe(experiment.twin):
         rows["oracle"] = Row("oracle", _oracle(experiment, windows, episodes, asked))
     return score(experiment, asked, rows)
-
-
-def command() -> str:
-    """What was typed, as one would type it again."""
-    module = Path(sys.argv[0]).stem.removeprefix("twinworlds-")
-    return shlex.join(["python", "-m", f"experiments.{module}", *_typed(sys.argv[1:])])
-
-
-def _typed(arguments: Sequence[str]) -> list[str]:
-    """The arguments; of a sweep the point's own, with the folder of a plant."""
-    if not HydraConfig.initialized() or HydraConfig.get().mode is not RunMode.MULTIRUN:
-        return list(arguments)
-    kept = []
-    for flag, value in zip(arguments, [*arguments[1:], ""], strict=True):
-        if flag in ("--config-dir", "-cd"):
-            kept += [flag, value]
-        elif flag.startswith(("--config-dir=", "-cd=")):
-            kept.append(flag)
-    return [*kept, *HydraConfig.get().overrides.task]
 
 
 def baselines(experiment: Experiment, test: Windows, asked: Asked, kept: Path | None = None) -> dict[str, Row]:

@@ -41,18 +41,30 @@ def write(run: Path, drawn: Mapping[str, Any] | None = None) -> Path:
 
     *drawn* are the figures, where `draw` has made them.
     """
+    from experiments.run_dir import find_run, write_text
+
+    path = find_run(run) / "report.html"
+    write_text(path, page("report.html", contents(run, drawn)))
+    return path
+
+
+def page(template: str, shown: Mapping[str, Any]) -> str:
+    """One page that loads nothing from a network, from a template and what it shows."""
     import jinja2
 
     from experiments import words
-    from experiments.run_dir import find_run, write_text
 
-    page = jinja2.Environment(
+    pages = jinja2.Environment(
         loader=jinja2.PackageLoader("experiments"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    page.filters |= {"number": number, "interval": interval, "seconds": seconds, "count": count, "words": words.name_of}
-    path = find_run(run) / "report.html"
-    write_text(path, page.get_template("report.html").render(contents(run, drawn)))
-    return path
+    pages.filters |= {
+        "number": number,
+        "interval": interval,
+        "seconds": seconds,
+        "count": count,
+        "words": words.name_of,
+    }
+    return pages.get_template(template).render(shown)
 
 
 def draw(run: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:

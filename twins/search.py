@@ -130,7 +130,7 @@ def front(kept: dict[Point, np.ndarray]) -> list[Point]:
 def layers(values_NxK: np.ndarray) -> np.ndarray:
     """The layer of each row, int[N]: 0 where no row is as good in all columns and better in one, 1 without those, …"""
     better = values_NxK[:, None] - values_NxK[None]
-    beats: np.ndarray = (better >= 0).all(-1) & (better > 0).any(-1)
+    beats = np.logical_and(np.all(better >= 0, axis=-1), np.any(better > 0, axis=-1))
     found, layer = np.full(len(values_NxK), -1), 0
     while (found < 0).any():
         left = found < 0

@@ -6,6 +6,7 @@ import pytest
 
 from experiments import load
 from experiments.cli import compose
+from experiments.optimising import Study
 from experiments.pipeline import check
 from sim.errors import InputError
 
@@ -34,7 +35,18 @@ def test_every_choice_of_a_group_builds(choice):
         experiment.part(group)
 
 
-@pytest.mark.parametrize("preset", sorted(p.stem for p in (CONF / "experiment").glob("*.yaml")))
+PRESETS = sorted(p.stem for p in (CONF / "experiment").glob("*.yaml"))
+OTHERS = {"line_optimise": ("optimise", Study.of)}  # presets of other commands, and what builds all their parts
+
+
+@pytest.mark.parametrize("preset", sorted(OTHERS))
+def test_every_preset_of_another_command_is_right_in_all_its_parts(preset):
+    command, build = OTHERS[preset]
+    for debug in ([], ["debug=fast"]):
+        build(compose(command, [f"experiment={preset}", *debug]))
+
+
+@pytest.mark.parametrize("preset", [p for p in PRESETS if p not in OTHERS])
 def test_every_preset_is_right_in_all_its_parts(preset):
     source = ["source.path=table.csv"] if preset == "etth1" else []
     for debug in ([], ["debug=fast"]):
