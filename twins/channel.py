@@ -37,6 +37,7 @@ class Channel:
     reading: Callable[[Trace], Signal]
     step_h: float | None = None
     noise: Noise = Noise()
+    memory: bool = True  # whether the reading depends on more of the past than the segments in force: a lag, a counter
 
     def __post_init__(self):
         require(self.step_h is None or 0 < self.step_h < math.inf, self, "step_h", "above 0")

@@ -150,6 +150,24 @@ class LineTwin:
     def render(self, trace: Trace, channel: Channel, start: int, count: int) -> np.ndarray:
         return render(trace, channel, start, count)
 
+    @property
+    def assets(self) -> tuple[str, ...]:
+        return self.world.machines
+
+    def maintain(self, asset: str) -> OrderMaintenance:
+        """The action that orders planned work."""
+        return OrderMaintenance(asset)
+
+    def made(self, trace: Trace) -> tuple[float, float]:
+        """Parts that the last station finished within *trace*, and parts lost: arrivals that found no room, or of a
+        saturated line what it fell short of its slowest station, had that never stood still at nominal speed."""
+        stations = self.world.stations
+        last = [m for m in self.world.machines if self._station(m)[0] == len(stations)]
+        parts = sum(float(trace[m, "parts"].value[-1] - trace[m, "parts"].value[0]) for m in last)
+        if self.world.arrivals is not None:
+            return parts, float(sum(event.kind == "lost" for event in trace.events))
+        return parts, min(s.machines / s.cycle.mean_h for s in stations) * (trace.end_h - trace.start_h) - parts
+
     def hold(self, asset: str) -> Hold | None:
         """The action that leaves a machine to run to failure; None where no policy would stop it."""
         return None if isinstance(self.world.station_of(asset).policy, RunToFailure) else Hold(asset)
@@ -183,14 +201,14 @@ class LineTwin:
         load = station.load
         beside = {"buffer_before": f"b{number - 1}", "buffer_after": f"b{number}"}
 
-        def channel(quantity: str, unit: str, role: Role, reading, noise: Noise) -> Channel:
-            return Channel(m, quantity, unit, role, reading, self.step_h, noise)
+        def channel(quantity: str, unit: str, role: Role, reading, noise: Noise, memory: bool = True) -> Channel:
+            return Channel(m, quantity, unit, role, reading, self.step_h, noise, memory)
 
         def regime(quantity: str, unit: str, f, noise: Noise) -> Channel:
-            return channel(quantity, unit, Role.TARGET, partial(_regime, f, load, m), noise)
+            return channel(quantity, unit, Role.TARGET, partial(_regime, f, load, m), noise, memory=False)
 
         def signal(quantity: str, unit: str, role: Role, entity: str = m, name: str = "") -> Channel:
-            return channel(quantity, unit, role, partial(_signal, entity, name or quantity), Noise())
+            return channel(quantity, unit, role, partial(_signal, entity, name or quantity), Noise(), memory=False)
 
         return (
             regime("vibration_rms", "mm/s", s.rms, s.vibration_rms),

@@ -18,6 +18,10 @@ class Twin(Protocol):
 
     A twin whose world has maintenance policies may add `hold(asset) -> action | None`: the action that lets an asset
     run to failure, for the oracle. Failures are events of the kind "failure" with the asset as entity.
+
+    A twin whose assets can be maintained from outside (`twins.environment`) adds `assets`, their names,
+    `maintain(asset) -> action`, which orders planned work, and, where parts are made, `made(trace) -> (parts, lost)` of
+    one stretch. Planned work is an event "planned" of the asset, the end of any work a "renewal".
     """
 
     @property

@@ -18,7 +18,7 @@ from twins.noise import Noise
 from twins.render import render
 from twins.signals import combine, integral, lag, since
 
-from .sim import Phase, Pump
+from .sim import Phase, Pump, ReplaceSeal
 
 
 def flow_m3_h(phase, wear, clog):
@@ -65,6 +65,7 @@ class PumpTwin:
     world: Pump
     step_h: float = 0.25
     revision: ClassVar[int] = 1
+    assets: ClassVar[tuple[str, ...]] = ("pump",)
 
     def __post_init__(self):
         require(self.step_h > 0, self, "step_h", "above 0")
@@ -81,6 +82,9 @@ class PumpTwin:
             Channel("pump", "wear", "1", Role.TRUTH, lambda trace: trace["pump", "wear"], self.step_h),
             Channel("pump", "clog", "1", Role.TRUTH, lambda trace: trace["pump", "clog"], self.step_h),
         )
+
+    def maintain(self, asset: str) -> ReplaceSeal:
+        return ReplaceSeal()
 
     def render(self, trace: Trace, channel: Channel, start: int, count: int) -> np.ndarray:
         return render(trace, channel, start, count)

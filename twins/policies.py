@@ -1,0 +1,234 @@
+"""When to do planned work: policies that decide from what they observe, and one that knows what is to come.
+
+Every policy is a frozen dataclass with `decide(observation) -> actions`. The fixed ones of the textbooks (Barlow &
+Hunter 1960; de Jonge & Scarf 2020) are each a number per asset and a limit on it: an age, the hours since the last
+block, health as inspected or as monitored, a sensor's reading, a model's chance of failure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from sim.errors import require
+from twins.account import Account, Prices
+from twins.environment import Environment, Inspect, Moment, Observation
+from twins.workers import spread
+
+Actions = tuple[Any, ...]
+Chances = Callable[[Sequence[Observation]], np.ndarray]  # float[observations, assets]; of one that is down, anything
+
+
+class Policy:
+    """Decides from an observation; `choose` decides for several runs at once, for those with reason to."""
+
+    def decide(self, seen: Observation) -> Actions:
+        raise NotImplementedError
+
+    def choose(self, moments: Sequence[Moment]) -> list[Actions]:
+        return [self.decide(now.observation) for now in moments]
+
+
+@dataclass(frozen=True)
+class RunToFailure(Policy):
+    """No planned work."""
+
+    def decide(self, seen: Observation) -> Actions:
+        return ()
+
+
+@dataclass(frozen=True)
+class Limit(Policy):
+    """Planned work on each asset that is up and whose `level` has reached *limit*."""
+
+    limit: float
+
+    def __post_init__(self):
+        require(0 < self.limit < math.inf, self, "limit", "above 0 and finite")
+
+    def level(self, seen: Observation, asset: str) -> float:
+        raise NotImplementedError
+
+    def decide(self, seen: Observation) -> Actions:
+        return tuple(seen.environment.maintain(asset) for asset in seen.up if self.level(seen, asset) >= self.limit)
+
+
+@dataclass(frozen=True)
+class Age(Limit):
+    """Planned work at an age of *limit* operating hours, as the asset's hour *counter* last showed."""
+
+    counter: str = "operating_age"
+
+    def level(self, seen: Observation, asset: str) -> float:
+        return float(seen.read(asset, self.counter, 1)[0])  # NaN before the first reading, which reaches no limit
+
+
+@dataclass(frozen=True)
+class Block(Limit):
+    """Planned work on every asset each *limit* hours, whatever its age."""
+
+    def decide(self, seen: Observation) -> Actions:
+        return tuple(map(seen.environment.maintain, seen.up)) if due(seen, self.limit) else ()
+
+
+@dataclass(frozen=True)
+class Health(Limit):
+    """Planned work at a true health of *limit*, watched without error, at no price: what perfect monitoring gives."""
+
+    truth: str = "wear"
+
+    def level(self, seen: Observation, asset: str) -> float:
+        return seen.inspect(asset, self.truth)
+
+
+@dataclass(frozen=True)
+class Inspection(Health):
+    """The same, but health is seen only every *every_h* hours, and each look at an asset is an inspection."""
+
+    every_h: float = 168.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        require(0 < self.every_h < math.inf, self, "every_h", "above 0 and finite")
+
+    def decide(self, seen: Observation) -> Actions:
+        return (*map(Inspect, seen.up), *super().decide(seen)) if due(seen, self.every_h) else ()
+
+
+@dataclass(frozen=True)
+class Sensor(Limit):
+    """Planned work when the median of a sensor's latest readings reaches *limit*, in the sensor's unit."""
+
+    sensor: str = "vibration_high"
+    readings: int = 36
+
+    def __post_init__(self):
+        super().__post_init__()
+        require(self.readings >= 1, self, "readings", "at least 1")
+
+    def level(self, seen: Observation, asset: str) -> float:
+        values = seen.read(asset, self.sensor, self.readings)
+        values = values[np.isfinite(values)]
+        return float(np.median(values)) if len(values) else -math.inf
+
+
+@dataclass(frozen=True)
+class Forecast(Limit):
+    """Planned work when the *chances* that a model gives of a failure within its horizon reach *limit*."""
+
+    chances: Chances
+
+    def decide(self, seen: Observation) -> Actions:
+        return self._decide(seen, self.chances([seen])[0])
+
+    def choose(self, moments: Sequence[Moment]) -> list[Actions]:
+        seen = [now.observation for now in moments]
+        return [self._decide(*one) for one in zip(seen, self.chances(seen), strict=True)]
+
+    def _decide(self, seen: Observation, chance: np.ndarray) -> Actions:
+        high = {a for a, p in zip(seen.environment.assets, chance, strict=True) if p >= self.limit}
+        return tuple(seen.environment.maintain(asset) for asset in seen.up if asset in high)
+
+
+@dataclass(frozen=True)
+class Clairvoyant(Policy):
+    """Knows how this very run goes on, and orders work at the last moment before each failure, where that is cheaper.
+
+    Cheaper by what the run from the true state costs over the next *ahead* decisions, with the order and without; a
+    failure after the next decision counts as planned work, which will prevent it. It is greedy: no optimum over all
+    plans, which for assets that share a crew nobody can compute. `hindsight` takes the best of it and other policies.
+    """
+
+    ahead: int = 4
+
+    def __post_init__(self):
+        require(self.ahead >= 1, self, "ahead", "at least 1")
+
+    def decide(self, seen: Observation) -> Actions:
+        raise TypeError("an observation does not tell the future; a clairvoyant chooses from the moment itself")
+
+    def choose(self, moments: Sequence[Moment]) -> list[Actions]:
+        return [self.foresee(now) for now in moments]
+
+    def foresee(self, now: Moment) -> Actions:
+        environment = now.environment
+        until_h = now.time_h + self.ahead * environment.every_h
+        chosen: list[str] = []
+        refused: set[str] = set()
+        best = self._future(now, chosen, until_h)
+        while asset := next(iter(a for a in self._failing(now, best) if a not in {*chosen, *refused}), None):
+            other = self._future(now, [*chosen, asset], until_h)
+            if self._cost(now, other) < self._cost(now, best):
+                chosen, best = [*chosen, asset], other
+            else:
+                refused.add(asset)
+        return tuple(map(environment.maintain, chosen))
+
+    @staticmethod
+    def _future(now: Moment, assets: Sequence[str], until_h: float) -> Moment:
+        return now.environment.run(now, [now.environment.maintain(asset) for asset in assets], until_h)
+
+    @staticmethod
+    def _failing(now: Moment, future: Moment) -> list[str]:
+        """The assets that are up now and fail before the next decision, in the order in which they do."""
+        next_h = now.time_h + now.environment.every_h
+        failing = [e.entity for e in future.past[-1].events if e.kind == "failure" and e.time_h < next_h]
+        return [asset for asset in failing if asset in now.observation.up]
+
+    @staticmethod
+    def _cost(now: Moment, future: Moment) -> float:
+        prices, next_h = now.environment.prices, now.time_h + now.environment.every_h
+        later = sum(e.kind == "failure" and e.time_h >= next_h for e in future.past[-1].events)
+        return future.cost - later * max(prices.failure - prices.planned, 0.0)
+
+
+def due(seen: Observation, every_h: float) -> bool:
+    """Whether a multiple of *every_h* has come since the decision before this one."""
+    time_h, slack = seen.time_h, 1e-9 * every_h
+    before_h = max(time_h - seen.environment.every_h, 0.0)
+    return (time_h + slack) // every_h > (before_h + slack) // every_h
+
+
+def play(environment: Environment, policy: Policy, seeds: Sequence[int]) -> list[Moment]:
+    """The end of each world run, decided by *policy*; all runs go in step, so that a model is asked once a decision."""
+    moments = [environment.start(seed) for seed in seeds]
+    while not all(now.done for now in moments):
+        moments = [environment.step(*one) for one in zip(moments, policy.choose(moments), strict=True)]
+    return moments
+
+
+def accounts(
+    environment: Environment,
+    policies: Sequence[Policy],
+    seeds: Sequence[int],
+    workers: int = 1,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> list[list[Account]]:
+    """What each policy's run of each world comes to: the same worlds for all, so that differences are paired."""
+    tasks = [(policy, seed) for policy in policies for seed in seeds]
+    found: list[Account | None] = [None] * len(tasks)
+    for done, (i, account) in enumerate(spread(partial(_account, environment), tasks, workers), 1):
+        found[i] = account
+        if progress is not None:
+            progress(done, len(tasks), type(tasks[i][0]).__name__)
+    return [found[i : i + len(seeds)] for i in range(0, len(tasks), len(seeds))]  # type: ignore[misc]
+
+
+def _account(environment: Environment, task: tuple[Policy, int]) -> Account:
+    policy, seed = task
+    return play(environment, policy, [seed])[0].account
+
+
+def hindsight(prices: Prices, runs: Sequence[Sequence[Account]]) -> list[Account]:
+    """Of each world the cheapest of several policies' runs: who knows the future knows which plan to follow."""
+    return [min(world, key=prices.cost) for world in zip(*runs, strict=True)]
+
+
+def cost_rate(prices: Prices, runs: Sequence[Account]) -> float:
+    """Cost per hour of all runs together."""
+    return sum(map(prices.cost, runs)) / sum(run.hours for run in runs)
