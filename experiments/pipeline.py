@@ -50,14 +50,14 @@ PARTS: dict[str, Any] = {
 def execute(experiment: Experiment, run: RunDir) -> tuple[dict[str, Any], dict[str, float]]:
     """Do what is left to do of a run. Returns its scores and the seconds of each stage, all attempts together."""
     check(experiment)
-    costs = _Costs(run.path / "cost.json")
+    costs = Costs(run.path / "cost.json")
     with costs.stage("dataset"):
         content = experiment.dataset.manifest["content"]
         write_json(run.path / "stamp.json", stamp(content) | {"command": command()})
         test, episodes = experiment.windows("test"), experiment.dataset.episodes("test")
         asked = ask(experiment.task, experiment.scoring, experiment.windows("train"), test, episodes)
     with costs.stage("training", accelerated=True):
-        model, spent = _train(experiment, run)
+        model, spent = train(experiment, run)
         kept = run.path / "predictions"
         forecast = predictions.kept(kept / f"{MODEL}.npz", lambda: model.predict(test, asked.anchors_Nx2))
     costs.add_flops("training", spent)
@@ -130,7 +130,7 @@ def score(experiment: Experiment, asked: Asked, rows: Mapping[str, Row]) -> dict
     return evaluate(task, rows, asked.truth, asked.cluster_N, **how)
 
 
-def _train(experiment: Experiment, run: RunDir) -> tuple[Model, float]:
+def train(experiment: Experiment, run: RunDir) -> tuple[Model, float]:
     """The trained model, and the floating-point operations that it took now."""
     first = Model.first(experiment)
     budget, optim = experiment.part("fit", Budget), experiment.part("optim", Optim)
@@ -202,7 +202,7 @@ def _figures(
     figures.save(run.path, **parts)
 
 
-class _Costs:
+class Costs:
     """What the stages of a run have cost so far, kept in a file, an interrupted stage included."""
 
     def __init__(self, path: Path):

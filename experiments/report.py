@@ -70,7 +70,7 @@ def page(template: str, shown: Mapping[str, Any]) -> str:
 def draw(run: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:
     """The figures of a run with these scores, each as SVG at two widths."""
     kinds = {row["name"]: row["kind"] for row in metrics["rows"]}
-    return _plots(metrics, _json(run / "figures.json") or {}, _curves(run / "metrics.jsonl"), kinds)
+    return _plots(metrics, json_of(run / "figures.json") or {}, _curves(run / "metrics.jsonl"), kinds)
 
 
 def contents(run: Path, drawn: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -78,12 +78,12 @@ def contents(run: Path, drawn: Mapping[str, Any] | None = None) -> dict[str, Any
     from experiments import words
     from experiments.run_dir import config_of
 
-    metrics = _json(run / "metrics.json")
+    metrics = json_of(run / "metrics.json")
     if not metrics or "rows" not in metrics:
         raise InputError(
             f"{run / 'metrics.json'} holds no scores; finish the run first, with the command that began it"
         )
-    figures, config = _json(run / "figures.json") or {}, config_of(run)
+    figures, config = json_of(run / "figures.json") or {}, config_of(run)
     resampled = words.cluster(config)
     columns = [m for m in METRICS if any(m in row["scores"] for row in metrics["rows"])]
     less = {m: METRICS[m][1] for m in columns}
@@ -110,8 +110,8 @@ def contents(run: Path, drawn: Mapping[str, Any] | None = None) -> dict[str, Any
         "skilled": any(row["skill"] is not None for row in order),
         "line": words.line(config.get("world") or {}),
         "cost": metrics.get("cost"),
-        "stamp": _json(run / "stamp.json") or {},
-        "command": (_json(run / "stamp.json") or {}).get("command"),
+        "stamp": json_of(run / "stamp.json") or {},
+        "command": (json_of(run / "stamp.json") or {}).get("command"),
         "yaml": (run / "config.yaml").read_text(encoding="utf-8"),
         "run": run,
     }
@@ -168,7 +168,7 @@ def _sortable(row: Mapping[str, Any], metric: str, less: bool | None) -> float:
     return math.inf if mean is None else mean if less is not False else -mean
 
 
-def _json(path: Path) -> Any:
+def json_of(path: Path) -> Any:
     if not path.exists():
         return None
     try:

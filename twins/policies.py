@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,6 +26,8 @@ Chances = Callable[[Sequence[Observation]], np.ndarray]  # float[observations, a
 
 class Policy:
     """Decides from an observation; `choose` decides for several runs at once, for those with reason to."""
+
+    privileged: ClassVar[bool] = False  # whether it sees, at no price, what nobody can: a mark, not a rival
 
     def decide(self, seen: Observation) -> Actions:
         raise NotImplementedError
@@ -81,6 +83,7 @@ class Health(Limit):
     """Planned work at a true health of *limit*, watched without error, at no price: what perfect monitoring gives."""
 
     truth: str = "wear"
+    privileged: ClassVar[bool] = True
 
     def level(self, seen: Observation, asset: str) -> float:
         return seen.inspect(asset, self.truth)
@@ -91,6 +94,7 @@ class Inspection(Health):
     """The same, but health is seen only every *every_h* hours, and each look at an asset is an inspection."""
 
     every_h: float = 168.0
+    privileged: ClassVar[bool] = False
 
     def __post_init__(self):
         super().__post_init__()
@@ -145,6 +149,7 @@ class Clairvoyant(Policy):
     """
 
     ahead: int = 4
+    privileged: ClassVar[bool] = True
 
     def __post_init__(self):
         require(self.ahead >= 1, self, "ahead", "at least 1")

@@ -1,0 +1,35 @@
+"""Policies of maintenance in closed loop: `python -m experiments.decide experiment=line_decisions`.
+
+The same command again says that it is done, or takes up where it was stopped; `fresh=true` starts over.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from experiments import cli
+
+
+def main() -> None:
+    cli.run(job, "decide")
+
+
+def job(config: Any) -> None:
+    from experiments.console import say, show_seconds
+    from experiments.experiment import Experiment
+
+    experiment = Experiment.of(config)
+    with experiment.open_run() as run:
+        if run.done:
+            say(f"done before; fresh=true starts over: {run.path}")
+        else:
+            from experiments import decided, decisions  # which bring JAX
+
+            scores, seconds = decisions.execute(experiment, run)
+            decided.show(scores)
+            show_seconds(seconds)
+    print(run.report)
+
+
+if __name__ == "__main__":
+    main()
