@@ -32,6 +32,7 @@ from twins.environment import Environment, Observation
 from twins.policies import Clairvoyant, Forecast, Policy, accounts, cost_rate, hindsight, play
 
 FIRST = 2**31  # world runs of decisions, counted from here, are none of a dataset's
+COUNTED = {"failures": "failures", "planned work": "planned", "inspections": "inspections"}
 FORECAST, CLAIRVOYANT = "forecast", "clairvoyant"
 
 
@@ -222,7 +223,7 @@ def score(prices: Prices, played: Mapping[str, Played], found: Mapping[str, Any]
             "closed": closed(name),
             "difference": interval(cost[name] - cost[best]),
             "spent": {k: v / hours for k, v in spent(prices, row.runs).items()},
-            "counts": {k: sum(getattr(a, k) for a in row.runs) for k in ("failures", "planned", "inspections")},
+            "counts": {said: sum(getattr(a, field) for a in row.runs) for said, field in COUNTED.items()},
         }
         for name, row in played.items()
     ]
