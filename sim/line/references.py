@@ -40,7 +40,21 @@ def _age_cost(name: str, age_h: float, value: float) -> Reference:
     return Reference(name, theory.age_cost_rate, inputs, value, 5e-6, "ReliaSoft, optimum replacement time", convention)
 
 
+def _ladder(name: str, period_h: float, value: float, **asked: float) -> Reference:
+    inputs = {"states": 6, "step_h": 10.0, "period_h": period_h, "repair_h": 10.0, "maintenance_h": 2.0, **asked}
+    convention = "six states, .1 steps up an hour; corrective 10 h, preventive 2 h; the clock restarts on renewal"
+    return Reference(name, theory.markov_availability, inputs, value, 5e-5, MARKOV, convention)
+
+
 REFERENCES = (
+    _ladder("ladder_run_to_failure", 1.0, 0.8333),
+    _ladder("ladder_age", 1.0, 0.8981, every_h=25.0),
+    _ladder("ladder_look_20", 1.0, 0.9140, every_h=20.0, acts_at=2),
+    _ladder("ladder_look_5", 1.0, 0.9372, every_h=5.0, acts_at=3),
+    _ladder("ladder_limit", 1.0, 0.9524, limit=4),
+    _ladder("ladder_age_continuous", 0.0, 0.8947, every_h=25.0),
+    _ladder("ladder_look_20_continuous", 0.0, 0.9114, every_h=20.0, acts_at=2),
+    _ladder("ladder_look_5_continuous", 0.0, 0.9349, every_h=5.0, acts_at=3),
     Reference("mm1", theory.mm1_number, {"utilisation": 0.8}, 4.0, 1e-12, "Kleinrock 1975, eq. 3.24"),
     Reference(
         "mm3_wait_probability",

@@ -8,7 +8,8 @@ from itertools import compress, product
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import integrate, optimize, sparse
+from scipy import integrate, optimize, sparse, special
+from scipy import linalg as linalg_dense
 from scipy.sparse import linalg
 
 from sim.laws import Law
@@ -216,6 +217,79 @@ def best_age_h(law: Law, planned_cost: float, failure_cost: float) -> float:
         options={"xatol": law.mean_h * 1e-7},
     )
     return float(found.x)
+
+
+def markov_availability(
+    states: int,
+    step_h: float,
+    period_h: float,
+    repair_h: float,
+    maintenance_h: float,
+    every_h: float = math.inf,
+    acts_at: int = 0,
+    limit: int | None = None,
+) -> float:
+    """Availability of a unit that wears up one state after the other and is renewed at the last, or before.
+
+    Planned work at the age or look *every_h* from the state *acts_at* on (0: whatever the state), or at once in the
+    state *limit*. Times in a state are exponential, or geometric by *period_h*, and a failure at the very time of a
+    look comes first. The clock of looks begins at renewal.
+    """
+    failed = states - 1
+    if math.isinf(every_h):
+        last = failed if limit is None else limit
+        return last * step_h / (last * step_h + (repair_h if limit is None else maintenance_h))
+    up = np.diag(np.full(failed, 1.0), 1)
+    up[:failed, :failed] -= np.eye(failed)
+    if period_h:
+        one = np.eye(states) + up * period_h / step_h
+        powers = [np.linalg.matrix_power(one, k) for k in range(round(every_h / period_h))]
+        spent_h, over = sum(powers) * period_h, powers[-1] @ one
+    else:  # the integral of exp(Qt) stands beside it in the exponential of a block matrix (Van Loan 1978)
+        blocks = np.zeros((2 * states, 2 * states))
+        blocks[:states, :states], blocks[:states, states:] = up * every_h / step_h, np.eye(states) * every_h
+        both = linalg_dense.expm(blocks)
+        over, spent_h = both[:states, :states], both[:states, states:]
+    share, up_h, down_h = np.eye(1, states)[0], 0.0, 0.0
+    while share.sum() > 1e-15:
+        up_h += (share @ spent_h)[:failed].sum()
+        share = share @ over
+        down_h += repair_h * share[failed] + maintenance_h * share[acts_at:failed].sum()
+        share[min(acts_at, failed) :] = 0.0
+    return float(up_h / (up_h + down_h))
+
+
+def gamma_passage_sf(t_h, shape_per_h: float, scale: float, threshold: float):
+    """P(T > t) of gamma wear: P(Γ(αt, θ) < D) (van Noortwijk 2009, eq. 9)."""
+    return special.gammainc(shape_per_h * np.asarray(t_h), threshold / scale)
+
+
+def gamma_passage_mean_h(shape_per_h: float, scale: float, threshold: float) -> float:
+    """Mean life of gamma wear: the integral of its survival."""
+    rough_h = (threshold / scale + 1) / shape_per_h
+    survival = lambda t: float(gamma_passage_sf(t, shape_per_h, scale, threshold))  # noqa: E731
+    return sum(integrate.quad(survival, k * rough_h, (k + 1) * rough_h, limit=200)[0] for k in range(20))
+
+
+def cmapss_lives(
+    a: tuple[float, float], b: tuple[float, float], d: tuple[float, float], scale_h: float, times_h: Sequence[float]
+) -> list[float]:
+    """Mean of the lives scale · (ln(2−d)/a)^(1/b), and P(life ≤ t) at each time; a, b and d uniform on their ranges."""
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+
+    def points(low, high):
+        return (low + high) / 2 + (high - low) / 2 * nodes
+
+    power, damage = np.meshgrid(points(*b), np.log(2 - points(*d)), indexing="ij")
+    weight = np.outer(weights, weights) / 4
+    fine_a = points(*a)
+    mean_h = sum(w / 2 * (weight * (damage / x) ** (1 / power)).sum() for x, w in zip(fine_a, weights, strict=True))
+    below = []
+    for t_h in times_h:  # a life is at most t where a is at least ln(2−d) / (t/scale)^b
+        least = damage / (t_h / scale_h) ** power
+        share = np.clip((a[1] - least) / (a[1] - a[0]), 0, 1) if a[1] > a[0] else (least <= a[0]).astype(float)
+        below.append(float((weight * share).sum()))
+    return [scale_h * float(mean_h), *below]
 
 
 def departures_h(work_KxM: np.ndarray, buffers: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

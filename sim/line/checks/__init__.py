@@ -7,6 +7,7 @@ parameter of the simulated line and leaves the reference alone.
 from sim.line.checks.chains import Bernoulli, SerialLine, SlottedLine, ZeroBuffer
 from sim.line.checks.flow import Reversible, SamplePath, TimesInStates, TwoMachines, TwoMachinesReliable
 from sim.line.checks.lives import AgeCost, Availability, Crew, FirstPassage, WeibullLife
+from sim.line.checks.maintenance import CmapssLives, GammaPassage, Ladder, MinimalRepair
 from sim.line.checks.queues import MM1, Little, MMc
 
 __all__ = [
@@ -14,10 +15,14 @@ __all__ = [
     "AgeCost",
     "Availability",
     "Bernoulli",
+    "CmapssLives",
     "Crew",
     "FirstPassage",
+    "GammaPassage",
+    "Ladder",
     "Little",
     "MMc",
+    "MinimalRepair",
     "Reversible",
     "SamplePath",
     "SerialLine",
