@@ -170,10 +170,20 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
     def fail(m: Machine, cause: str, now: float) -> None:
         events.append(Event(now, names[m.rank], "failure", cause))
         down(m, False, now)
+        seize(now)
 
     def go_down(m: Machine, cause: str, now: float) -> None:
         events.append(Event(now, names[m.rank], "planned", cause))
         down(m, True, now)
+        seize(now)
+
+    def seize(now: float) -> None:
+        """A machine has gone down: those that wait for the opportunity do too."""
+        for i, fraction in plan.opportunity:
+            other = machines[i]
+            if other.wear >= fraction and other.phase in UP and not other.held:
+                events.append(Event(now, names[i], "planned", "opportunity"))
+                down(other, True, now)
 
     def down(m: Machine, planned: bool, now: float) -> None:
         m.planned = planned
@@ -190,10 +200,6 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
             rest(m, WAITING, now)
             set_deadline[m.rank](math.inf)
             insort(queue, m.rank, key=lambda i: (machines[i].since_h, i))
-        for i, fraction in plan.opportunity:
-            other = machines[i]
-            if other.wear >= fraction and other.phase in UP and not other.held:
-                go_down(other, "opportunity", now)
 
     def tend(m: Machine, now: float) -> None:
         """A member of the crew begins to work on the machine."""
