@@ -34,11 +34,17 @@ class Observed(Table):
     @property
     def identity(self) -> str:
         try:
-            return files.sha256(Path(self.path))
+            digest = files.sha256(Path(self.path))
         except OSError as error:
             raise InputError(
                 f"source.path={self.path}: {error.strerror}; give the path of a table of readings"
             ) from None
+        for key, path in (("test", self.test), ("left", self.left)):
+            try:
+                digest += files.sha256(Path(path)) if path else ""
+            except OSError as error:
+                raise InputError(f"source.{key}={path}: {error.strerror}; give the path of a file") from None
+        return digest
 
     def ensure(self, root: Path, workers: int, progress: Progress | None = None) -> Dataset:
         return ensure_observed(self, root, progress)

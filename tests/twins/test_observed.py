@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -111,6 +112,55 @@ def test_blank_separated_units_without_header(put, tmp_path):
     assert seven.series[0].unit == "K"
     assert three.spells[0][:4] == (1.0, 5.0, "wear", 4.0)
     assert dataset.splits == ("train", "validation")
+
+
+def engines(put, lives: str = "5\n0"):
+    path = put("1 1 5", "1 2 6", "2 1 5", "2 2 5", "2 3 7", name="train.txt")
+    test, left = put("1 1 5", "1 2 5", "2 1 6", name="test.txt"), put(*lives.split("\n"), name="left.txt")
+    return Table(
+        path, {"t": "1"}, ("unit", "cycle", "t"), None, "cycle", "wk", step_h=168.0, asset="unit", ends="wear",
+        test=test, left=left, splits=Assets(validation=("2",), test=()),
+    )  # fmt: skip
+
+
+def test_a_second_file_is_the_test_whose_lives_go_on(put, tmp_path):
+    dataset = ensure_observed(engines(put), tmp_path / "data")
+    assert dataset.splits == ("train", "validation", "test")
+    (whole,), (one, two) = dataset.episodes("train"), dataset.episodes("test")
+    assert whole.spells[0][:3] == (168.0, 3 * 168.0, "wear")
+    assert [(e.run, e.asset) for e in (one, two)] == [(2, "1"), (3, "2")]
+    assert (one.spells[0].cause, two.spells[0].cause) == ("", "")
+    assert one.spells[0].end_h + 5 * 168.0 == one.spells[0].start_h + one.spells[0].unmaintained_h
+    assert two.spells[0].unmaintained_h == two.spells[0].operating_h == 168.0
+    other = ensure_observed(engines(put, "5\n1"), tmp_path / "data")
+    assert other.path != dataset.path
+
+
+@pytest.mark.parametrize(
+    ("lives", "message"),
+    [
+        ("5", r"left.txt has 1 lives, .*test.txt has 2 assets"),
+        ("5\n-1", r"left.txt, line 2: '-1'; it must be a life left of at least 0"),
+        ("5\nmany", r"left.txt, line 2: 'many'"),
+    ],
+)
+def test_lives_that_do_not_fit_their_assets_are_refused(put, tmp_path, lives, message):
+    with pytest.raises(InputError, match=message):
+        ensure_observed(engines(put, lives), tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"splits": Assets()}, r"Table.test is"),
+        ({"test": ""}, r"Table.left is"),
+        ({"ends": ""}, r"Table.left is"),
+        ({"left": "nowhere.txt"}, r"cannot read nowhere.txt"),
+    ],
+)
+def test_a_second_file_that_makes_no_sense_is_refused(put, tmp_path, more, message):
+    with pytest.raises(InputError, match=message):
+        ensure_observed(replace(engines(put), **more), tmp_path / "data")
 
 
 def test_explicit_times_stay_explicit(put, tmp_path):

@@ -18,7 +18,7 @@ from twins.dataset.generate import Progress, complete, write_shard
 from twins.dataset.identity import describe, identity
 from twins.dataset.shards import SCHEMA_VERSION
 from twins.dataset.store import Dataset
-from twins.episode import Episode, Series, Spell
+from twins.episode import CENSORED, Episode, Series, Spell
 from twins.observed.clock import Record, records
 from twins.observed.read import Rows, read
 from twins.observed.table import SPLITS, Assets, Cuts, Table
@@ -48,7 +48,11 @@ def ensure_observed(table: Table, root: str | Path, progress: Progress | None = 
         digest = files.sha256(path)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; give the path of a table of readings") from None
-    named = describe(replace(table, path=path.name), "table")
+    beside = [Path(name) for name in (table.test, table.left) if name]
+    if beside:
+        digest = hashlib.sha256("".join([digest, *map(_digest, beside)]).encode()).hexdigest()
+    names = {"path": path.name, "test": Path(table.test).name, "left": Path(table.left).name}
+    named = describe(replace(table, **names), "table")
     configuration = {"table": named, "file": digest, "revision": REVISION, "schema": SCHEMA_VERSION}
     stem = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "table"
     directory = Path(root) / f"{stem}-{identity(configuration)[:12]}"
@@ -59,6 +63,9 @@ def ensure_observed(table: Table, root: str | Path, progress: Progress | None = 
     made, step_h, findings = records(table, rows)
     episodes = [_episode(table, rows, record, step_h, run) for run, record in enumerate(made)]
     splits, spans = _split(table, episodes, step_h, findings)
+    if table.test:
+        splits["test"], more = _second(table, len(episodes), step_h)
+        findings = findings + more
     parts = [
         _Part(split, i, members[at : at + EPISODES_A_SHARD])
         for split, members in splits.items()
@@ -74,6 +81,58 @@ def ensure_observed(table: Table, root: str | Path, progress: Progress | None = 
         )
 
     return complete(directory, configuration, parts, make, progress=progress, **extra)
+
+
+def _digest(path: Path) -> str:
+    try:
+        return files.sha256(path)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; give the path of a file beside the table") from None
+
+
+def _second(table: Table, first_run: int, step_h: float | None) -> tuple[list[Episode], list[dict]]:
+    """The episodes of the file `test`, whose records are cut: their lives go on for what `left` tells, if given."""
+    other = replace(table, path=table.test, test="", left="", ends="", step_h=step_h)
+    rows = read(other)
+    made, _, findings = records(other, rows)
+    episodes = [_episode(other, rows, record, step_h, run) for run, record in enumerate(made, first_run)]
+    if not table.left:
+        return episodes, findings
+    left_h = _left_h(table, len(episodes))
+    return [
+        replace(
+            episode,
+            spells=(
+                Spell(
+                    start_h := float(episode.series[0].clock_h()[0]),
+                    episode.end_h,
+                    CENSORED,
+                    episode.end_h - start_h,
+                    episode.end_h - start_h + more_h,
+                ),
+            ),
+        )
+        for episode, more_h in zip(episodes, left_h, strict=True)
+    ], findings
+
+
+def _left_h(table: Table, count: int) -> np.ndarray:
+    """The numbers of the file `left` in hours; raises InputError where one is no life, or they are not *count*."""
+    try:
+        lines = Path(table.left).read_text(encoding=table.encoding).split("\n")
+    except UnicodeDecodeError:
+        raise InputError(f"{table.left} is not text in {table.encoding}; give one number a line") from None
+    values = []
+    for number, cell in ((number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()):
+        try:
+            values.append(float(cell))
+        except ValueError:
+            values.append(math.nan)
+        if not 0 <= values[-1] < math.inf:
+            raise InputError(f"{table.left}, line {number}: {cell!r}; it must be a life left of at least 0")
+    if len(values) != count:
+        raise InputError(f"{table.left} has {len(values)} lives, {table.test} has {count} assets; give one for each")
+    return units.convert(np.array(values), table.time_unit, "h")
 
 
 def _episode(table: Table, rows: Rows, record: Record, step_h: float | None, run: int) -> Episode:

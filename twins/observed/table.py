@@ -111,6 +111,8 @@ class Table:
     ends: str = ""  # what ended each asset's record, if it is a life: a mode of failure
     epoch: str = "2025-01-01T00:00:00"  # calendar time of hour 0 where times are numbers or there are none
     encoding: str = "utf-8-sig"
+    test: str = ""  # path of a second file of the same layout: its assets are the test split
+    left: str = ""  # path of one number a line: the life left, in time_unit, to each asset of *test*, in order
 
     def __post_init__(self):
         object.__setattr__(self, "path", str(self.path))
@@ -147,6 +149,10 @@ class Table:
             "splits",
             "cuts in time, splits by asset, or one of " + ", ".join(SPLITS),
         )
+        by_asset = isinstance(self.splits, Assets) and self.splits.test == () and self.asset is not None
+        require(not self.test or by_asset, self, "test", "empty unless splits are by asset and take none for the test")
+        require(not self.left or bool(self.test), self, "left", "empty where there is no second file as test")
+        require(not self.left or bool(self.ends), self, "left", "empty unless ends says what ends a life")
         _require_time(self, "time_unit", self.time_unit)
         try:
             ok = datetime.fromisoformat(self.epoch) is not None
