@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from learn.tasks import Task, TimeToEvent
+from learn.tasks import RemainingLife, Task, TimeToEvent
 from sim.errors import InputError
 from twins.channel import Role
 from twins.episode import CENSORED, PLANNED, Episode, Series
@@ -39,7 +39,7 @@ class Batch(NamedTuple):
     variate_mask_BxV: jax.Array  # bool, False where padded
     future_BxVxH: jax.Array  # float32, normalised like x; 0 where missing. A model may read it where the role is known
     future_mask_BxVxH: jax.Array  # bool: a target, observed; what losses and scores count
-    event_h_BxT: jax.Array  # float32, hours from just after each sample to the end of the spell; NaN off risk
+    event_h_BxT: jax.Array  # float32, hours from just after each sample to the end of the life; NaN off risk
     cause_BxT: jax.Array  # int32; 0 censored, 1 … the task's causes, −1 off risk
 
 
@@ -178,6 +178,28 @@ def _labels(episode: Episode, now_h: np.ndarray, to_h: float, causes: tuple[str,
     return event_h, cause
 
 
+def _lives(episode: Episode, now_h: np.ndarray, to_h: float, task: RemainingLife) -> tuple[np.ndarray, np.ndarray]:
+    """As `_labels`, of lives without planned work: one whose unmaintained length is known ends then, of cause 1."""
+    event_h, cause = _labels(episode, now_h, to_h, task.causes)
+    for spell in episode.spells:
+        whole_h = spell.start_h + spell.unmaintained_h
+        if np.isfinite(whole_h) and spell.end_h <= to_h:
+            reached = now_h <= spell.end_h if spell.cause == CENSORED else now_h < spell.end_h
+            here = (spell.start_h <= now_h) & reached & (now_h < whole_h)
+            event_h[here], cause[here] = whole_h - now_h[here], np.maximum(cause[here], 1)
+    return event_h, cause
+
+
+def _followed_h(episode: Episode, to_h: float, task: Task | None) -> float:
+    """Until when the lives of an episode can be asked for: all of it where its last life is known to the end."""
+    if not isinstance(task, RemainingLife) or not episode.spells:
+        return to_h
+    last = max(episode.spells, key=lambda spell: spell.end_h)
+    known = last.cause in task.causes or np.isfinite(last.unmaintained_h)
+    end_h = min(episode.end_h, to_h)
+    return to_h if known and last.end_h >= episode.end_h - 1e-9 and last.end_h <= to_h else end_h - task.cap_h
+
+
 def _assemble(
     episodes: list[Episode],
     span: tuple[float, float],
@@ -207,7 +229,7 @@ def _assemble(
     role = np.zeros((count, len(names)), np.int32)
     present = np.zeros((count, len(names)), bool)
     first, last = [], []
-    causes = task.causes if isinstance(task, TimeToEvent) else ()
+    causes = task.causes if isinstance(task, TimeToEvent | RemainingLife) else ()
     for e, (episode, series, (_, grid_h)) in enumerate(zip(episodes, named, grids, strict=True)):
         for v, name in enumerate(names):
             if name in series:
@@ -221,9 +243,12 @@ def _assemble(
         hour[e] = (times_h + since_monday_h) % WEEK_H
         if causes and step_h:
             inside = slice(context, context + len(grid_h))
-            event_h[e, inside], cause[e, inside] = _labels(episode, grid_h + step_h, span[1], causes)
+            if isinstance(task, RemainingLife):
+                event_h[e, inside], cause[e, inside] = _lives(episode, grid_h + step_h, span[1], task)
+            else:
+                event_h[e, inside], cause[e, inside] = _labels(episode, grid_h + step_h, span[1], causes)
         first.append(int(np.searchsorted(grid_h, span[0])))
-        last.append(int(np.searchsorted(grid_h, span[1])))
+        last.append(int(np.searchsorted(grid_h, _followed_h(episode, span[1], task))))
 
     if scale is None:
         own = np.full_like(values, np.nan) if np.isfinite(span).any() else values

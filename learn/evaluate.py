@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from learn.baselines.hazard import step_h
+from learn.baselines.lives import left
 from learn.baselines.series import ahead, targets
 from learn.batch import Windows, anchors
 from learn.metrics import (
@@ -16,13 +17,17 @@ from learn.metrics import (
     EventTruth,
     ForecastPrediction,
     ForecastTruth,
+    LifePrediction,
+    LifeTruth,
     Prediction,
     Ratio,
     Score,
     Truth,
     event_scores,
     forecast_scores,
+    life_scores,
 )
+from learn.tasks import RemainingLife
 from sim.errors import InputError
 from twins.episode import CENSORED, PLANNED, Episode, Spell
 
@@ -51,7 +56,7 @@ def evaluate(
     """Score *rows* (name to Row; all of the same N windows) against *truth*; windows of one run are resampled together.
 
     *runs_N* names the cluster of each window: its world run, or its stretch of time in one long series (`stretches`).
-    *primary* is the score that skill and differences are of: brier for events, crps for forecasts unless said.
+    *primary* is the score that skill and differences are of: brier for events, crps for others unless said.
     Every interval is the central 95 % of *resamples* bootstrap draws of clusters, the same draws for every row, so
     differences are paired. Returns plain JSON types; `interval` below is {"mean", "low", "high"}, with low and high
     null where the draws do not differ (one cluster, a mark's own skill), and all three where there is no such score:
@@ -71,7 +76,8 @@ def evaluate(
     primary = primary or ("brier" if events else "crps")
     found: dict[str, dict[str, Score]] = {}
     for name, row in rows.items():
-        if events != isinstance(row.prediction, EventPrediction):
+        kind = EventPrediction if events else LifePrediction if isinstance(truth, LifeTruth) else ForecastPrediction
+        if not isinstance(row.prediction, kind):
             raise TypeError(
                 f"row {name!r} predicts {type(row.prediction).__name__}, the truth is {type(truth).__name__}"
             )
@@ -92,7 +98,7 @@ def evaluate(
         }
         for name, row in rows.items()
     ]
-    scored = truth.known_N if isinstance(truth, EventTruth) else truth.mask_NxVxH.any((1, 2))
+    scored = truth.mask_NxVxH.any((1, 2)) if isinstance(truth, ForecastTruth) else truth.known_N
     return {
         "task": task,
         "primary": primary,
@@ -161,6 +167,25 @@ def event_anchors(windows: Windows, horizon_h: float, every_h: float) -> np.ndar
     return np.stack((e_N, k_N), axis=1)[chosen_N]
 
 
+def life_anchors(windows: Windows, every: int | None) -> np.ndarray:
+    """Anchors int32[N, 2] of assets at risk: every so many samples, or (None) after the last sample of each asset."""
+    if every is not None:
+        asked = anchors(windows, at_risk=True)
+        asked = asked[asked[:, 1] % every == 0]
+    else:
+        rows = [(e, k) for e, k in enumerate(windows.last) if k >= windows.context]
+        asked = np.array(rows, np.int32).reshape(-1, 2)
+        asked = asked[np.isfinite(np.asarray(windows.event_h_ExL)[asked[:, 0], asked[:, 1] + windows.context - 1])]
+    if not len(asked):
+        raise InputError("no asset is at risk at any moment that is to be scored; give longer records")
+    return asked
+
+
+def life_truth(windows: Windows, anchors_Nx2: np.ndarray, task: RemainingLife) -> LifeTruth:
+    """The life that was left at each anchor, and whether it is known as far as the cap."""
+    return LifeTruth(*left(windows, anchors_Nx2, task))
+
+
 def at_risk(episode: Episode, time_h: float) -> Spell | None:
     """The life under way at *time_h*; None while the asset is down. An event at the very time counts before it."""
     return next((spell for spell in episode.spells if spell.start_h <= time_h < spell.end_h), None)
@@ -209,6 +234,8 @@ def seasonal_mae(windows: Windows, period: int) -> np.ndarray:
 def _scores(prediction: Prediction, truth: Truth) -> dict[str, Score]:
     if isinstance(prediction, EventPrediction) and isinstance(truth, EventTruth):
         return event_scores(prediction, truth)
+    if isinstance(prediction, LifePrediction) and isinstance(truth, LifeTruth):
+        return life_scores(prediction, truth)
     assert isinstance(prediction, ForecastPrediction)
     assert isinstance(truth, ForecastTruth)
     return forecast_scores(prediction, truth)
@@ -237,6 +264,8 @@ def _calibration(prediction: Prediction, truth: Truth) -> list[tuple[float, Rati
         bin_N = np.where(known, np.searchsorted(edges, p, side="right"), -1)
         inside = [bin_N == b for b in np.unique(bin_N[known])]
         return [(float(p[here].mean()), Ratio(here & truth.failed_N, here)) for here in inside]
+    if isinstance(prediction, LifePrediction) and isinstance(truth, LifeTruth):
+        return _calibration(prediction.forecast, truth.forecast)
     assert isinstance(prediction, ForecastPrediction)
     assert isinstance(truth, ForecastTruth)
     if len(prediction.levels) == 1:

@@ -3,6 +3,7 @@
 Outputs, for all models alike, at each of P moments of a window (the last one is "now"):
 `Forecast`: quantiles_BxVxPxHxQ in the windows' scaled units (Q = 1, the mean, where the loss is `mse`).
 `TimeToEvent`: logits_BxPxKxC over bins K; of the C entries 0 is "survives the bin", 1 … are the task's causes.
+`RemainingLife`: quantiles_BxPxQ in the task's unit, not yet held between 0 and the cap.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from learn.tasks import Forecast, Task, TimeToEvent
+from learn.tasks import Forecast, RemainingLife, Task, TimeToEvent
 
 
 def outputs_per_step(task: Forecast) -> int:
@@ -26,8 +27,8 @@ def first_bias(task: Task, event_h_x: np.ndarray | None = None, cause_x: np.ndar
 
     A hazard is the share of those at risk at a bin's start that end in it, of each cause, with half a case added.
     """
-    if isinstance(task, Forecast):
-        if task.loss == "mse":
+    if isinstance(task, Forecast | RemainingLife):
+        if isinstance(task, Forecast) and task.loss == "mse":
             return np.zeros(1, np.float32)
         normal = np.array([NormalDist().inv_cdf(q) for q in task.quantiles])
         middle = len(normal) // 2
@@ -60,6 +61,11 @@ def quantiles(raw_xQ: jax.Array) -> jax.Array:
     return raw_xQ[..., :1] + steps - steps[..., middle : middle + 1]
 
 
+def lives(raw_xQ: jax.Array, task: RemainingLife) -> jax.Array:
+    """Increasing lives in the task's unit from free numbers: half the cap, give or take a quarter, where they begin."""
+    return task.cap * (0.5 + 0.25 * quantiles(raw_xQ))
+
+
 def incidence(logits_xKxC: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Probability of surviving to each bin's end (x, K), and of having ended of each cause by then (x, C − 1, K)."""
     p_xKxC = jax.nn.softmax(logits_xKxC, axis=-1)
@@ -81,6 +87,23 @@ class QuantileHead(nnx.Module):
         return location_BxVxP[..., None, None] + spread_BxVxP[..., None, None] * scaled
 
 
+def pool(z_BxVxPxD: jax.Array, variate_mask_BxV: jax.Array) -> jax.Array:
+    """Features of an asset at each moment: the mean over its variates, (B, P, D)."""
+    weight_BxV = variate_mask_BxV / jnp.maximum(variate_mask_BxV.sum(1, keepdims=True), 1)
+    return jnp.einsum("bvpd,bv->bpd", z_BxVxPxD, weight_BxV)
+
+
+class LifeHead(nnx.Module):
+    """Features pooled over the variates of an asset → quantiles of the life that is left to it."""
+
+    def __init__(self, width: int, task: RemainingLife, rngs: nnx.Rngs):
+        self.task = task
+        self.out = dense(width, first_bias(task), rngs)
+
+    def __call__(self, z_BxVxPxD: jax.Array, variate_mask_BxV: jax.Array) -> jax.Array:
+        return lives(self.out(pool(z_BxVxPxD, variate_mask_BxV)), self.task)
+
+
 class HazardHead(nnx.Module):
     """Features pooled over the variates of an asset → logits of its competing hazards."""
 
@@ -89,6 +112,5 @@ class HazardHead(nnx.Module):
         self.out = dense(width, bias, rngs)
 
     def __call__(self, z_BxVxPxD: jax.Array, variate_mask_BxV: jax.Array) -> jax.Array:
-        weight_BxV = variate_mask_BxV / jnp.maximum(variate_mask_BxV.sum(1, keepdims=True), 1)
-        pooled_BxPxD = jnp.einsum("bvpd,bv->bpd", z_BxVxPxD, weight_BxV)
+        pooled_BxPxD = pool(z_BxVxPxD, variate_mask_BxV)
         return self.out(pooled_BxPxD).reshape(*pooled_BxPxD.shape[:-1], self.bins, self.outcomes)

@@ -10,8 +10,8 @@ import numpy as np
 from flax import nnx
 
 from learn.batch import ROLES, Batch, Scale, Windows
-from learn.heads import dense, first_bias, outputs_per_step, quantiles
-from learn.tasks import Forecast, Task, TimeToEvent
+from learn.heads import dense, first_bias, lives, outputs_per_step, quantiles
+from learn.tasks import Forecast, RemainingLife, Task, TimeToEvent
 from sim.errors import InputError
 from twins.channel import Role
 
@@ -41,6 +41,8 @@ class LinearNet(nnx.Module):
             raise InputError("a linear model has nothing to look at: give a context above 0, or channels of role known")
         if isinstance(task, TimeToEvent):
             bias = first_bias(task, np.asarray(windows.event_h_ExL), np.asarray(windows.cause_ExL))
+        elif isinstance(task, RemainingLife):
+            bias = first_bias(task)
         else:
             bias = np.tile(first_bias(task), len(self.targets) * task.horizon)
         self.dense = dense(inputs, bias, rngs)
@@ -55,6 +57,8 @@ class LinearNet(nnx.Module):
             out = quantiles(out) if out.shape[-1] > 1 else out
             whole = jnp.zeros((count, self.variates, *out.shape[2:]), out.dtype)
             return whole.at[:, np.asarray(self.targets, int)].set(out)
+        if isinstance(self.task, RemainingLife):
+            return lives(out, self.task)[:, None]
         return out.reshape(count, 1, len(self.task.edges_h), len(self.task.causes) + 1)
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from learn.batch import ROLES, Batch
-from learn.tasks import Forecast, Task
+from learn.tasks import Forecast, RemainingLife, Task
 from twins.channel import Role
 
 
@@ -65,6 +65,12 @@ def targets(batch: Batch, count: int) -> tuple[jax.Array, jax.Array]:
     return y[..., index_PxH], mask[..., index_PxH]
 
 
+def remaining(event_h_x: jax.Array, cause_x: jax.Array, task: RemainingLife) -> tuple[jax.Array, jax.Array]:
+    """The life left, in the task's unit and held at its cap, and whether it is known: it failed, or outlived it."""
+    known_x = (cause_x > 0) | ((cause_x == 0) & (event_h_x >= task.cap_h))
+    return jnp.where(known_x, jnp.minimum(event_h_x, task.cap_h) / task.unit_h, 0.0), known_x
+
+
 def loss(task: Task, outputs: jax.Array, batch: Batch) -> tuple[jax.Array, jax.Array]:
     """Sum of the task's loss over all that counts at the moments that *outputs* has, and how much counts."""
     if isinstance(task, Forecast):
@@ -73,5 +79,9 @@ def loss(task: Task, outputs: jax.Array, batch: Batch) -> tuple[jax.Array, jax.A
     else:
         index_P = moments(batch.x_BxVxT.shape[-1], outputs.shape[1]) - 1
         event_h, cause = batch.event_h_BxT[:, index_P], batch.cause_BxT[:, index_P]
-        each, mask = hazard(outputs, event_h, cause, task.edges_h), cause >= 0
+        if isinstance(task, RemainingLife):
+            y, mask = remaining(event_h, cause, task)
+            each = pinball(outputs, y, task.quantiles) / task.cap
+        else:
+            each, mask = hazard(outputs, event_h, cause, task.edges_h), cause >= 0
     return jnp.sum(jnp.where(mask, each, 0.0)), jnp.sum(mask)

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from learn.tasks import RemainingLife
+
 SURE = 1e-6  # a probability is taken no nearer than this to 0 or 1 in the log score
 
 
@@ -43,7 +45,36 @@ class EventPrediction:
     members: int | None = None  # futures of which p is the share, >= 2: the Brier score is rid of their sampling error
 
 
-Prediction = ForecastPrediction | EventPrediction
+@dataclass(frozen=True, eq=False)
+class LifePrediction:
+    """How much life is left, in the task's unit: quantiles between 0 and the cap, and their mean."""
+
+    mean_N: np.ndarray
+    quantiles_NxQ: np.ndarray
+    levels: np.ndarray  # float[Q], increasing, inside (0, 1)
+    members_NxS: np.ndarray | None = None  # an ensemble of equally likely lives, S >= 2: scored without its bias
+
+    @staticmethod
+    def of(quantiles_NxQ: np.ndarray, task: RemainingLife) -> LifePrediction:
+        """From quantiles that rise, held between 0 and the cap."""
+        held_NxQ, levels = np.clip(quantiles_NxQ, 0.0, task.cap), np.asarray(task.quantiles)
+        return LifePrediction(held_NxQ @ quadrature(levels), held_NxQ, levels)
+
+    @staticmethod
+    def ensemble(members_NxS: np.ndarray, task: RemainingLife) -> LifePrediction:
+        held_NxS, levels = np.clip(members_NxS, 0.0, task.cap), np.asarray(task.quantiles)
+        return LifePrediction(held_NxS.mean(1), np.quantile(held_NxS, levels, axis=1).T, levels, held_NxS)
+
+    @property
+    def forecast(self) -> ForecastPrediction:
+        """The same as a forecast of one variate, one step ahead."""
+        members = None if self.members_NxS is None else self.members_NxS[:, None, None]
+        return ForecastPrediction(
+            self.mean_N[:, None, None], self.quantiles_NxQ[:, None, None], np.asarray(self.levels), members
+        )
+
+
+Prediction = ForecastPrediction | EventPrediction | LifePrediction
 
 
 class ForecastTruth(NamedTuple):
@@ -61,7 +92,18 @@ class EventTruth(NamedTuple):
     known_N: np.ndarray  # bool
 
 
-Truth = ForecastTruth | EventTruth
+class LifeTruth(NamedTuple):
+    """How much life was left, in the task's unit and held at its cap; where `known_N` is False nobody can tell."""
+
+    y_N: np.ndarray
+    known_N: np.ndarray  # bool
+
+    @property
+    def forecast(self) -> ForecastTruth:
+        return ForecastTruth(self.y_N[:, None, None], self.known_N[:, None, None])
+
+
+Truth = ForecastTruth | EventTruth | LifeTruth
 
 
 class Ratio(NamedTuple):
@@ -74,6 +116,15 @@ class Ratio(NamedTuple):
         """The score when each cluster of windows counts weights_RxC times: float64[R], NaN where nothing counts."""
         total = [weights_RxC @ np.bincount(cluster_N, part, weights_RxC.shape[1]) for part in self]
         return _divide(*total)
+
+
+class Root(NamedTuple):
+    """The square root of a `Ratio`; of one that sampling took below 0, 0."""
+
+    square: Ratio
+
+    def __call__(self, cluster_N: np.ndarray, weights_RxC: np.ndarray) -> np.ndarray:
+        return np.sqrt(np.maximum(self.square(cluster_N, weights_RxC), 0.0))
 
 
 class Pairs(NamedTuple):
@@ -96,7 +147,7 @@ class Pairs(NamedTuple):
         return _divide(right, (weights_RxC @ failing) * (weights_RxC @ surviving))
 
 
-Score = Ratio | Pairs
+Score = Ratio | Root | Pairs
 
 
 def forecast_scores(prediction: ForecastPrediction, truth: ForecastTruth) -> dict[str, Score]:
@@ -127,6 +178,34 @@ def forecast_scores(prediction: ForecastPrediction, truth: ForecastTruth) -> dic
         inside = (y >= _quantile(prediction, 0.1)) & (y <= _quantile(prediction, 0.9)) & mask
         scores["coverage_80"] = Ratio(_windows(inside), count)
     return scores
+
+
+def life_scores(prediction: LifePrediction, truth: LifeTruth) -> dict[str, Score]:
+    """rmse of the mean; mae of the median; crps and the coverage of the central 80 and 90 %; nasa of the mean.
+
+    All but nasa and the coverages are in the task's unit. nasa is the mean over windows of exp(−d/13) − 1 where the
+    estimate is early (d = estimate − truth < 0) and exp(d/10) − 1 where it is late (Saxena et al. 2008, whose text and
+    formula disagree on the constants; the text's is meant); the literature prints its sum. An ensemble has no remedy
+    for the sampling error of nasa and of quantiles, so it is scored by rmse and crps alone.
+    """
+    one, what_came = prediction.forecast, truth.forecast
+    found = forecast_scores(one, what_came)
+    mse = found["mse"]
+    assert isinstance(mse, Ratio)
+    scores: dict[str, Score] = {"rmse": Root(mse), "crps": found["crps"]}
+    if prediction.members_NxS is not None:
+        return scores
+    y, mask = _observed(what_came)
+    count = _windows(mask)
+    late = one.mean_NxVxH - y
+    nasa = np.where(late < 0, np.expm1(-late / 13), np.expm1(late / 10))
+    inside = (y >= _quantile(one, 0.05)) & (y <= _quantile(one, 0.95)) & mask
+    return scores | {
+        "mae": found["mae"],
+        "nasa": Ratio(_windows(_zero(nasa, mask)), count),
+        "coverage_80": found["coverage_80"],
+        "coverage_90": Ratio(_windows(inside), count),
+    }
 
 
 def event_scores(prediction: EventPrediction, truth: EventTruth) -> dict[str, Score]:

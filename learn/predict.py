@@ -12,8 +12,8 @@ from flax import nnx
 
 from learn.batch import Windows, gather
 from learn.heads import incidence
-from learn.metrics import EventPrediction, ForecastPrediction, Prediction, quadrature
-from learn.tasks import Forecast
+from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction, Prediction, quadrature
+from learn.tasks import Forecast, RemainingLife
 
 
 @partial(jax.jit, static_argnums=0)
@@ -37,6 +37,8 @@ def predict(model: Any, params: Any, windows: Windows, anchors: np.ndarray, chun
         levels = np.asarray(task.quantiles)
         mean_NxVxH = quantiles_NxVxHxQ @ quadrature(levels).astype(np.float32)
         return ForecastPrediction(mean_NxVxH, quantiles_NxVxHxQ, levels)
+    if isinstance(task, RemainingLife):
+        return LifePrediction.of(np.concatenate([np.asarray(p[:, -1]) for p in parts])[:count], task)
     logits_NxKxC = jnp.concatenate([p[:, -1] for p in parts])[:count]
     survival_NxK, cif_NxCxK = map(np.asarray, incidence(logits_NxKxC))
     return EventPrediction(1 - survival_NxK[:, task.edges_h.index(task.horizon_h)], cif_NxCxK)

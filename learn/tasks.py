@@ -1,4 +1,4 @@
-"""What a model is asked: the future values of a series, or when and how an asset fails."""
+"""What a model is asked: the future values of a series, when and how an asset fails, or how long it lives on."""
 
 from __future__ import annotations
 
@@ -21,13 +21,8 @@ class Forecast:
     loss: Literal["pinball", "mse"] = "pinball"
 
     def __post_init__(self):
-        object.__setattr__(self, "quantiles", tuple(self.quantiles))
+        _check_quantiles(self)
         require(self.horizon >= 1, self, "horizon", "at least 1 sample")
-        rising = all(a < b for a, b in zip(self.quantiles, self.quantiles[1:], strict=False))
-        inside = all(0 < q < 1 for q in self.quantiles)
-        require(
-            bool(self.quantiles) and rising and inside, self, "quantiles", "levels that rise strictly within (0, 1)"
-        )
         require(self.loss in ("pinball", "mse"), self, "loss", "'pinball' or 'mse'")
 
     @property
@@ -61,4 +56,45 @@ class TimeToEvent:
         return 0
 
 
-Task = Forecast | TimeToEvent
+@dataclass(frozen=True)
+class RemainingLife:
+    """How long an asset goes on until it fails, were nobody to maintain it; a life longer than *cap* counts as *cap*.
+
+    Lives are told in a *unit* of `unit_h` hours of the calendar. What is asked is the life without further planned
+    work where that is known (`Spell.unmaintained_h`), else the life that was seen; moments at which neither is known
+    as far as the cap are left out, of a record that was cut those within the cap of its end, whatever came of them.
+    """
+
+    cap: float = 125.0
+    unit: str = "h"
+    unit_h: float = 1.0
+    causes: tuple[str, ...] = ("wear", "sudden")
+    quantiles: tuple[float, ...] = LEVELS
+
+    def __post_init__(self):
+        _check_quantiles(self)
+        object.__setattr__(self, "causes", tuple(self.causes))
+        require(0 < self.cap < math.inf, self, "cap", "above 0 and finite")
+        require(0 < self.unit_h < math.inf, self, "unit_h", "above 0 and finite")
+        require(bool(self.unit), self, "unit", "the name of what lives are counted in")
+        require(len(self.quantiles) >= 3, self, "quantiles", "at least 3 levels")
+        require(len(self.causes) >= 1 and all(self.causes), self, "causes", "at least one name of a failure's cause")
+
+    @property
+    def cap_h(self) -> float:
+        return self.cap * self.unit_h
+
+    @property
+    def samples_ahead(self) -> int:
+        """Samples after the context that a window needs."""
+        return 0
+
+
+def _check_quantiles(task: Forecast | RemainingLife) -> None:
+    object.__setattr__(task, "quantiles", tuple(task.quantiles))
+    rising = all(a < b for a, b in zip(task.quantiles, task.quantiles[1:], strict=False))
+    inside = all(0 < q < 1 for q in task.quantiles)
+    require(bool(task.quantiles) and rising and inside, task, "quantiles", "levels that rise strictly within (0, 1)")
+
+
+Task = Forecast | TimeToEvent | RemainingLife

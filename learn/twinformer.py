@@ -16,9 +16,9 @@ import numpy as np
 from flax import nnx
 
 from learn.batch import ROLES, TIME_FEATURES, Batch, Windows
-from learn.heads import HazardHead, QuantileHead, first_bias
+from learn.heads import HazardHead, LifeHead, QuantileHead, first_bias
 from learn.losses import targets
-from learn.tasks import Task, TimeToEvent
+from learn.tasks import RemainingLife, Task, TimeToEvent
 from sim.errors import InputError, require
 from twins.channel import Role
 
@@ -158,6 +158,8 @@ class TwinFormerNet(nnx.Module):
         if isinstance(task, TimeToEvent):
             bias = first_bias(task, np.asarray(windows.event_h_ExL), np.asarray(windows.cause_ExL))
             self.head = HazardHead(width, task, bias, rngs)
+        elif isinstance(task, RemainingLife):
+            self.head = LifeHead(width, task, rngs)
         else:
             self.head = QuantileHead(width, task, rngs)
 

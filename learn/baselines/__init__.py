@@ -13,6 +13,7 @@ import numpy as np
 
 from learn.baselines.classifiers import BoostedTrees, SupportVectors, features
 from learn.baselines.hazard import AgeWeibull, Weibull, horizon_labels
+from learn.baselines.lives import AgeLife, FeatureRidge, LifeTrees
 from learn.baselines.series import RepeatLast, Ridge, SameHour, TrainMean
 from learn.batch import Windows
 from learn.metrics import Prediction
@@ -30,9 +31,12 @@ class Baseline(Protocol):
 
 
 __all__ = [
+    "AgeLife",
     "AgeWeibull",
     "Baseline",
     "BoostedTrees",
+    "FeatureRidge",
+    "LifeTrees",
     "RepeatLast",
     "Ridge",
     "SameHour",

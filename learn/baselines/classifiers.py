@@ -26,6 +26,15 @@ from sim.errors import require
 
 SHARES = (1 / 12, 1 / 4, 1.0)  # features describe these last parts of the context
 CHUNK = 4096  # windows whose samples are in memory at once
+GROWTH: dict[str, Any] = {  # of boosted trees, whatever they predict
+    "min_samples_leaf": 40,
+    "learning_rate": 0.08,
+    "max_features": 0.3,
+    "l2_regularization": 1.0,
+    "max_iter": 600,
+    "early_stopping": True,
+    "n_iter_no_change": 15,
+}
 
 
 class Examples(NamedTuple):
@@ -52,17 +61,7 @@ class BoostedTrees:
 
     def fit(self, train: Windows, validation: Windows, task: TimeToEvent) -> Classifier:
         def grow(leaves: int, seen: Examples, val: Examples) -> Any:
-            trees = HistGradientBoostingClassifier(
-                max_leaf_nodes=leaves,
-                min_samples_leaf=40,
-                learning_rate=0.08,
-                max_features=0.3,
-                l2_regularization=1.0,
-                max_iter=600,
-                early_stopping=True,  # type: ignore[arg-type]
-                n_iter_no_change=15,
-                random_state=self.seed,
-            )
+            trees = HistGradientBoostingClassifier(max_leaf_nodes=leaves, random_state=self.seed, **GROWTH)
             with threadpool_limits(1, "openmp"):  # where cores are shared, OpenMP's threads mostly wait for each other
                 return trees.fit(*seen, X_val=val.x_NxP, y_val=val.failed_N, sample_weight_val=val.weight_N)
 
