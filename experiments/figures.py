@@ -1,10 +1,11 @@
 """The small data behind a report's figures, saved beside the scores, so that a report needs the run folder alone.
 
-`figures.json` holds up to four parts, each left out where there is nothing to show:
+`figures.json` holds up to five parts, each left out where there is nothing to show:
 
     asset      {run, asset, end_h, series: [{entity, quantity, unit, role, time_h, values}], events}
     risk       {run, asset, time_h, p: {row name: [...]}, horizon_h, events: [{time_h, kind, cause}]}
     forecasts  [{run, asset, quantity, unit, step_h, start_h, past, future, levels, quantiles, mean, naive}]
+    lives      {unit, cap, true, mean, low, high, edges, rmse: {row name: [of each stretch of true life]}}
     about      anything else a report says of the run, by name
 """
 
@@ -104,6 +105,34 @@ def forecasts(
             }
         )
     return found
+
+
+def lives(truth: Any, model: str, predictions: Mapping[str, Any], cap: float, unit: str) -> dict[str, Any]:
+    """At most 300 predicted lives of *model* (a name) with their central 80 %, and each row's error by true life."""
+    known = np.flatnonzero(truth.known_N)
+    shown = known[np.linspace(0, len(known) - 1, min(300, len(known))).round().astype(int)]
+    found, edges = predictions[model], np.linspace(0, cap, 6)
+    levels = np.asarray(found.levels)
+    low, high = (np.array([np.interp(q, levels, row) for row in found.quantiles_NxQ[shown]]) for q in (0.1, 0.9))
+    stretch = np.clip(np.searchsorted(edges, truth.y_N[known], side="right") - 1, 0, len(edges) - 2)
+
+    def rmse(prediction: Any) -> list[float]:
+        square = (prediction.mean_N[known] - truth.y_N[known]) ** 2
+        return [
+            float(np.sqrt(square[stretch == i].mean())) if (stretch == i).any() else float("nan")
+            for i in range(len(edges) - 1)
+        ]
+
+    return {
+        "unit": unit,
+        "cap": cap,
+        "true": truth.y_N[shown],
+        "mean": found.mean_N[shown],
+        "low": low,
+        "high": high,
+        "edges": edges,
+        "rmse": {name: rmse(prediction) for name, prediction in predictions.items()},
+    }
 
 
 def _events(episode: Episode) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ import numpy as np
 from experiments.model import Model
 from experiments.source import Observed
 from learn.batch import Windows, variates
-from learn.metrics import EventPrediction, ForecastPrediction
+from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction
 from learn.tasks import Forecast
 from sim.errors import InputError
 from twins.channel import Role
@@ -101,6 +101,11 @@ def predictions(model: Model, episodes: Sequence[Episode], every: int | None) ->
             for c, cause in enumerate(task.causes):
                 columns[f"fails_within_{task.horizon_h:g}_h_by_{cause}"] = found.cif_NxCxK[:, c, at].tolist()
         return columns
+    if isinstance(found, LifePrediction):
+        lives: Any = model.task
+        named = {"mean": found.mean_N} | {f"q{q:g}": found.quantiles_NxQ[:, i] for i, q in enumerate(found.levels)}
+        told = {f"life_left_{lives.unit}_{name}": values.tolist() for name, values in named.items()}
+        return {"asset": assets, "time": when} | told
     return _forecasts(model, episodes, asked, found, step_h)
 
 

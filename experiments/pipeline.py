@@ -24,8 +24,8 @@ from learn.batch import Windows, anchors, gather
 from learn.cost import Cost, flops
 from learn.evaluate import Row, evaluate
 from learn.fit import Budget, fit
-from learn.metrics import EventPrediction, ForecastPrediction, Prediction
-from learn.tasks import Forecast, Task, TimeToEvent
+from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction, LifeTruth, Prediction
+from learn.tasks import Forecast, RemainingLife, Task, TimeToEvent
 from learn.update import Optim
 from sim.errors import InputError
 from twins.dataset import SPLITS, Dataset, describe
@@ -35,6 +35,7 @@ MODEL = "model"  # the model's row in the table
 PRIMARY: dict[type, tuple[str, ...]] = {  # scores of which less is better
     TimeToEvent: ("brier", "log_loss"),
     Forecast: ("crps", "mse", "mae", "wql"),
+    RemainingLife: ("crps", "rmse"),
 }
 PARTS: dict[str, Any] = {
     "source": Any,
@@ -88,6 +89,8 @@ def check(experiment: Experiment) -> None:
     for split in SPLITS if plan else ():
         if not getattr(plan, split):
             raise InputError(f"plan.{split} is 0; an experiment needs at least 1 world run in each split")
+    if experiment.scoring.every is None and not isinstance(experiment.task, RemainingLife):
+        raise InputError("evaluate.every is null; only a remaining life is asked at the newest moment alone")
     scoring, choice = experiment.scoring, PRIMARY[type(experiment.task)]
     choice = (*choice, "mase") if scoring.season and isinstance(experiment.task, Forecast) else choice
     if scoring.primary not in (None, *choice):
@@ -195,6 +198,9 @@ def _figures(
             if isinstance(row.prediction, EventPrediction) and (row.kind != "baseline" or name == best)
         }
         parts["risk"] = figures.risk(episodes[shown], time_h, p, experiment.task.horizon_h)
+    elif isinstance(model, LifePrediction) and isinstance(asked.truth, LifeTruth):
+        shown_rows = {n: r.prediction for n, r in rows.items() if r.kind != "baseline" or n == best}
+        parts["lives"] = figures.lives(asked.truth, MODEL, shown_rows, experiment.task.cap, experiment.task.unit)
     elif isinstance(model, ForecastPrediction) and test.step_h is not None:
         naive = next((row.prediction for row in rows.values() if row.kind == "naive"), None)
         units = {c["quantity"]: c["unit"] for c in experiment.dataset.channels}

@@ -208,6 +208,28 @@ def risk(width: float, data: Mapping[str, Any], kinds: Mapping[str, str]) -> Fig
     return figure
 
 
+def lives(width: float, data: Mapping[str, Any], kinds: Mapping[str, str]) -> Figure:
+    """Predicted against true remaining life with the central 80 %, and beside it the error by true life."""
+    rows = 1 if width > NARROW else 2
+    figure = Figure((width, 3.4 * rows))
+    left, right = figure.subplots(rows, 3 - rows)
+    true, mean, cap = np.array(data["true"], float), np.array(data["mean"], float), data["cap"]
+    left.plot([0, cap], [0, cap], color=LINE, lw=1.2)
+    left.vlines(true, data["low"], data["high"], color=BLUE, alpha=0.16, lw=1)
+    left.plot(true, mean, "o", color=BLUE, ms=2.6, mec="none", alpha=0.8)
+    left.set_ylabel(f"predicted life left ({data['unit']})")
+    middle = (np.array(data["edges"][1:], float) + np.array(data["edges"][:-1], float)) / 2
+    for name, rmse in data["rmse"].items():
+        kind = kinds.get(name, "baseline")
+        right.plot(middle, np.array(rmse, float), marker=MARKER[kind], color=COLOUR[kind], ms=4.5, label=name_of(name))
+    right.set_ylim(bottom=0)
+    right.set_ylabel(f"RMSE ({data['unit']})")
+    right.legend(handlelength=1.6)
+    for axes in (left, right):
+        axes.set_xlabel(f"true life left ({data['unit']})")
+    return figure
+
+
 def forecasts(width: float, windows: Sequence[Mapping[str, Any]]) -> Figure:
     """Each window's past, what came, and the forecast's median with its central 80 % and 98 %."""
     columns = 1 if width <= NARROW else min(len(windows), 3)

@@ -13,9 +13,9 @@ from zlib import error
 import numpy as np
 
 from experiments.run_dir import damaged
-from learn.metrics import EventPrediction, ForecastPrediction, Prediction
+from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction, Prediction
 
-KINDS = {kind.__name__: kind for kind in (ForecastPrediction, EventPrediction)}
+KINDS = {kind.__name__: kind for kind in (ForecastPrediction, EventPrediction, LifePrediction)}
 
 
 def kept(path: Path, make: Callable[[], Prediction]) -> Prediction:

@@ -11,8 +11,8 @@ import numpy as np
 from experiments.settings import Scoring
 from learn import evaluate
 from learn.batch import Windows, anchors, runs, variates
-from learn.metrics import EventPrediction, ForecastPrediction, Prediction, Truth
-from learn.tasks import Forecast, Task, TimeToEvent
+from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction, Prediction, Truth
+from learn.tasks import Forecast, RemainingLife, Task, TimeToEvent
 from sim.errors import require
 from twins import oracle
 from twins.channel import Role
@@ -31,12 +31,15 @@ class Asked(NamedTuple):
 
 def ask(task: Task, scoring: Scoring, train: Windows, test: Windows, episodes: Sequence[Episode]) -> Asked:
     """The scored windows of the *test* windows over *episodes*."""
-    if isinstance(task, TimeToEvent):
+    if isinstance(task, RemainingLife):
+        chosen = evaluate.life_anchors(test, scoring.every)
+        truth: Truth = evaluate.life_truth(test, chosen, task)
+    elif isinstance(task, TimeToEvent):
         step_h = test.step_h or 1.0
-        chosen = evaluate.event_anchors(test, task.horizon_h, scoring.every * step_h)
-        truth: Truth = evaluate.event_truth(episodes, chosen, step_h, task.horizon_h)
+        chosen = evaluate.event_anchors(test, task.horizon_h, (scoring.every or 1) * step_h)
+        truth = evaluate.event_truth(episodes, chosen, step_h, task.horizon_h)
     else:
-        chosen = anchors(test, scoring.every)
+        chosen = anchors(test, scoring.every or 1)
         truth = evaluate.forecast_truth(test, chosen, train, scoring.season)
     cluster_N = runs(test, chosen)
     if scoring.cluster_h is not None:
@@ -59,16 +62,20 @@ class Futures:
     ) -> Prediction:
         """What the true state tells of the windows *asked*; *how* is handed on (workers, cache, progress)."""
         if isinstance(task, TimeToEvent):
-            return _failures(self, task, twin, test, asked, **how)
+            first_h_NxM = _failures(self, task.horizon_h, twin, test, asked, **how)
+            return EventPrediction((first_h_NxM <= task.horizon_h).mean(1), members=self.count)
+        if isinstance(task, RemainingLife):
+            left_h_NxM = _failures(self, task.cap_h, twin, test, asked, **how)
+            return LifePrediction.ensemble(left_h_NxM / task.unit_h, task)
         return _forecasts(self, task, twin, test, episodes, asked, **how)
 
 
 def _failures(
-    futures: Futures, task: TimeToEvent, twin: Any, test: Windows, asked: np.ndarray, **how: Any
-) -> Prediction:
+    futures: Futures, horizon_h: float, twin: Any, test: Windows, asked: np.ndarray, **how: Any
+) -> np.ndarray:
+    """Hours to the first failure in each future, float32[N, members]; inf where none comes within the horizon."""
     asks = [oracle.Ask(test.runs[e], test.assets[e], float(k * (test.step_h or 1.0))) for e, k in asked.tolist()]
-    first_h_NxM = oracle.failures(twin, asks, task.horizon_h, futures.count, futures.seed, **how)
-    return EventPrediction((first_h_NxM <= task.horizon_h).mean(1), members=futures.count)
+    return oracle.failures(twin, asks, horizon_h, futures.count, futures.seed, **how)
 
 
 def _forecasts(

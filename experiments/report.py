@@ -19,12 +19,15 @@ METRICS = {  # name for a person, and whether less is better
     "brier": ("Brier score", True),
     "auroc": ("AUROC", False),
     "log_loss": ("log loss", True),
+    "rmse": ("RMSE", True),
     "mse": ("MSE", True),
     "mae": ("MAE", True),
     "crps": ("CRPS", True),
     "wql": ("WQL", True),
     "mase": ("MASE", True),
+    "nasa": ("NASA score, mean", True),
     "coverage_80": ("coverage of 80 %", None),
+    "coverage_90": ("coverage of 90 %", None),
 }
 
 
@@ -132,6 +135,8 @@ def _plots(
         found["learning"] = plots.both("learning", lambda w: plots.learning(w, curves, "loss"))
     if data := figures.get("risk"):
         found["risk"] = plots.both("risk", lambda w: plots.risk(w, data, kinds))
+    if told := figures.get("lives"):
+        found["lives"] = plots.both("lives", lambda w: plots.lives(w, told, kinds))
     if windows := figures.get("forecasts"):
         found["forecasts"] = plots.both("forecasts", lambda w: plots.forecasts(w, windows))
     shown = [next((n for n, k in kinds.items() if k == "model"), None), metrics.get("best_baseline")]

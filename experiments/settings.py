@@ -11,14 +11,14 @@ from sim.errors import require
 class Scoring:
     """Which windows are scored, and how the scores' intervals are drawn."""
 
-    every: int = 1  # samples from one scored window to the next
+    every: int | None = 1  # samples from one scored window to the next; null: the newest moment of each asset alone
     resamples: int = 2000  # bootstrap draws over world runs
     primary: str | None = None  # the score that skill is of; null: brier for events, crps for forecasts
     season: int | None = None  # samples in the season of MASE's naive forecast; null: no MASE
     cluster_h: float | None = None  # length of the stretches that are resampled where there is but one run
 
     def __post_init__(self):
-        require(self.every >= 1, self, "every", "at least 1 sample")
+        require(self.every is None or self.every >= 1, self, "every", "at least 1 sample, or null")
         require(self.resamples >= 0, self, "resamples", "at least 0")
         require(self.season is None or self.season >= 1, self, "season", "at least 1 sample, or null")
         require(self.cluster_h is None or self.cluster_h > 0, self, "cluster_h", "above 0, or null")

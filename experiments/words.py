@@ -109,6 +109,11 @@ def captions(figures: Mapping[str, Any], metrics: Mapping[str, Any], resampled: 
             ("broken green lines are planned work", "planned" in drawn),
             ("shading is time down", any(a and b == "renewal" for a, b in zip(ended, drawn[1:], strict=False))),
         )
+    if lives := figures.get("lives"):
+        found["lives"] = (
+            "Points are the model's means, bars its central 80 %; "
+            f"a life beyond {lives['cap']:g} {lives['unit']} counts as that."
+        )
     if (risk := figures.get("risk")) and len(risk["time_h"]):
         start, end = risk["time_h"][0], risk["time_h"][-1] + risk["horizon_h"]
         failures = [e for e in risk["events"] if e["kind"] == "failure" and start <= e["time_h"] <= end]
@@ -123,6 +128,8 @@ def _listed(*said: tuple[str, bool]) -> str:
 
 def question(task: Mapping[str, Any]) -> str:
     """What was asked, from the fields of the task."""
+    if "cap" in task:
+        return f"How much life is left to this asset, up to {task['cap']:g} {task.get('unit', 'h')}?"
     if "horizon_h" in task:
         return f"Does this asset fail within {hours(task['horizon_h'])}?"
     if "horizon" in task:

@@ -16,6 +16,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 OTHERS = {"line_optimise"}  # presets of other commands, which have tests of their own
 PRESETS = sorted(p.stem for p in (ROOT / "conf" / "experiment").glob("*.yaml") if p.stem not in OTHERS)
+SOURCE = {
+    "etth1": ["source.path=table.csv"],
+    "cmapss": ["source.path=engines.txt", "source.test=cut.txt", "source.left=left.txt"],
+}
 FOLDER = ("checkpoints", "config.yaml", "figures.json", "metrics.json", "metrics.jsonl", "report.html", "stamp.json")
 
 
@@ -32,6 +36,14 @@ def work(tmp_path_factory):
             values = [math.sin(hour / (3 + v)) + math.cos(math.tau * at / 24) for v in range(len(names))]
             date = f"{2016 + day // 336}-{day % 336 // 28 + 1:02d}-{day % 28 + 1:02d} {at:02d}:00:00"
             rows.writerow((date, *(f"{x:.4f}" for x in values)))
+    for name, lives in (("engines", range(40, 60)), ("cut", range(35, 41))):
+        rows = [
+            f"{unit} {cycle} " + " ".join(f"{v + math.sin(cycle + v) + 9 * cycle / life:.3f}" for v in range(24))
+            for unit, life in enumerate(lives, 1)
+            for cycle in range(1, life + 1)
+        ]
+        (folder / f"{name}.txt").write_text("\n".join(rows) + "\n")
+    (folder / "left.txt").write_text("7\n20\n3\n90\n140\n11\n")
     return folder
 
 
@@ -48,8 +60,7 @@ def call(work, *args):
 
 
 def train(work, preset, *more):
-    source = ["source.path=table.csv"] if preset == "etth1" else []
-    return call(work, "experiments.train", f"experiment={preset}", "debug=fast", *source, *more)
+    return call(work, "experiments.train", f"experiment={preset}", "debug=fast", *SOURCE.get(preset, ()), *more)
 
 
 def scores(run):
@@ -179,6 +190,8 @@ def test_a_forecast_of_ones_own_table(work, runs):
         (["experiment=etth1", "source.path=nowhere.csv"], "nowhere.csv"),
         (["experiment=etth1", "source.path=broken.csv"], "broken.csv, line 3: HUFL is 'much'"),
         (["experiment=etth1", "source.path=short.csv"], "Cuts"),
+        (["experiment=cmapss", "source.path=engines.txt"], "source.test is not set; give it as source.test=…"),
+        (["experiment=line_failure", "evaluate.every=null", "debug=null"], "evaluate.every is null"),
         (["experiment=house_price", "plan.train=-1"], "plan.train is -1; it must be at least 0"),
         (["experiment=house_price", "plan.train=many"], "plan.train is 'many'; it must be a whole number"),
         (["experiment=house_price", "world.noise_keur=-1"], "world.noise_keur is -1.0; it must be at least 0"),

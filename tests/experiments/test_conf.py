@@ -48,7 +48,8 @@ def test_every_preset_of_another_command_is_right_in_all_its_parts(preset):
 
 @pytest.mark.parametrize("preset", [p for p in PRESETS if p not in OTHERS])
 def test_every_preset_is_right_in_all_its_parts(preset):
-    source = ["source.path=table.csv"] if preset == "etth1" else []
+    source = ["source.path=table.csv"] if preset in ("etth1", "cmapss") else []
+    source += ["source.test=test.txt", "source.left=left.txt"] if preset == "cmapss" else []
     for debug in ([], ["debug=fast"]):
         check(load(preset, [*source, *debug]))
 
