@@ -186,7 +186,7 @@ def test_models_learn_lives(plants, shape):
     asked = life_anchors(test, 5)
     model = shape.build(TASK, train)
     before = rmse(predict(model, None, test, asked), test, asked)
-    fitted = fit(model, train, None, Optim(1e-2), Budget(steps=120, batch=32, chunk=60))
+    fitted = fit(model, train, None, Optim(5e-3), Budget(steps=200, batch=32, chunk=100))
     assert rmse(predict(model, fitted.params, test, asked), test, asked) < 0.6 * before
 
 
