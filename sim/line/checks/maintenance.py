@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,7 @@ class Ladder(Replicated):
         ok = all(1 <= at <= self.states - 2 for at in self.acts_at)
         require(ok, self, "acts_at", f"states from 1 to {self.states - 2}")
 
-    def _rungs(self) -> list[tuple[str, Policy, dict[str, float]]]:
+    def _rungs(self) -> list[tuple[str, Policy, dict[str, Any]]]:
         top = self.states - 1
         return [
             ("run to failure", RunToFailure(), {}),
