@@ -15,7 +15,7 @@ from twins.environment import Environment, Moment
 LIMITS = np.finfo(np.float32)
 
 
-class GymEnvironment(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
+class GymEnvironment(gymnasium.Env[Any, np.ndarray]):
     """One world run an episode. A reward is what a decision interval cost, negative.
 
     Observation: `values`, the latest *readings* of each asset's sensors in their own units, float32[assets, quantities,
