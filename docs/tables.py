@@ -57,7 +57,9 @@ def scores(run: Path) -> str:
 
 def stamp(run: Path) -> str:
     found = json.loads((run / "stamp.json").read_text())
-    return f"{found['platform']['cpus']} cores, device {found['device']['kind']}"
+    platform, device = found["platform"], found["device"]
+    beside = "" if device["platform"] == "cpu" else f", {device['kind']}"
+    return f"{platform['cpus']} cores of {platform['processor']}{beside}"
 
 
 def fill(text: str, name: str, table: str) -> str:

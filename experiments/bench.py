@@ -74,21 +74,16 @@ def rounded(value: float) -> float:
 def machine() -> dict[str, Any]:
     """Where the ratios were taken."""
     from experiments.run_dir import LIBRARIES, _version
+    from twins.platform import stamp
 
-    cpu = next((line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")), "")
     return {
-        "cpu": cpu or platform.processor() or platform.machine(),
+        "cpu": stamp()["processor"],
         "cores": os.cpu_count(),
         "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in LIBRARIES if name != "twinworlds"},
     }
-
-
-def _cpuinfo() -> list[str]:
-    path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.exists() else []
 
 
 def show(results: dict[str, Any]) -> None:

@@ -112,12 +112,18 @@ def stamp(dataset_hash: str) -> dict[str, Any]:
     """What a run was made with: commit, versions, platform, device and data. Imports JAX for the device."""
     import jax
 
+    from twins.platform import stamp as platform_stamp
+
     device = jax.devices()[0]
     return {
         "commit": _git("rev-parse", "HEAD"),
         "dirty": _dirty(),
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in LIBRARIES},
-        "platform": {"system": platform.platform(), "machine": platform.machine(), "cpus": os.cpu_count()},
+        "platform": {
+            "system": platform.platform(),
+            "processor": platform_stamp()["processor"],
+            "cpus": os.cpu_count(),
+        },
         "device": {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
         "dataset": dataset_hash,
     }
