@@ -14,7 +14,7 @@ import pyarrow.parquet
 import pytest
 
 ROOT = Path(__file__).parents[1]
-OTHERS = {"line_optimise"}  # presets of other commands, which have tests of their own
+OTHERS = {"line_decisions", "line_optimise"}  # presets of other commands, which have tests of their own
 PRESETS = sorted(p.stem for p in (ROOT / "conf" / "experiment").glob("*.yaml") if p.stem not in OTHERS)
 SOURCE = {
     "etth1": ["source.path=table.csv"],
@@ -191,7 +191,7 @@ def test_a_forecast_of_ones_own_table(work, runs):
         (["experiment=etth1", "source.path=broken.csv"], "broken.csv, line 3: HUFL is 'much'"),
         (["experiment=etth1", "source.path=short.csv"], "Cuts"),
         (["experiment=cmapss", "source.path=engines.txt"], "source.test is not set; give it as source.test=…"),
-        (["experiment=line_failure", "evaluate.every=null", "debug=null"], "evaluate.every is null"),
+        (["experiment=line_failure", "evaluate.every=null"], "evaluate.every is null"),
         (["experiment=house_price", "plan.train=-1"], "plan.train is -1; it must be at least 0"),
         (["experiment=house_price", "plan.train=many"], "plan.train is 'many'; it must be a whole number"),
         (["experiment=house_price", "world.noise_keur=-1"], "world.noise_keur is -1.0; it must be at least 0"),
