@@ -15,9 +15,7 @@ from typing import Protocol
 from scipy import special
 
 from sim.errors import require
-from sim.laws import SHORTEST_H, InverseGaussian, Law, Lognormal, Uniform
-
-UNIFORM = Uniform(0.0, 1.0)  # of which 1 − draw is the uniform survival, above 0
+from sim.laws import SHORTEST_H, UNIT, InverseGaussian, Law, Lognormal, Uniform
 
 Unit = Mapping[str, float]  # what a unit has drawn for itself, by name
 
@@ -174,7 +172,7 @@ class GammaProcess:
         _require_common(self)
 
     last = 1.0
-    draws = UNIFORM
+    draws = UNIT
 
     @property
     def parameters(self) -> dict[str, Law]:
@@ -219,7 +217,7 @@ class Markov:
         require(ok, self, "period_h", f"0, or at least {SHORTEST_H:g} and below step_h")
         _require_common(self)
 
-    draws = UNIFORM
+    draws = UNIT
 
     @property
     def parameters(self) -> dict[str, Law]:
@@ -277,7 +275,7 @@ class Cmapss:
         require(self.levels >= 1, self, "levels", "at least 1")
         _require_common(self)
 
-    draws = UNIFORM
+    draws = UNIT
 
     @property
     def parameters(self) -> dict[str, Law]:

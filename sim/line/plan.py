@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sim.laws import Deterministic, Law, residual_h
+from sim.laws import UNIT, Deterministic, Law, residual_h
 from sim.line.config import (
     TINY,
     AgeReplacement,
@@ -21,7 +21,7 @@ from sim.line.config import (
 from sim.line.state import RAW, Machine, State
 from sim.streams import Streams
 from sim.trace import Key
-from sim.wear import UNIFORM, Wear
+from sim.wear import Wear
 
 if TYPE_CHECKING:
     from sim.line.line import Line
@@ -127,7 +127,7 @@ class Plan:
         """A sudden life from the unit's virtual age on."""
         stream = streams[f"{self.names[m.rank]}/sudden"]
         if self.ageing[m.rank]:  # every age has a law of its own, of which no stream could keep a block
-            return residual_h(life, m.virtual_h, 1 - stream.draw(UNIFORM))
+            return residual_h(life, m.virtual_h, 1 - stream.draw(UNIT))
         return stream.draw(life)
 
     def lived_h(self, m: Machine, now_h: float) -> float:
