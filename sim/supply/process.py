@@ -1,27 +1,75 @@
-"""How a supply chain runs: three deadlines a point (review, delivery, demand), every fact in the state."""
+"""How a supply chain runs: three deadlines a point (review, delivery, demand), every fact in the state.
+
+It runs on a kernel of its own, or attached to one that another world owns. That world nests the state in its own,
+takes units through the `Door`, and merges signals and events into its trace.
+"""
 
 from __future__ import annotations
 
 import math
 from bisect import insort
+from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 from scipy import special
 
 from sim.kernel import Deadline, Kernel
 from sim.laws import UNIT
 from sim.supply.config import Action, PlaceOrder, Point, SetPolicy
-from sim.supply.state import CUSTOMERS, STREAMS, Shipment, State
-from sim.trace import Event, Run, Signal, Trace
+from sim.supply.state import CUSTOMERS, STREAMS, TAKERS, Shipment, State
+from sim.trace import Event, Key, Run, Signal, Trace
+
+
+class Door(NamedTuple):
+    """How another world deals with a supply chain that is attached to its kernel.
+
+    `take(point, units, taker)` takes units from the point of that rank for the taker of that number, and is true where
+    all are there. Otherwise the taker waits among all who asked before it, each for the rest of its units, and is
+    handed to the owner's `given` once it has them all. Takers wait even where customers' sales are lost, and what they
+    ask for counts as demanded. A taker waits for one thing at a time.
+    """
+
+    take: Callable[[int, int, int], bool]
+    act: Callable[[Action], None]
+    close: Callable[[float], dict[Key, Signal]]  # at the end of a run: the signals of its stretch
+
+
+def ranks(points: tuple[Point, ...]) -> int:
+    """How many ranks of a kernel the points occupy."""
+    return 3 * len(points)
 
 
 def run(points: tuple[Point, ...], suppliers: tuple[int | None, ...], s: State, until_h: float) -> Run:
     """Carry *s* on to *until_h*, in place. Its callers hand in a copy."""
-    kernel, start_h, stocks = Kernel(s.time_h), s.time_h, s.stocks
+    kernel, start_h = Kernel(s.time_h), s.time_h
     events: list[Event] = []
+    door = attach(points, suppliers, s, kernel, events)
+    if until_h > start_h:
+        for action in s.actions:
+            door.act(action)
+        s.actions = []
+    kernel.run_to(until_h)
+    signals = door.close(until_h)
+    kernel._queue.clear()  # breaks the cycles of callbacks and deadlines, which would keep all until a collection
+    return Run(Trace(s.seed, start_h, until_h, signals, tuple(events)), s)
+
+
+def attach(
+    points: tuple[Point, ...],
+    suppliers: tuple[int | None, ...],
+    s: State,
+    kernel: Kernel,
+    events: list[Event],
+    given: Callable[[int], object] = lambda taker: None,
+    rank: int = 0,
+) -> Door:
+    """Let *s* go on, in place, on *kernel*, in the ranks from *rank* on; what happens is appended to *events*."""
+    stocks = s.stocks
     columns = [{name: ([time_h], [value]) for name, (time_h, value) in stock.open.items()} for stock in stocks]
     draw = [{kind: s.streams[f"{point.name}/{kind}"].draw for kind in STREAMS} for point in points]
     edges: set[int] = set()  # points whose shelf may have become empty, or no longer be
+    served: list[int] = []  # takers who now have all their units, and have not been told
 
     def note(i: int, kind: str, value: float = 0.0, cause: str = "") -> None:
         events.append(Event(kernel._now, points[i].name, kind, cause, float(value)))
@@ -41,21 +89,31 @@ def run(points: tuple[Point, ...], suppliers: tuple[int | None, ...], s: State, 
 
     def serve(i: int, who: int, units: int) -> None:
         """Point *i* is asked for units: what is there goes out at once."""
-        given = min(stocks[i].on_hand, units)
-        if given:
-            issue(i, who, given)
-        if given == units:
+        there = min(stocks[i].on_hand, units)
+        if there:
+            issue(i, who, there)
+        if there == units:
             return
         if who == CUSTOMERS and points[i].lost_sales:
-            note(i, "lost", units - given)
+            note(i, "lost", units - there)
         else:
-            stocks[i].waiting.append((who, units - given))
-            change(i, "backorders", units - given)
+            stocks[i].waiting.append((who, units - there))
+            change(i, "backorders", units - there)
 
     def issue(i: int, who: int, units: int) -> None:
         shelve(i, -units)
-        if who != CUSTOMERS:
+        if who >= 0:
             ship(who, units)
+
+    def take(i: int, units: int, taker: int) -> bool:
+        change(i, "demanded", units)
+        serve(i, TAKERS - taker, units)
+        look(i)
+        had = not any(who == TAKERS - taker for who, _ in stocks[i].waiting)
+        if taker in served:  # it waited for no time
+            served.remove(taker)
+        settle()
+        return had
 
     def ship(i: int, units: int) -> None:
         """Units leave for point *i*."""
@@ -81,13 +139,15 @@ def run(points: tuple[Point, ...], suppliers: tuple[int | None, ...], s: State, 
             shelve(i, good)
         while stock.waiting and stock.on_hand:
             who, wanted = stock.waiting[0]
-            given = min(stock.on_hand, wanted)
-            if given == wanted:
+            there = min(stock.on_hand, wanted)
+            if there == wanted:
                 stock.waiting.pop(0)
+                if who <= TAKERS:
+                    served.append(TAKERS - who)
             else:
-                stock.waiting[0] = who, wanted - given
-            change(i, "backorders", -given)
-            issue(i, who, given)
+                stock.waiting[0] = who, wanted - there
+            change(i, "backorders", -there)
+            issue(i, who, there)
         if missing:
             look(i)
 
@@ -158,6 +218,8 @@ def run(points: tuple[Point, ...], suppliers: tuple[int | None, ...], s: State, 
                 stocks[i].out = not stocks[i].out
                 note(i, *(("failure", 0.0, "stockout") if stocks[i].out else ("renewal", 0.0, "delivery")))
         edges.clear()
+        while served:
+            given(served.pop(0))
 
     def act(action: Action) -> None:
         i = names.index(action.point)
@@ -179,28 +241,25 @@ def run(points: tuple[Point, ...], suppliers: tuple[int | None, ...], s: State, 
         else:
             stock.held = True
 
+    def close(until_h: float) -> dict[Key, Signal]:
+        s.time_h = until_h
+        for held in (reviews, deliveries):
+            held.clear()  # as the kernel's queue is by its owner
+        signals = {}
+        for stock, name, quantities in zip(stocks, names, columns, strict=True):
+            stock.open = {quantity: (times_h[-1], values[-1]) for quantity, (times_h, values) in quantities.items()}
+            signals |= {(name, quantity): Signal.step(*column) for quantity, column in quantities.items()}
+        return signals
+
     names, size = [point.name for point in points], len(points)
-    reviews = [kernel.deadline(i, partial(review, i), stock.review_h) for i, stock in enumerate(stocks)]
+    reviews = [kernel.deadline(rank + i, partial(review, i), stock.review_h) for i, stock in enumerate(stocks)]
     deliveries = [
-        kernel.deadline(size + i, partial(arrive, i), stock.shipments[0].due_h if stock.shipments else math.inf)
+        kernel.deadline(rank + size + i, partial(arrive, i), stock.shipments[0].due_h if stock.shipments else math.inf)
         for i, stock in enumerate(stocks)
     ]
     for i, stock in enumerate(stocks):
-        kernel.deadline(2 * size + i, partial(ask, i), stock.demand_h)
-    if until_h > start_h:
-        for action in s.actions:
-            act(action)
-        s.actions = []
-    kernel.run_to(until_h)
-    s.time_h = until_h
-    for held in (reviews, deliveries, kernel._queue):
-        held.clear()  # breaks the cycles of callbacks and deadlines, which would keep every list until a collection
-
-    signals = {}
-    for stock, name, quantities in zip(stocks, names, columns, strict=True):
-        stock.open = {quantity: (times_h[-1], values[-1]) for quantity, (times_h, values) in quantities.items()}
-        signals |= {(name, quantity): Signal.step(*column) for quantity, column in quantities.items()}
-    return Run(Trace(s.seed, start_h, until_h, signals, tuple(events)), s)
+        kernel.deadline(rank + 2 * size + i, partial(ask, i), stock.demand_h)
+    return Door(take, act, close)
 
 
 def _missing(u: float, units: int, loss: float) -> int:

@@ -11,6 +11,7 @@ from sim.streams import Streams
 from sim.supply.config import Action, Point, Policy
 
 CUSTOMERS = -1  # among the ranks of points
+TAKERS = -2  # and below: taker k of a world that has the chain attached is TAKERS − k
 STREAMS = ("demand", "size", "lead", "late", "delay", "loss")
 
 
@@ -32,9 +33,9 @@ class Stock:
     on_hand: int
     on_order: int = 0
     backorders: int = 0
-    demanded: int = 0  # by customers, so far
+    demanded: int = 0  # by customers and takers, so far
     received: int = 0
-    waiting: list[tuple[int, int]] = field(default_factory=list)  # (rank or CUSTOMERS, units), first come first
+    waiting: list[tuple[int, int]] = field(default_factory=list)  # (who, units), first come first
     shipments: list[Shipment] = field(default_factory=list)
     sent: int = 0  # shipments to it so far
     held: bool = False
@@ -85,11 +86,28 @@ def start(points: tuple[Point, ...], seed: int) -> State:
     return State(seed, 0.0, stocks, streams)
 
 
-def resample(points: tuple[Point, ...], s: State, seed: int) -> State:
-    """Redraw, in place, the next demands and what is under way, given how long each has taken."""
+def draw(stock: Stock, units: int, taker: int) -> bool:
+    """Take units at 0 h, before a run begins; whether all were there. The first look of the policy comes after it."""
+    there = min(stock.on_hand, units)
+    stock.on_hand, stock.demanded, stock.backorders = (
+        stock.on_hand - there, stock.demanded + units, stock.backorders + units - there,
+    )  # fmt: skip
+    stock.out = not stock.on_hand
+    for name in ("on_hand", "demanded", "backorders"):
+        stock.open[name] = (0.0, getattr(stock, name))
+    if there < units:
+        stock.waiting.append((TAKERS - taker, units - there))
+    return there == units
+
+
+def resample(points: tuple[Point, ...], s: State, seed: int, name: str = "resample") -> State:
+    """Redraw, in place, the next demands and what is under way, given how long each has taken.
+
+    The uniforms have the address *name*, which an owner makes another one than its own.
+    """
     s.seed, s.streams = seed, s.streams.rekeyed(seed)
     wanted = len(points) + sum(len(stock.shipments) for stock in s.stocks)
-    uniforms = iter(Streams.uniforms(seed, "resample", wanted))
+    uniforms = iter(Streams.uniforms(seed, name, wanted))
 
     def redraw(law: Law | None, since_h: float, due_h: float) -> float:
         q = next(uniforms)

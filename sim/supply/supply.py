@@ -73,12 +73,16 @@ class Supply:
 
     def act(self, state: State, action: Action) -> State:
         """A copy of *state* with *action* queued; the next run that takes any time carries it out first."""
-        if not isinstance(action, Action):
-            raise InputError(f"the action is {action!r}; a supply chain takes PlaceOrder, SetPolicy or Hold")
-        assert self[action.point]
+        self.check(action)
         state = state.copy()
         state.actions.append(action)
         return state
+
+    def check(self, action: Action) -> None:
+        """Refuse what is no action, or is one on a point that is not there."""
+        if not isinstance(action, Action):
+            raise InputError(f"the action is {action!r}; a supply chain takes PlaceOrder, SetPolicy or Hold")
+        assert self[action.point]
 
     def resample(self, state: State, seed: int) -> State:
         """A copy with another future: the next demands and what is under way are redrawn, given what is known."""

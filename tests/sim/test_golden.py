@@ -53,10 +53,13 @@ def history(line: Line) -> Trace:
     return first + second + line.run(line.act(state, SetSpeed("m1", 1.0)), 300.0).trace
 
 
-def digest(trace: Trace) -> dict[str, list[float]]:
+KINDS = ("failure", "planned", "renewal", "action", "lost")
+
+
+def digest(trace: Trace, kinds: tuple[str, ...] = KINDS) -> dict[str, list[float]]:
     """Of each signal and kind of event: how many, the sum of the times, a sum that tells their values and order."""
     columns = {"/".join(key): (s.time_h, s.value) for key, s in trace.signals.items()}
-    for kind in ("failure", "planned", "renewal", "action", "lost"):
+    for kind in kinds:
         times = [event.time_h for event in trace.events if event.kind == kind]
         columns[kind] = (
             np.array(times),
