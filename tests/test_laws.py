@@ -5,7 +5,7 @@ import math
 import os
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from examples.pump.sim import Pump, ReplaceSeal
 from sim.house import House, Offer
 from sim.laws import Deterministic, Exponential
-from sim.line import Line, SetSpeed, Station, Sudden
+from sim.line import Line, Material, SetSpeed, Station, Sudden
 from sim.supply import BaseStock, Demand, MinMax, Point, SetPolicy, Supply
 from sim.trace import Trace
 from sim.wear import Wiener
 from tests.sim.strategies import line_actions, lines
+from tests.sim.supplied import supplied_actions, supplied_lines
 from tests.sim.supplies import supplies, supply_actions
 
 
@@ -57,6 +58,18 @@ STEADY = Supply(
 )
 KIOSK = Supply((Point("kiosk", BaseStock(3), demand=Demand(Exponential(40.0))),))
 SIEVE = Pump(Deterministic(1e9), Deterministic(1e-6), Wiener(1e-9, 1e-9), Exponential(40.0), lumps=1)  # never stops
+MENDED = replace(
+    FLAKY,
+    stations=(replace(FLAKY.stations[0], cycle=Deterministic(4.0), spare="spares"),),
+    supply=Supply((Point("spares", BaseStock(3), lead=Exponential(5.0)), Point("steel", BaseStock(9)))),
+    material=Material("steel"),
+)
+KITTED = replace(
+    CLOCKWORK,
+    stations=tuple(replace(station, spare="depot") for station in CLOCKWORK.stations),
+    supply=STEADY,
+    material=Material("shop", 2),
+)
 WORLDS = [
     Case(
         "line",
@@ -65,6 +78,14 @@ WORLDS = [
         nothing=lambda line: SetSpeed(line.machines[-1], 1.0),
         memoryless=(FLAKY, "failure", 1 / 40.0),
         determined=CLOCKWORK,
+    ),
+    Case(
+        "supplied line",
+        supplied_lines(),
+        actions=supplied_actions,
+        nothing=lambda line: SetSpeed(line.machines[-1], 1.0),
+        memoryless=(MENDED, "failure", 1 / 40.0),
+        determined=KITTED,
     ),
     Case(
         "house",

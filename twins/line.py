@@ -102,7 +102,8 @@ class LineSensors:
 
 
 def _by_phase(phase, down, idle, working):
-    return np.where(phase == Phase.WORKING, working, np.where(phase >= Phase.WAITING, down, idle))
+    off = (phase >= Phase.WAITING) & (phase != Phase.SHORT)
+    return np.where(phase == Phase.WORKING, working, np.where(off, down, idle))
 
 
 def _signal(entity: str, quantity: str, trace: Trace) -> Signal:

@@ -2,7 +2,7 @@
 
 Signals of a trace, all steps: of a machine its "phase" (code of `Phase`), "wear" (running maximum as a fraction of the
 threshold; 0 where there is no law of wear), "speed", "parts" (finished so far) and "rate" (the unit's own multiplier
-of wear); of a buffer its "level".
+of wear); of a buffer its "level". A supply adds the signals and events of its points (`sim.supply`).
 
 Events: "failure" (cause "wear" or "sudden"), "planned" (the machine goes down for planned work; cause "age",
 "threshold", "block", "inspection", "opportunity" or "order"), "inspection" (a look ends; value the wear seen),
@@ -17,6 +17,7 @@ from sim.line.config import (
     Hold,
     Inspection,
     Leaves,
+    Material,
     Opportunistic,
     OrderMaintenance,
     Phase,
@@ -39,6 +40,7 @@ __all__ = [
     "Leaves",
     "Line",
     "Machine",
+    "Material",
     "Opportunistic",
     "OrderMaintenance",
     "Phase",

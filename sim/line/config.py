@@ -24,6 +24,8 @@ class Phase(IntEnum):
     REPAIRING = 4  # corrective work
     MAINTAINING = 5  # planned work
     INSPECTING = 6  # stands still while its wear is looked at
+    SHORT = 7  # has a part to begin, and waits for the material that it takes: a stock-out
+    LACKING = 8  # down, waits for a spare: a stock-out
 
 
 @dataclass(frozen=True)
@@ -133,11 +135,24 @@ Policy = RunToFailure | AgeReplacement | WearThreshold | BlockReplacement | Insp
 
 
 @dataclass(frozen=True)
+class Material:
+    """What the first station draws from the supply's *point* for each part, before it begins the part."""
+
+    point: str
+    units: int = 1
+
+    def __post_init__(self):
+        require(isinstance(self.units, int) and self.units >= 1, self, "units", "a whole number of at least 1")
+
+
+@dataclass(frozen=True)
 class Station:
     """One or several equal machines that take parts from the buffer before and put them into the buffer after.
 
     Work interrupted by a failure or by maintenance is resumed where it stopped. Corrective and planned work both need a
-    member of the crew, and both make the unit as good as new unless they leave something behind.
+    member of the crew, and both make the unit as good as new unless they leave something behind. Where a *spare* is
+    named, a point of the line's supply, both need one unit of it as well: it is asked for when the machine goes down,
+    and only a machine that has it waits for the crew.
     """
 
     cycle: Law  # time to work one part at speed 1
@@ -150,6 +165,7 @@ class Station:
     repair_leaves: Leaves = Leaves()
     maintenance_leaves: Leaves = Leaves()
     policy: Policy = RunToFailure()
+    spare: str | None = None
 
     def __post_init__(self):
         require(self.machines >= 1, self, "machines", "at least 1")

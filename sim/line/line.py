@@ -11,8 +11,10 @@ from sim.errors import InputError, require
 from sim.laws import Law
 from sim.line import plan as plans
 from sim.line import process
-from sim.line.config import Action, Station
+from sim.line.config import Action, Material, Station
 from sim.line.state import State
+from sim.supply import Action as Order
+from sim.supply import Point, Supply
 from sim.trace import Run
 
 
@@ -24,6 +26,10 @@ class Line:
     buffer, else it is blocked; blocked machines deliver in the order in which they were blocked. Machines that go down
     are served by the crew in the order in which they went down, at equal times by rank. A machine that is down holds
     its part: unfinished work is resumed, a finished part is delivered when the machine is up again.
+
+    A *supply* chain runs along, if there is one: the first station draws *material* from it for each part, stations
+    their spares. Who finds none waits for it, after all who asked before; a machine that goes down in the meantime
+    keeps its place.
     """
 
     stations: tuple[Station, ...]
@@ -31,6 +37,8 @@ class Line:
     arrivals: Law | None = None  # times between arrivals; None is a source that never runs dry
     queue: int | None = None  # room before the first station; an arrival that finds no room is lost
     crew: int | None = None  # None is one for each machine
+    supply: Supply | None = None
+    material: Material | None = None  # None: parts come with all that they need
 
     revision: ClassVar[int] = 1
 
@@ -46,6 +54,32 @@ class Line:
         require(self.queue is None or self.queue >= 0, self, "queue", "None or at least 0")
         require(self.queue is None or self.arrivals is not None, self, "queue", "None where there are no arrivals")
         require(self.crew is None or self.crew >= 1, self, "crew", "None or at least 1")
+        if self.material:
+            self._require_point("material", self.material.point)
+        for k, station in enumerate(self.stations):
+            if station.spare is not None:
+                self._require_point(f"stations[{k}].spare", station.spare)
+        taken = set(self.machines) | {f"b{k}" for k in range(len(self.stations))}
+        if self.supply and (both := sorted(taken & set(self.supply.names))):
+            raise InputError(
+                f"Line.supply has a point {both[0]!r}, as a machine or buffer is called; name it otherwise"
+            )
+
+    def _require_point(self, field: str, name: str) -> None:
+        """Refuse what the supply does not have, or may let a machine wait for without ever ordering it."""
+        if self.supply is None or name not in self.supply.names:
+            has = "no supply" if self.supply is None else f"the points {', '.join(self.supply.names)}"
+            raise InputError(
+                f"Line.{field} is of the point {name!r}; it must be one of the supply, and the line has {has}"
+            )
+        point: Point | None = self.supply[name]
+        while point:
+            if point.policy.reorder_point < -1:
+                raise InputError(
+                    f"Line.{field} comes from the point {point.name!r}, which orders at {point.policy.reorder_point} "
+                    "or below; it must order at -1 or above, or who waits for one unit waits for ever"
+                )
+            point = self.supply[point.supplier] if point.supplier else None
 
     def __getstate__(self):
         return {field.name: getattr(self, field.name) for field in fields(self)}  # what is cached is left behind
@@ -88,11 +122,15 @@ class Line:
             raise InputError(f"cannot run to {until_h} h a line that is at {state.time_h} h")
         return process.run(self.plan, state.copy(), float(until_h))
 
-    def act(self, state: State, action: Action) -> State:
+    def act(self, state: State, action: Action | Order) -> State:
         """A copy of *state* with *action* queued; the next run that takes any time carries it out first."""
-        if not isinstance(action, Action):
-            raise InputError(f"the action is {action!r}; a line takes OrderMaintenance, SetSpeed or Hold")
-        self._rank(action.machine)
+        if self.supply and isinstance(action, Order):
+            self.supply.check(action)
+        elif isinstance(action, Action):
+            self._rank(action.machine)
+        else:
+            orders = ", or an action of its supply" if self.supply else ""
+            raise InputError(f"the action is {action!r}; a line takes OrderMaintenance, SetSpeed or Hold{orders}")
         state = state.copy()
         state.actions.append(action)
         return state

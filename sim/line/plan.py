@@ -18,16 +18,17 @@ from sim.line.config import (
     Policy,
     WearThreshold,
 )
-from sim.line.state import RAW, Machine, State
+from sim.line.state import RAW, SHORT_OF, Machine, State
 from sim.streams import Streams
+from sim.supply import state as stocks
 from sim.trace import Key
 from sim.wear import Wear
 
 if TYPE_CHECKING:
     from sim.line.line import Line
 
-STARVED, WORKING, BLOCKED, WAITING, REPAIRING, MAINTAINING, INSPECTING = map(int, Phase)
-UP = (STARVED, WORKING, BLOCKED, INSPECTING)  # and lives
+STARVED, WORKING, BLOCKED, WAITING, REPAIRING, MAINTAINING, INSPECTING, SHORT, LACKING = map(int, Phase)
+UP = (STARVED, WORKING, BLOCKED, INSPECTING, SHORT)  # and lives
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +59,8 @@ class Plan:
     opportunity: list[tuple[int, float]]  # machines that go down with another, and their wear from which they do
     streams: list[str]
     signals: list[Key]
+    material: tuple[int, int] | None  # rank of the point and units for each part of the first station
+    spare: list[int | None]  # rank of the point, for each machine
 
     @staticmethod
     def of(line: Line) -> Plan:
@@ -97,6 +100,10 @@ class Plan:
             streams=streams,
             signals=[(name, q) for name in line.machines for q in ("phase", "wear", "speed", "parts", "rate")]
             + [(name, "level") for name in line.buffer_names],
+            material=(line.supply.names.index(line.material.point), line.material.units)
+            if line.supply and line.material
+            else None,
+            spare=[line.supply.names.index(s.spare) if line.supply and s.spare else None for s in machines],
         )
 
     def pace(self, m: Machine) -> float:
@@ -159,11 +166,23 @@ def _age_h(policy: Policy) -> float:
     return math.inf
 
 
+def material_taker(rank: int) -> int:
+    """A machine's number among the takers of the supply, where it waits for material."""
+    return 2 * rank
+
+
+def spare_taker(rank: int) -> int:
+    """And where it waits for a spare; it may wait for both."""
+    return 2 * rank + 1
+
+
 def start(plan: Plan, seed: int) -> State:
     streams = Streams(seed, plan.streams)
     machines = [Machine(i) for i in range(len(plan.names))]
     count = len(plan.line.stations)
     state = State(seed, 0.0, machines, [0] * count, [0.0] * count, [[] for _ in range(count)], streams)
+    if plan.line.supply:
+        state.supply = plan.line.supply.start(seed)
     for m in machines:
         plan.renew(m, streams, 0.0, Leaves())
         m.block_h = plan.block_h[m.rank]
@@ -172,6 +191,13 @@ def start(plan: Plan, seed: int) -> State:
         return state
     for i in plan.members[0]:
         m = machines[i]
+        if plan.material and not stocks.draw(
+            state.supply.stocks[plan.material[0]],  # type: ignore[union-attr]
+            plan.material[1],
+            material_taker(i),
+        ):
+            m.phase, m.holds = SHORT, SHORT_OF
+            continue
         m.phase, m.holds, m.clock_h = WORKING, RAW, m.next_op
         m.part_h = m.cycle_h = streams[f"{plan.names[i]}/cycle"].draw(plan.cycle[i])
         m.until_h = min(m.part_h, m.clock_h)
@@ -182,6 +208,8 @@ def resample(plan: Plan, s: State, seed: int) -> State:
     """Redraw, in place, what is drawn but not revealed. Uniforms are addressed by rank and kind, not consumed."""
     now = s.time_h
     s.seed, s.streams = seed, s.streams.rekeyed(seed)
+    if plan.line.supply:
+        stocks.resample(plan.line.supply.points, s.supply, seed, "supply/resample")  # type: ignore[arg-type]
     uniforms = iter(Streams.uniforms(seed, "resample", 4 * len(s.machines) + 1))
     if plan.line.arrivals:
         s.arrival_h = now + _redraw(plan.line.arrivals, now - s.arrived_h, s.arrival_h - now, next(uniforms))

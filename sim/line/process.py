@@ -14,8 +14,24 @@ import numpy as np
 
 from sim.kernel import Deadline, Kernel
 from sim.line.config import TINY, Action, Inspection, OrderMaintenance, SetSpeed
-from sim.line.plan import BLOCKED, INSPECTING, MAINTAINING, REPAIRING, STARVED, UP, WAITING, WORKING, Plan
-from sim.line.state import DONE, NONE, RAW, Machine, State
+from sim.line.plan import (
+    BLOCKED,
+    INSPECTING,
+    LACKING,
+    MAINTAINING,
+    REPAIRING,
+    SHORT,
+    STARVED,
+    UP,
+    WAITING,
+    WORKING,
+    Plan,
+    material_taker,
+    spare_taker,
+)
+from sim.line.state import DONE, NONE, RAW, READY, SHORT_OF, Machine, State
+from sim.supply import Action as Order
+from sim.supply import process as supplies
 from sim.trace import Event, Form, Key, Run, Signal, Trace
 
 
@@ -62,8 +78,8 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
         left_h = m.next_op - m.hours[WORKING]
         m.clock_h = now + left_h if left_h > 0 else now  # rounding may have taken the last of it
 
-    def begin(m: Machine, now: float) -> None:
-        """Begin a new part."""
+    def make(m: Machine, now: float) -> None:
+        """Begin a new part for which all is there."""
         i = m.rank
         m.cycle_h = cycle_h = draw_cycle[i](cycle_law[i])
         m.part_h = part_h = now + cycle_h / m.speed
@@ -72,6 +88,15 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
             work(m, now)
         m.until_h = until_h = part_h if part_h <= m.clock_h else m.clock_h
         set_deadline[i](until_h)
+
+    def kit(m: Machine, now: float) -> None:
+        """Begin a new part with its material, or wait for that."""
+        if station[m.rank] or store.take(*plan.material, material_taker(m.rank)):  # type: ignore[union-attr, misc]
+            return make(m, now)
+        m.holds = SHORT_OF
+        rest(m, SHORT, now)
+
+    begin = kit if plan.material else make
 
     def take(m: Machine, now: float) -> None:
         """Take a part from before, and let the machine that waited to deliver it do the same, and so on upstream."""
@@ -194,12 +219,30 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
             blocked[station[m.rank] + 1].remove(m.rank)
         if m.rank in sudden:
             sudden[m.rank].set(math.inf)
+        spare = plan.spare[m.rank]
+        if spare is None or store.take(spare, 1, spare_taker(m.rank)):  # type: ignore[union-attr]
+            return call(m, now)
+        rest(m, LACKING, now)
+        set_deadline[m.rank](math.inf)
+
+    def call(m: Machine, now: float) -> None:
+        """Call the crew to a machine that is down."""
         if s.busy < plan.crew:
             tend(m, now)
         else:
             rest(m, WAITING, now)
             set_deadline[m.rank](math.inf)
             insort(queue, m.rank, key=lambda i: (machines[i].since_h, i))
+
+    def given(taker: int) -> None:
+        """The supply has given a machine all that it waited for."""
+        now, m = kernel._now, machines[taker // 2]
+        if taker == spare_taker(m.rank):
+            call(m, now)
+        elif m.phase == SHORT:
+            make(m, now)
+        else:  # down since
+            m.holds = READY
 
     def tend(m: Machine, now: float) -> None:
         """A member of the crew begins to work on the machine."""
@@ -228,6 +271,10 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
             resume(m, now)
         elif m.holds == DONE:
             deliver(m, now)
+        elif m.holds == SHORT_OF:
+            rest(m, SHORT, now)
+        elif m.holds == READY:
+            make(m, now)
         else:
             take(m, now)
 
@@ -259,7 +306,9 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
             s.lost += 1
             events.append(Event(now, "b0", "lost"))
 
-    def act(action: Action, now: float) -> None:
+    def act(action: Action | Order, now: float) -> None:
+        if isinstance(action, Order):
+            return store.act(action)  # type: ignore[union-attr]
         m = machines[names.index(action.machine)]
         i, value = m.rank, action.speed if isinstance(action, SetSpeed) else 0.0
         events.append(Event(now, action.machine, "action", type(action).__name__, value))
@@ -289,26 +338,30 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
             m.part_h = now + (m.part_h - now) * slower
         reset(m, now)
 
-    size = len(machines)
-    set_deadline = [kernel.deadline(m.rank, partial(due, m), m.until_h).set for m in machines]
+    size, first, store = len(machines), 0, None
+    if supply := plan.line.supply:  # its ranks come first: what is delivered at a time can be taken then
+        first = supplies.ranks(supply.points)
+        store = supplies.attach(supply.points, supply.suppliers, s.supply, kernel, events, given)  # type: ignore[arg-type]
+    set_deadline = [kernel.deadline(first + m.rank, partial(due, m), m.until_h).set for m in machines]
     sudden, block = {}, {}
     for m in machines:
         if plan.block_h[m.rank] < math.inf:
-            block[m.rank] = kernel.deadline(2 * size + 1 + m.rank, partial(block_due, m), m.block_h)
+            block[m.rank] = kernel.deadline(first + 2 * size + 1 + m.rank, partial(block_due, m), m.block_h)
         if plan.calendar[m.rank]:
             sudden[m.rank] = kernel.deadline(
-                size + m.rank,
+                first + size + m.rank,
                 lambda deadline, m=m: fail(m, "sudden", kernel._now),
                 m.sudden_h if m.phase in UP else math.inf,
             )
     if arrivals is not None:
-        kernel.deadline(2 * size, arrive, s.arrival_h)
+        kernel.deadline(first + 2 * size, arrive, s.arrival_h)
     if until_h > start_h:
         for action in s.actions:
             act(action, start_h)
         s.actions = []
     kernel.run_to(until_h)
     s.time_h = until_h
+    stock = store.close(until_h) if store else {}
     for held in (set_deadline, sudden, block, kernel._queue):
         held.clear()  # breaks the cycles of callbacks and deadlines, which would keep every list until a collection
 
@@ -318,7 +371,7 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
         columns += (phase_t[i], phase_v[i]), (wear_t[i], wear_v[i]), (speed_t[i], speed_v[i])
         columns += (parts_t[i], parts_v), (rate_t[i], rate_v[i])
     columns += list(zip(level_t, level_v, strict=True))[saturated:]
-    return Run(Trace(s.seed, start_h, until_h, _signals(plan, columns), tuple(events)), s)
+    return Run(Trace(s.seed, start_h, until_h, _signals(plan, columns) | stock, tuple(events)), s)
 
 
 def _signals(plan: Plan, columns: list) -> dict[Key, Signal]:

@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 
 from sim.line.config import Action, Phase
 from sim.streams import Streams
+from sim.supply import Action as Order
+from sim.supply import State as Stocks
 
 WORKING = int(Phase.WORKING)
-NONE, RAW, DONE = 0, 1, 2  # what a machine holds: nothing, a part to work on, a finished part
+# What a machine holds: nothing, a part to work on, a finished part; a part whose material has not come, or has.
+NONE, RAW, DONE, SHORT_OF, READY = 0, 1, 2, 3, 4
 
 
 @dataclass(slots=True)
@@ -119,7 +122,8 @@ class State:
     arrived_h: float = 0.0
     arrival_h: float = math.inf  # the next arrival
     lost: int = 0
-    actions: list[Action] = field(default_factory=list)  # to be carried out first by the next run
+    actions: list[Action | Order] = field(default_factory=list)  # to be carried out first by the next run
+    supply: Stocks | None = None
 
     def copy(self) -> State:
         return State(
@@ -136,4 +140,5 @@ class State:
             self.arrival_h,
             self.lost,
             self.actions[:],
+            self.supply and self.supply.copy(),
         )

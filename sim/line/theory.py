@@ -81,7 +81,7 @@ def serial_line(
                 if fails[i]:
                     yield (parts, _with(up, i, False)), fails[i]
 
-    shares = _stationary(((0,) * len(buffers), (True,) * len(rates)), moves)
+    shares = stationary(((0,) * len(buffers), (True,) * len(rates)), moves)
     return rates[-1] * sum(x for (parts, up), x in shares.items() if up[-1] and _working(parts, buffers)[-1])
 
 
@@ -98,7 +98,7 @@ def slotted_line(chances: Sequence[float], buffers: Sequence[int]) -> float:
             chance = math.prod(chances[i] if e else 1 - chances[i] for i, e in zip(at_work, ended, strict=True))
             yield _passed(parts, compress(at_work, ended)), chance
 
-    shares = _stationary((0,) * len(buffers), moves)
+    shares = stationary((0,) * len(buffers), moves)
     return chances[-1] * sum(x for parts, x in shares.items() if _working(parts, buffers)[-1])
 
 
@@ -142,7 +142,7 @@ def _with(values: tuple, i: int, value: Any) -> tuple:
     return (*values[:i], value, *values[i + 1 :])
 
 
-def _stationary(start: Any, moves: Callable[[Any], Iterable[tuple[Any, float]]]) -> dict[Any, float]:
+def stationary(start: Any, moves: Callable[[Any], Iterable[tuple[Any, float]]]) -> dict[Any, float]:
     """The stationary law of the chain that *moves* from *start* at (state, rate), or by (state, chance) in a slot."""
     index, states = {start: 0}, [start]
     rows, columns, rates = [], [], []

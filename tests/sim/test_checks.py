@@ -24,12 +24,15 @@ from sim.line.checks import (
     GammaPassage,
     Ladder,
     Little,
+    MaterialShort,
     MinimalRepair,
     MMc,
+    NoSpareKept,
     Reversible,
     SamplePath,
     SerialLine,
     SlottedLine,
+    Spares,
     TimesInStates,
     TwoMachines,
     TwoMachinesReliable,
@@ -42,6 +45,13 @@ from sim.verify import run_check, run_suite
 
 FEW = {"replications": 12, "looks": 1}
 SHORT = {
+    "spares": Spares(length_h=2e5, **FEW),
+    "one_spare": Spares(machines=1, crew=1, length_h=4e5, **FEW),
+    "no_spare_kept": NoSpareKept(length_h=6e5, **FEW),
+    "material_short": MaterialShort(length_h=8e3, **FEW),
+    "material_short_other": MaterialShort(
+        machines=3, units=2, reorder_point=-1, order_up_to=5, lead_h=2.0, length_h=8e3, **FEW
+    ),
     "mm1": MM1(services=3e4, **FEW),
     "mm1_other": MM1(utilisation=0.7, service_h=3.0, services=1e4, **FEW),
     "mm3": MMc(services=1e4, **FEW),
@@ -155,6 +165,7 @@ def test_kolmogorov_distance_of_a_sample_from_its_law_and_from_another():
         (lambda: Bernoulli(buffer=0), r"Bernoulli\.buffer is 0; it must be at least 1"),
         (lambda: ZeroBuffer(failures=(0.1, 0.1, 0.2)), r"ZeroBuffer\.failures"),
         (lambda: Availability(load=0.0), r"Availability\.load"),
+        (lambda: MaterialShort(reorder_point=-2), r"MaterialShort\.reorder_point is -2; it must be at least -1"),
         (lambda: Reversible(line=Line((Station(Exponential(1.0)),), crew=1)), r"Reversible\.line"),
         (
             lambda: Little(line=Line((Station(Exponential(1.0), sudden=Sudden(Exponential(9.0), "time")),))),

@@ -1,7 +1,7 @@
 """Checks of the line against what is known of lines: each a frozen dataclass whose fields are the inputs.
 
-Formulas and chains are in `sim.line.theory`, the test itself in `sim.verify`. A check's *fault* scales one stated
-parameter of the simulated line and leaves the reference alone.
+Formulas and chains are in `sim.line.theory` and `stock_theory`, the test itself in `sim.verify`. A check's *fault*
+scales one stated parameter of the simulated line and leaves the reference alone.
 """
 
 from sim.line.checks.chains import Bernoulli, SerialLine, SlottedLine, ZeroBuffer
@@ -9,6 +9,7 @@ from sim.line.checks.flow import Reversible, SamplePath, TimesInStates, TwoMachi
 from sim.line.checks.lives import AgeCost, Availability, Crew, FirstPassage, WeibullLife
 from sim.line.checks.maintenance import CmapssLives, GammaPassage, Ladder, MinimalRepair
 from sim.line.checks.queues import MM1, Little, MMc
+from sim.line.checks.stock import MaterialShort, NoSpareKept, Spares
 
 __all__ = [
     "MM1",
@@ -22,11 +23,14 @@ __all__ = [
     "Ladder",
     "Little",
     "MMc",
+    "MaterialShort",
     "MinimalRepair",
+    "NoSpareKept",
     "Reversible",
     "SamplePath",
     "SerialLine",
     "SlottedLine",
+    "Spares",
     "TimesInStates",
     "TwoMachines",
     "TwoMachinesReliable",

@@ -12,7 +12,7 @@ from sim.line.state import State
 from sim.steady import time_means
 from sim.trace import Signal, Trace
 
-DOWN = (Phase.WAITING, Phase.REPAIRING, Phase.MAINTAINING, Phase.INSPECTING)
+DOWN = (Phase.WAITING, Phase.REPAIRING, Phase.MAINTAINING, Phase.INSPECTING, Phase.LACKING)
 
 
 def observed(line: Line, seed: int, warm_up_h: float, length_h: float, state: State | None = None) -> Trace:
