@@ -12,6 +12,9 @@ import numpy as np
 
 from sim.errors import require
 from sim.line import Action, Hold, Line, OrderMaintenance, Phase, RunToFailure, SetSpeed, State
+from sim.supply import Action as Order
+from sim.supply import Hold as HoldOrders
+from sim.supply import PlaceOrder
 from sim.trace import Event, Run, Signal, Trace
 from twins.channel import Channel, Role
 from twins.episode import Episode, Series, Spell
@@ -201,6 +204,9 @@ class LineTwin:
         s, (number, station) = self.sensors, self._station(m)
         load = station.load
         beside = {"buffer_before": f"b{number - 1}", "buffer_after": f"b{number}"}
+        stocks = {"spare": station.spare}
+        if number == 1 and self.world.material:
+            stocks["material"] = self.world.material.point
 
         def channel(quantity: str, unit: str, role: Role, reading, noise: Noise, memory: bool = True) -> Channel:
             return Channel(m, quantity, unit, role, reading, self.step_h, noise, memory)
@@ -225,6 +231,12 @@ class LineTwin:
             channel("operating_age", "h", Role.PAST, partial(_operating_age, m), Noise()),
             signal("speed", "1", Role.ACTION),
             *(signal(q, "1", Role.PAST, b, "level") for q, b in beside.items() if b in self.world.buffer_names),
+            *(
+                signal(f"{what}_{quantity}", "1", Role.PAST, point, quantity)
+                for what, point in stocks.items()
+                if point
+                for quantity in ("on_hand", "on_order")
+            ),
             signal("wear", "1", Role.TRUTH),
             signal("rate", "1", Role.TRUTH),
         )
@@ -240,7 +252,9 @@ class LineTwin:
             if event.time_h > state.time_h:
                 state, queued = self.world.run(self._act(state, queued), event.time_h).state, []
             if event.kind == "action":
-                queued.append(_action(event))
+                if (action := self._action(event)) is None:
+                    return lives  # what was done cannot be done again, so the rest of the lives stays unknown
+                queued.append(action)
                 continue
             asset, just_after_h = event.entity, math.nextafter(event.time_h, math.inf)
             if event not in self.world.run(self._act(state, queued), just_after_h).trace.events:
@@ -255,7 +269,17 @@ class LineTwin:
                 )
         return lives
 
-    def _act(self, state: State, actions: Iterable[Action]) -> State:
+    def _action(self, event: Event) -> Action | Order | None:
+        """The action that an event tells of; None where it does not tell enough, as of a new policy of the supply."""
+        if event.entity not in self.world.machines:
+            if event.cause == PlaceOrder.__name__:
+                return PlaceOrder(event.entity, int(event.value))
+            return HoldOrders(event.entity) if event.cause == HoldOrders.__name__ else None
+        if event.cause == SetSpeed.__name__:
+            return SetSpeed(event.entity, event.value)
+        return {action.__name__: action for action in (OrderMaintenance, Hold)}[event.cause](event.entity)
+
+    def _act(self, state: State, actions: Iterable[Action | Order]) -> State:
         for action in actions:
             state = self.world.act(state, action)
         return state
@@ -272,9 +296,3 @@ class LineTwin:
             if failure_h is not None:
                 return failure_h - origin_h, operating_h
         return None
-
-
-def _action(event: Event) -> Action:
-    if event.cause == SetSpeed.__name__:
-        return SetSpeed(event.entity, event.value)
-    return {action.__name__: action for action in (OrderMaintenance, Hold)}[event.cause](event.entity)

@@ -10,7 +10,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from sim.errors import require
+from sim.errors import InputError, require
+from sim.line import Line
 from sim.supply import Supply
 from sim.trace import Run, Signal, Trace
 from twins.channel import Channel, Role
@@ -25,13 +26,15 @@ EXACT = Noise()
 
 @dataclass(frozen=True)
 class SupplyTwin:
-    """A supply chain seen through its books, every *step_h* hours. One episode is one point in one world run.
+    """A supply chain, alone or of a line that draws from it, seen through its books, every *step_h* hours.
+
+    One episode is one point in one world run.
 
     A life of a point is a time in stock; it fails, of cause "stockout", when the shelf is empty. What is written in the
     books as on hand is miscounted, and the error hangs on from count to count, so that it may stand below zero.
     """
 
-    world: Supply
+    world: Supply | Line
     step_h: float = 4.0
     miscount: Noise = Noise(white=0.5, drift=2.0, drift_knot_h=336.0, quantum=1.0)  # in units
     unread: float = 0.005  # probability that a record of demand is missing
@@ -42,17 +45,28 @@ class SupplyTwin:
     def __post_init__(self):
         require(0 < self.step_h < math.inf, self, "step_h", "above 0")
         require(0 <= self.unread < 1, self, "unread", "at least 0 and below 1")
+        assert self.chain
+
+    @property
+    def chain(self) -> Supply:
+        if isinstance(self.world, Supply):
+            return self.world
+        if self.world.supply is None:
+            raise InputError(
+                "SupplyTwin.world is a line without a supply; it must be a supply chain, or a line with one"
+            )
+        return self.world.supply
 
     @property
     def channels(self) -> tuple[Channel, ...]:
-        return tuple(channel for name in self.world.names for channel in self._books(name))
+        return tuple(channel for name in self.chain.names for channel in self._books(name))
 
     def render(self, trace: Trace, channel: Channel, start: int, count: int) -> np.ndarray:
         return render(trace, channel, start, count)
 
     def observe(self, run: Run) -> Iterator[Episode]:
         trace = run.trace
-        for point in self.world.points:
+        for point in self.chain.points:
             in_stock = integral(combine(lambda units: units > 0, trace[point.name, "on_hand"]))
             yield Episode(
                 run=trace.seed,
@@ -77,8 +91,9 @@ class SupplyTwin:
         def moved(quantity: str, role: Role, counter: str, noise: Noise = EXACT) -> Channel:
             return channel(quantity, role, partial(_moved, name, counter, self.step_h), noise)
 
-        point = self.world[name]
-        asked = [moved("demand", Role.TARGET, "demanded", Noise(dropout=self.unread))] if point.demand else []
+        point = self.chain[name]
+        drawn = isinstance(self.world, Line) and name in self.world.drawn
+        asked = [moved("demand", Role.TARGET, "demanded", Noise(dropout=self.unread))] if point.demand or drawn else []
         theirs = {"supplier_stock": "on_hand", "supplier_on_order": "on_order"}
         supplier = point.supplier
         beside = [channel(q, Role.PAST, partial(_signal, supplier, theirs[q])) for q in theirs] if supplier else []

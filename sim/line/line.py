@@ -98,6 +98,11 @@ class Line:
         """`b1` lies after the first station; `b0` is the arrivals' queue."""
         return tuple(f"b{k}" for k in range(self.arrivals is None, len(self.stations)))
 
+    @property
+    def drawn(self) -> set[str]:
+        """The points of the supply from which the line draws."""
+        return {s.spare for s in self.stations if s.spare} | ({self.material.point} if self.material else set())
+
     def station_of(self, machine: str) -> Station:
         """The station of a machine; an unknown name is an InputError."""
         return self.stations[self.plan.station[self._rank(machine)]]

@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from experiments import load
 from sim.errors import InputError
 from sim.laws import Deterministic, Exponential, Gamma
-from sim.supply import BaseStock, Demand, Hold, MinMax, Point, Supply
+from sim.line import Line, OrderMaintenance, Phase, Station, Sudden
+from sim.supply import BaseStock, Demand, Hold, MinMax, PlaceOrder, Point, SetPolicy, Supply
 from tests.sim.supplies import supplies
 from twins.channel import Role
-from twins.episode import CENSORED
+from twins.episode import CENSORED, PLANNED
+from twins.line import LineTwin
 from twins.oracle import Ask, SeriesAsk, failures, forecasts
 from twins.render import clean
 from twins.supply import SupplyTwin
@@ -124,6 +126,63 @@ def test_the_preset_asks_of_a_week():
     preset = load("line_supply")
     assert preset.twin.world == preset.world
     assert (preset.task.causes, preset.task.horizon_h) == (("stockout",), 168.0)
+
+
+def test_in_the_preset_stockouts_stop_machines():
+    """The first station stands short of material only while its shelf is empty, and any machine lacks a spare then."""
+    line = load("line_supply").world
+    trace = line.run(line.start(2), 3000.0).trace
+    stopped = 0
+    for machine, phase, point in [("m1", Phase.SHORT, "s1")] + [(m, Phase.LACKING, "bearings") for m in line.machines]:
+        at_h = trace[machine, "phase"].time_h[trace[machine, "phase"].value == phase]
+        stopped += len(at_h)
+        assert (trace[point, "on_hand"].at(at_h) == 0).all()
+        assert (trace[point, "backorders"].at(at_h) > 0).all()
+    assert stopped > 5
+
+
+def test_the_books_of_a_line_tell_what_its_machines_draw():
+    line = load("line_supply").world
+    twin = SupplyTwin(line, step_h=2.0)
+    run = line.run(line.start(2), 200.0)
+    episodes = {e.asset: e for e in twin.observe(run)}
+    drawn = next(s.values for s in episodes["s1"].series if s.quantity == "demand")
+    read = np.isfinite(drawn)
+    moved = np.diff(run.trace["s1", "demanded"].at(np.arange(100) * 2.0), prepend=0.0)
+    np.testing.assert_array_equal(drawn[read], moved[read])
+    assert 40 < np.nansum(drawn) < 200
+    assert "demand" not in {s.quantity for s in episodes["warehouse"].series}
+    with pytest.raises(InputError, match=r"SupplyTwin\.world is a line without a supply"):
+        SupplyTwin(Line((Station(Exponential(1.0)),)))
+
+
+def test_a_machine_sees_the_stock_that_it_may_wait_for():
+    line = load("line_supply").world
+    twin = LineTwin(line, step_h=1.0)
+    run = line.run(line.start(2), 300.0)
+    stock = {e.asset: {s.quantity: s for s in e.series if s.quantity.endswith("on_hand")} for e in twin.observe(run)}
+    assert {m: set(found) for m, found in stock.items()} == {
+        "m1": {"material_on_hand", "spare_on_hand"},
+        "m2": {"spare_on_hand"},
+        "m3": {"spare_on_hand"},
+    }
+    level = run.trace["s1", "on_hand"].at(np.arange(300.0))
+    np.testing.assert_array_equal(stock["m1"]["material_on_hand"].values, level)
+    assert {s.role for found in stock.values() for s in found.values()} == {Role.PAST}
+
+
+def test_lives_are_followed_past_orders_by_hand_and_left_unknown_past_a_new_policy():
+    station = Station(Deterministic(1.0), sudden=Sudden(Exponential(30.0)), spare="bearings")
+    line = Line((station,), supply=Supply((Point("bearings", BaseStock(1), lead=Exponential(9.0)),)))
+    twin = LineTwin(line, step_h=1.0)
+    for action, known in ((PlaceOrder("bearings", 2), True), (SetPolicy("bearings", BaseStock(2)), False)):
+        first = line.run(line.start(3), 5.0)
+        state = line.act(line.run(line.act(first.state, action), 6.0).state, OrderMaintenance("m1"))
+        before = line.run(line.act(first.state, action), 6.0).trace
+        trace = first.trace + before + line.run(state, 60.0).trace
+        planned = [s for s in next(iter(twin.observe(first._replace(trace=trace)))).spells if s.cause == PLANNED]
+        assert len(planned) == 1
+        assert np.isfinite(planned[0].unmaintained_h) == known
 
 
 def test_nonsense_is_refused():
