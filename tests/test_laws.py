@@ -17,6 +17,7 @@ from examples.pump.sim import Pump, ReplaceSeal
 from sim.house import House, Offer
 from sim.laws import Deterministic, Exponential
 from sim.line import Line, Material, SetSpeed, Station, Sudden
+from sim.quality import Bench, Flaw, Inspected
 from sim.supply import BaseStock, Demand, MinMax, Point, SetPolicy, Supply
 from sim.trace import Trace
 from sim.wear import Wiener
@@ -57,6 +58,21 @@ STEADY = Supply(
     )
 )
 KIOSK = Supply((Point("kiosk", BaseStock(3), demand=Demand(Exponential(40.0))),))
+SPOILT = Inspected(
+    Line(
+        (
+            Station(Exponential(0.4), wear=Wiener(1 / 15, 0.05, levels=6), repair=Exponential(2.0)),
+            Station(Deterministic(0.5), sudden=Sudden(Exponential(20.0)), repair=Exponential(3.0)),
+        ),
+        (2,),
+    ),
+    (Flaw("m1", "scratch", 0.4), Flaw("m1", "dent", 0.2), Flaw("m2", "stain", 0.6)),
+    bench=Bench(Exponential(0.6), passes=3),
+)
+SLOW = Inspected(
+    replace(FLAKY, stations=(replace(FLAKY.stations[0], cycle=Deterministic(4.0)),)), (Flaw("m1", "dent"),)
+)
+PERFECT = Inspected(replace(CLOCKWORK, stations=CLOCKWORK.stations[:1], buffers=()), (Flaw("m1", "dent", 0, 0),), 0, 0)
 SIEVE = Pump(Deterministic(1e9), Deterministic(1e-6), Wiener(1e-9, 1e-9), Exponential(40.0), lumps=1)  # never stops
 MENDED = replace(
     FLAKY,
@@ -108,6 +124,14 @@ WORLDS = [
         nothing=lambda supply: SetPolicy(supply.names[-1], supply.points[-1].policy),
         memoryless=(KIOSK, "demand", 1 / 40.0),
         determined=STEADY,
+    ),
+    Case(
+        "quality",
+        st.sampled_from([SPOILT, replace(SPOILT, bench=None), replace(SPOILT, bench=Bench(Deterministic(0.5)))]),
+        actions=lambda world: line_actions(world.line),
+        nothing=lambda world: SetSpeed("m1", 1.0),
+        memoryless=(SLOW, "failure", 1 / 40.0),
+        determined=PERFECT,
     ),
 ]
 
