@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from enum import IntEnum
 from typing import Literal
 
@@ -145,18 +145,14 @@ class Material:
         require(isinstance(self.units, int) and self.units >= 1, self, "units", "a whole number of at least 1")
 
 
-@dataclass(frozen=True)
-class Station:
-    """One or several equal machines that take parts from the buffer before and put them into the buffer after.
+@dataclass(frozen=True, kw_only=True)
+class Upkeep:
+    """How the unit in each machine of a station fails and wears, and what work on it takes and leaves.
 
     Work interrupted by a failure or by maintenance is resumed where it stopped. Corrective and planned work both need a
-    member of the crew, and both make the unit as good as new unless they leave something behind. Where a *spare* is
-    named, a point of the line's supply, both need one unit of it as well: it is asked for when the machine goes down,
-    and only a machine that has it waits for the crew.
+    member of the crew, and both make the unit as good as new unless they leave something behind.
     """
 
-    cycle: Law  # time to work one part at speed 1
-    machines: int = 1
     sudden: Sudden | None = None
     wear: Wear | None = None
     load: float = 1.0  # scales the rate of wear while working
@@ -165,10 +161,8 @@ class Station:
     repair_leaves: Leaves = Leaves()
     maintenance_leaves: Leaves = Leaves()
     policy: Policy = RunToFailure()
-    spare: str | None = None
 
     def __post_init__(self):
-        require(self.machines >= 1, self, "machines", "at least 1")
         require(0 < self.load < math.inf, self, "load", "above 0 and finite")
         stays = self.repair_leaves.wear < 1 or self.wear is None
         require(stays, self, "repair_leaves", "less than the whole wear, or a worn unit fails again at once")
@@ -182,6 +176,24 @@ class Station:
             asked = {self.policy.fraction, getattr(self.policy, "limit", 0.0)} - {1.0}
             ok = max(asked) <= last + TINY
             require(ok, self, "policy", f"one that asks at {last:g} of the threshold or less: above, wear fails unseen")
+
+
+@dataclass(frozen=True)
+class Station(Upkeep):
+    """One or several equal machines that take parts from the buffer before and put them into the buffer after.
+
+    Where a *spare* is named, a point of the line's supply, work on a unit needs one of it beside the crew: it is asked
+    for when the machine goes down, and only a machine that has it waits for the crew.
+    """
+
+    cycle: Law  # time to work one part at speed 1
+    machines: int = 1
+    _: KW_ONLY
+    spare: str | None = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        require(self.machines >= 1, self, "machines", "at least 1")
 
 
 @dataclass(frozen=True)

@@ -328,11 +328,7 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
                 reset(m, now)
 
     def set_speed(m: Machine, speed: float, now: float) -> None:
-        slower, pace, op = m.speed / speed, m.pace, m.operated_h(now)
-        m.speed, m.speed_h = speed, now
-        m.pace = plan.pace(m)
-        m.level_op = op + (m.level_op - op) * (pace / m.pace)
-        m.entered_op = op + (m.entered_op - op) * (pace / m.pace)
+        slower = plan.quicken(m, speed, now)
         m.left_h *= slower
         if m.phase == WORKING:
             m.part_h = now + (m.part_h - now) * slower

@@ -79,7 +79,7 @@ def test_a_machine_that_goes_down_while_it_waits_keeps_its_place():
 
 def test_work_waits_for_its_spare_and_only_then_for_the_crew():
     """Two machines fail at 5 h, of which one finds the spare; the other's comes at 12 h, when the crew is free."""
-    station = Station(NEVER, 2, Sudden(Deterministic(5.0)), repair=Deterministic(3.0), spare="bearing")
+    station = Station(NEVER, 2, sudden=Sudden(Deterministic(5.0)), repair=Deterministic(3.0), spare="bearing")
     bearing = Point("bearing", BaseStock(1), lead=Deterministic(7.0))
     line = Line((station,), crew=1, supply=Supply((bearing,)))
     trace = line.run(line.start(0), 16.0).trace

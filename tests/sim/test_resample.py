@@ -8,7 +8,7 @@ import pytest
 from scipy import special, stats
 
 from sim.laws import Deterministic, Gamma, Lognormal, Weibull
-from sim.line import Line, Phase, SetSpeed, Station, Sudden
+from sim.line import Line, Phase, SetSpeed, Station, Sudden, units
 from sim.line import plan as plans
 from sim.wear import GammaProcess, Markov, Wiener
 
@@ -61,7 +61,8 @@ def test_the_true_future_is_one_of_the_resampled():
 
 
 def test_forgetting_what_has_been_revealed_is_caught(monkeypatch):
-    monkeypatch.setattr(plans, "_redraw", lambda law, elapsed_h, left_h, q: float(law.isf(q)))
+    for module in (plans, units):
+        monkeypatch.setattr(module, "redraw", lambda law, elapsed_h, left_h, q: float(law.isf(q)))
     assert not uniform(ranks(100))
 
 

@@ -45,7 +45,11 @@ class Spares(Replicated):
     def replicate(self, seed):
         lead = Exponential(self.lead_h * (1 + self.fault))
         station = Station(
-            ENDLESS, self.machines, Sudden(Exponential(self.mttf_h)), repair=Exponential(self.mttr_h), spare=STOCK
+            ENDLESS,
+            self.machines,
+            sudden=Sudden(Exponential(self.mttf_h)),
+            repair=Exponential(self.mttr_h),
+            spare=STOCK,
         )
         supply = Supply((Point(STOCK, BaseStock(self.spares), lead=lead),))
         line = Line((station,), crew=self.crew, supply=supply)
