@@ -14,6 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from examples.pump.sim import Pump, ReplaceSeal
+from sim.factory import SetPriority
 from sim.house import House, Offer
 from sim.laws import Deterministic, Exponential
 from sim.line import Line, Material, SetSpeed, Station, Sudden
@@ -21,6 +22,7 @@ from sim.quality import Bench, Flaw, Inspected
 from sim.supply import BaseStock, Demand, MinMax, Point, SetPolicy, Supply
 from sim.trace import Trace
 from sim.wear import Wiener
+from tests.sim import factories
 from tests.sim.strategies import line_actions, lines
 from tests.sim.supplied import supplied_actions, supplied_lines
 from tests.sim.supplies import supplies, supply_actions
@@ -102,6 +104,14 @@ WORLDS = [
         nothing=lambda line: SetSpeed(line.machines[-1], 1.0),
         memoryless=(MENDED, "failure", 1 / 40.0),
         determined=KITTED,
+    ),
+    Case(
+        "factory",
+        factories.factories(),
+        actions=factories.factory_actions,
+        nothing=lambda factory: SetPriority(factory.products[-1].name, 0),
+        memoryless=(factories.FLAKY, "failure", 1 / 40.0),
+        determined=factories.CLOCKWORK,
     ),
     Case(
         "house",

@@ -108,7 +108,7 @@ def test_actions_reach_the_supply_in_their_order():
 
 def test_units_drawn_by_machines_are_neither_made_nor_lost():
     steel = Point("steel", MinMax(3, 20), lead=Exponential(6.0), loss=0.1, late=0.3, delay=Exponential(5.0))
-    station = Station(Exponential(1.0), 3, Sudden(Exponential(15.0), "time"), spare="bearing")
+    station = Station(Exponential(1.0), 3, sudden=Sudden(Exponential(15.0), "time"), spare="bearing")
     bearing = Point("bearing", BaseStock(1), lead=Exponential(8.0))
     supply = Supply((steel, bearing))
     line = Line((station,), crew=1, supply=supply, material=Material("steel", 2))
