@@ -115,7 +115,7 @@ def factory_actions(factory: Factory):
 
 FLAKY = Factory(
     [Station("mill", sudden=Sudden(Exponential(40.0), "time"), repair=Exponential(2.0))],  # type: ignore[arg-type]
-    [Product("cube", [Operation("mill", Deterministic(0.25))], Saturated())],  # type: ignore[arg-type]
+    [Product("cube", [Operation("mill", Deterministic(5.0))], Saturated())],  # type: ignore[arg-type]
 )
 CLOCKWORK = Factory(
     [
