@@ -1,6 +1,8 @@
 """What every test stands on: the examples of property-based tests are the same each time.
 
-A suite that passes today passes tomorrow; `HYPOTHESIS_PROFILE=search` looks for other examples.
+A suite that passes today passes tomorrow; `HYPOTHESIS_PROFILE=search` looks for other examples. XLA optimises little
+for the tests in this process, whose tiny models take much longer to compile than to run; the commands that tests start
+as a user would (`tests/test_every_experiment.py`) run as they are.
 """
 
 from __future__ import annotations
@@ -8,6 +10,8 @@ from __future__ import annotations
 import os
 
 from hypothesis import settings
+
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # before JAX is imported
 
 settings.register_profile("fixed", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None)

@@ -50,6 +50,7 @@ def work(tmp_path_factory):
 def start(work, *args):
     command = [sys.executable, "-m", *args]
     env = os.environ | {"PYTHONPATH": str(ROOT), "JAX_COMPILATION_CACHE_DIR": str(work / "jax")}
+    env["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "0"
     return subprocess.Popen(command, cwd=work, env=env, stdout=-1, stderr=-1, text=True, start_new_session=True)
 
 
