@@ -64,6 +64,23 @@ class Spell(NamedTuple):
     unmaintained_operating_h: float = float("nan")
 
 
+class Record(NamedTuple):
+    """A maintenance order as the plant wrote it down, at `written_h`; before that nobody can read it.
+
+    `cause` is the true one and lies in the drawer: it never was written.
+    """
+
+    number: int  # of the asset's orders in the world run, from 0 on
+    opened_h: float
+    closed_h: float
+    written_h: float
+    kind: str  # corrective, or "planned"
+    code: str  # as written: right, wrong, or empty where it is missing
+    duration_h: float  # as written: rounded
+    note: str
+    cause: str
+
+
 @dataclass(frozen=True, eq=False)
 class Episode:
     """What is known of one asset in one world run. `truth` is a drawer of its own: scalars behind the sensors."""
@@ -77,3 +94,4 @@ class Episode:
     truth: dict[str, float] = field(default_factory=dict)
     epoch: str = "2025-01-01T00:00:00"  # calendar time of hour 0, ISO 8601
     end_h: float = 0.0
+    records: tuple[Record, ...] | None = None  # in the order of writing; None where no records are kept

@@ -318,3 +318,18 @@ def union(a_h, b_h):
             now = b_h[j + 1]
         else:
             return times_h[:k], in_a[:k], in_b[:k]
+
+
+@compiled()
+def alarmed(values, limit, clear, readings):
+    """Whether an alarm stands at each reading: from the last of so many in a row at *limit* or above, until one below
+    *clear* or at it. A reading that is NaN changes nothing."""
+    out = np.zeros(len(values), np.bool_)
+    standing, above = False, 0
+    for k in range(len(values)):
+        value = values[k]
+        if value == value:
+            above = above + 1 if value >= limit else 0
+            standing = value > clear if standing else above >= readings
+        out[k] = standing
+    return out

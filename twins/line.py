@@ -20,6 +20,7 @@ from twins.channel import Channel, Role
 from twins.episode import Episode, Series, Spell
 from twins.lives import spells
 from twins.noise import Noise
+from twins.records import Alarm, Records, alarm_channels, order_channels
 from twins.render import render
 from twins.signals import combine, integral, lag, since
 
@@ -133,19 +134,24 @@ def _temperature(sensors: LineSensors, load: float, machine: str, trace: Trace) 
 
 @dataclass(frozen=True)
 class LineTwin:
-    """A line seen through its sensors, every *step_h* hours. One episode is one machine in one world run."""
+    """A line seen through its sensors, every *step_h* hours, and the plant's records. One episode is one machine in
+    one world run."""
 
     world: Line
     step_h: float = 1 / 6
     sensors: LineSensors = field(default_factory=LineSensors)
     epoch: str = "2025-01-01T00:00:00"
     unmaintained_limit_h: float = 8760.0  # how far a life without maintenance is followed beyond the work that ended it
+    records: Records | None = None  # of maintenance orders; None: none are kept
+    alarms: tuple[Alarm, ...] = ()  # on each machine's sensors
 
     revision: ClassVar[int] = 1
 
     def __post_init__(self):
         require(0 < self.step_h < math.inf, self, "step_h", "above 0")
         require(self.unmaintained_limit_h > 0, self, "unmaintained_limit_h", "above 0")
+        object.__setattr__(self, "alarms", tuple(self.alarms))
+        assert self.channels  # refuses alarms on what is no sensor
 
     @property
     def channels(self) -> tuple[Channel, ...]:
@@ -194,6 +200,7 @@ class LineTwin:
                 static={"station": float(number), "load": station.load, "cycle_h": station.cycle.mean_h},
                 epoch=self.epoch,
                 end_h=trace.end_h,
+                records=self.records.of(trace, asset) if self.records else None,
             )
 
     def _station(self, asset: str):
@@ -217,7 +224,7 @@ class LineTwin:
         def signal(quantity: str, unit: str, role: Role, entity: str = m, name: str = "") -> Channel:
             return channel(quantity, unit, role, partial(_signal, entity, name or quantity), Noise(), memory=False)
 
-        return (
+        sensors = (
             regime("vibration_rms", "mm/s", s.rms, s.vibration_rms),
             regime("vibration_low", "mm2/s2", s.low, s.vibration_low),
             regime("vibration_high", "mm2/s2", s.high, s.vibration_high),
@@ -226,6 +233,11 @@ class LineTwin:
             ),
             regime("motor_current", "A", s.current, s.motor_current),
             regime("acoustic_level", "dB", s.level, s.acoustic_level),
+        )
+        return (
+            *sensors,
+            *alarm_channels(self.alarms, sensors),
+            *(order_channels(self.records, m, self.step_h) if self.records else ()),
             signal("parts", "1", Role.PAST),
             signal("state", "1", Role.PAST, name="phase"),
             channel("operating_age", "h", Role.PAST, partial(_operating_age, m), Noise()),

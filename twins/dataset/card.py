@@ -10,6 +10,8 @@ CARD = "README.md"
 TABLES = {
     "series": "one row a channel of an episode: its clock and its values (NaN where missing)",
     "episodes": "one row an asset of a run: events, lives (`spells`), static facts, hidden truth",
+    "records": "one row a maintenance order as it was written down, which nobody can read before `written_h`: its "
+    "`code` may be wrong or missing (empty), `note` is free text, `true_cause` is hidden truth",
     "traces": "one row a run: the signals and events of the simulation, from which every window can be rendered again",
 }
 

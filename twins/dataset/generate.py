@@ -173,6 +173,8 @@ def write_shard(
     for _, observed in runs:
         shards.check(observed)
     tables = {"series": shards.series_bytes(episodes), "episodes": shards.episodes_bytes(episodes)}
+    if any(episode.records is not None for episode in episodes):
+        tables["records"] = shards.records_bytes(episodes)
     if traces := [trace for trace, _ in runs if trace is not None]:
         tables["traces"] = shards.traces_bytes(traces)
     written = {}

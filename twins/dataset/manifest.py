@@ -12,7 +12,7 @@ from sim.errors import InputError
 from sim.trace import Trace
 from twins.dataset import files
 from twins.dataset.identity import identity as identity_of
-from twins.dataset.shards import SCHEMA_VERSION, content
+from twins.dataset.shards import READABLE, SCHEMA_VERSION, content
 from twins.episode import Episode
 from twins.platform import probe, stamp
 
@@ -103,10 +103,10 @@ def read(directory: Path) -> dict:
             f"{path} is damaged ({error}); run `rm '{path}'`, then the command that made the dataset: it writes the "
             "manifest anew from the shards, which are kept"
         ) from None
-    if manifest.get("schema") != SCHEMA_VERSION:
+    if manifest.get("schema") not in READABLE:
         raise InputError(
-            f"{path} has schema version {manifest.get('schema')!r}, this program reads {SCHEMA_VERSION}; generate the "
-            "dataset again into another folder"
+            f"{path} has schema version {manifest.get('schema')!r}, this program reads "
+            f"{' and '.join(map(str, READABLE))}; generate the dataset again into another folder"
         )
     if identity_of(manifest["configuration"]) != manifest["identity"]:
         raise InputError(f"{path} was made by another configuration than the one it describes; generate it again")

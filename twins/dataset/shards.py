@@ -20,15 +20,17 @@ from sim.errors import InputError
 from sim.trace import Event, Form, Signal, Trace
 from twins import units
 from twins.channel import Role
-from twins.episode import Episode, Series, Spell
+from twins.episode import Episode, Record, Series, Spell
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE = (1, SCHEMA_VERSION)  # 1 knows no records
 FLOATS = {  # the columns of samples, which byte-stream-split makes compressible
     "series": ["times_h.list.element", "values.list.element"],
     "episodes": [],
+    "records": [],
     "traces": [f"signals.list.element.{name}.list.element" for name in ("time_h", "value", "target")],
 }
-ROW_GROUP = {"series": 4, "episodes": 256, "traces": 1}  # series: episodes a row group; else rows
+ROW_GROUP = {"series": 4, "episodes": 256, "records": 4096, "traces": 1}  # series: episodes a row group; else rows
 
 _EVENT = pa.struct(
     {"time_h": pa.float64(), "entity": pa.string(), "kind": pa.string(), "cause": pa.string(), "value": pa.float64()}
@@ -71,6 +73,22 @@ SCHEMAS = {
         },
         _METADATA,
     ),
+    "records": pa.schema(
+        {
+            "run": pa.int64(),
+            "asset": pa.string(),
+            "number": pa.int64(),
+            "opened_h": pa.float64(),
+            "closed_h": pa.float64(),
+            "written_h": pa.float64(),  # nobody can read it before
+            "kind": pa.string(),
+            "code": pa.string(),  # as written; empty where missing
+            "duration_h": pa.float64(),
+            "note": pa.string(),
+            "true_cause": pa.string(),  # hidden truth
+        },
+        _METADATA,
+    ),
     "traces": pa.schema(
         {
             "run": pa.int64(),
@@ -106,6 +124,25 @@ def episodes_bytes(episodes: Sequence[Episode]) -> pa.Buffer:
         for episode in episodes
     ]
     return _parquet("episodes", _in_groups("episodes", rows))
+
+
+def records_bytes(episodes: Sequence[Episode]) -> pa.Buffer:
+    """The `records` table, a row an order; without rows if nothing was written."""
+    rows = [
+        {"run": episode.run, "asset": episode.asset, "true_cause": record.cause} | record._asdict()
+        for episode in episodes
+        for record in episode.records or ()
+    ]
+    return _parquet("records", _in_groups("records", rows))
+
+
+def records_of(rows: Iterable[dict]) -> dict[tuple[int, str], tuple[Record, ...]]:
+    """The records of each (run, asset) from rows of the `records` table."""
+    found: dict[tuple[int, str], list[Record]] = {}
+    for row in rows:
+        facts = {name: row["true_cause" if name == "cause" else name] for name in Record._fields}
+        found.setdefault((row["run"], row["asset"]), []).append(Record(**facts))
+    return {key: tuple(records) for key, records in found.items()}
 
 
 def traces_bytes(traces: Sequence[Trace]) -> pa.Buffer:
@@ -152,8 +189,8 @@ def floats(column: pa.ChunkedArray) -> list[np.ndarray]:
     return parts
 
 
-def episode_of(row: dict, series: tuple[Series, ...]) -> Episode:
-    """An episode from a row of the `episodes` table and its series."""
+def episode_of(row: dict, series: tuple[Series, ...], records: tuple[Record, ...] | None = None) -> Episode:
+    """An episode from a row of the `episodes` table, its series and its records."""
     return Episode(
         run=row["run"],
         asset=row["asset"],
@@ -164,6 +201,7 @@ def episode_of(row: dict, series: tuple[Series, ...]) -> Episode:
         truth={fact["name"]: fact["number"] for fact in row["truth"]},
         epoch=row["epoch"],
         end_h=row["end_h"],
+        records=records,
     )
 
 
@@ -200,6 +238,8 @@ def content(episodes: Iterable[Episode], trace: Trace | None = None) -> str:
         _feed(digest, [episode.run, episode.asset, episode.epoch, episode.end_h])
         _feed(digest, [[*map(_plain, item)] for item in (*episode.events, *episode.spells)])
         _feed(digest, [[name, _plain(value)] for name, value in (*episode.static.items(), *episode.truth.items())])
+        if episode.records is not None:
+            _feed(digest, [[*map(_plain, record)] for record in episode.records])
         for s in episode.series:
             times_h = np.empty(0) if s.times_h is None else s.times_h
             _feed(digest, [s.entity, s.quantity, s.unit, str(s.role), s.start_h, s.step_h, len(s.values)])

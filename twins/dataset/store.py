@@ -99,7 +99,14 @@ class Dataset:
     def _episodes(self, name: str, parts: list[str], upto: int) -> list[Episode]:
         values, layout = self._mapped(name, parts)
         episodes: dict[tuple, dict] = {}
+        records: dict[tuple, tuple] = {}
+        kept = False
         for split in parts[:upto]:
+            for path in self._tables("records", split):
+                if f"records/{path.name}" in self.manifest["files"]:
+                    kept = True
+                    with files.whole(path):
+                        records |= shards.records_of(shards.read(path).to_pylist())
             for path in self._tables("episodes", split):
                 with files.whole(path):
                     rows = shards.read(path).to_pylist()
@@ -111,7 +118,10 @@ class Dataset:
                 count = sum(counts[:upto])
                 times_h = None if row["step_h"] is not None else times[:count]
                 series[key].append(shards.series_of(row, values[at : at + count], times_h))
-        return [shards.episode_of(row, tuple(series[key])) for key, row in episodes.items()]
+        return [
+            shards.episode_of(row, tuple(series[key]), records.get(key, ()) if kept else None)
+            for key, row in episodes.items()
+        ]
 
     def _mapped(self, name: str, parts: list[str]) -> tuple[np.ndarray, list[tuple]]:
         """The values of *parts*, series by series, and where each lies: row, offset, samples a part, times."""
