@@ -52,7 +52,7 @@ class Factory:
         names += [m for s in self.stations if s.machines > 1 for m in self._machines(s)]
         if twice := sorted({name for name in names if names.count(name) > 1 or name == "plant"}):
             raise InputError(
-                f"Factory: the name {twice[0]!r} is taken; stations, products and operators have their own"
+                f"Factory: the name {twice[0]!r} is taken; each station, product and operator needs its own"
             )
         routes.check_names(self)
         routes.check_ends(self)

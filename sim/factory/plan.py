@@ -60,6 +60,7 @@ class Plan(Units):
     arrivals: list[Law | None]
     component: list[bool]
     takers: list[list[int]]  # stations that take each product
+    kw: list[list[float]]  # power of each machine by phase
     cyclic: bool  # whether machines could block each other
     streams: list[str]
     signals: list[Key]
@@ -138,6 +139,7 @@ class Plan(Units):
                 sorted({s.station for s in steps if any(p == taken for taken, _ in s.takes)})
                 for p in range(len(products))
             ],
+            kw=[kw(s.power) for s in machines],
             cyclic=factory.cyclic,
             streams=streams,
             signals=signals,
@@ -189,7 +191,7 @@ def _first(plan: Plan, s: State, key: Key) -> float:
     if quantity in MACHINE and name in plan.names:
         m = s.machines[plan.names.index(name)]
         if quantity == "power":
-            return kw(plan.factory.stations[plan.station[m.rank]].power)[m.phase]
+            return plan.kw[m.rank][m.phase]
         return float({"product": 0}.get(quantity, getattr(m, quantity, 0)))
     names = {"open": [x.name for x in plan.factory.stations], "there": [x.name for x in plan.factory.operators]}
     if quantity in names:

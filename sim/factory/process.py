@@ -2,70 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from bisect import insort
-from collections.abc import Iterable, Sequence
 from functools import partial
 
-from sim.factory.calendar import Calendar
+from sim.factory.columns import Columns
 from sim.factory.config import Action, Release, SetPriority
 from sim.factory.plan import (
     BLOCKED,
     CLOSED,
     DOWN,
-    MACHINE,
-    PRODUCT,
-    SETUP,
     STARVED,
-    UNMANNED,
-    WORKING,
     Plan,
     Step,
-    kw,
 )
+from sim.factory.staff import Staff
 from sim.factory.state import DONE, NOBODY, NONE, NOTHING, RAW, Machine, Part, State
-from sim.factory.upkeep import Shop
 from sim.kernel import Deadline, Kernel
 from sim.laws import UNIT
 from sim.line.config import OrderMaintenance, SetSpeed
-from sim.trace import Event, Run, Signal, Trace
-
-
-class Columns:
-    """Breakpoints of one stretch. Each list opens with the segment in force, at its original time."""
-
-    def __init__(self, plan: Plan, state: State):
-        self.plan, self.events = plan, []
-        self.all = [([time_h], [value]) for time_h, value in state.force]
-        of = {"level": plan.factory.stations, "open": plan.factory.stations}
-        of |= {"at": plan.factory.operators, "there": plan.factory.operators}
-        names = {q: [x.name for x in owners] for q, owners in of.items()}
-        names |= dict.fromkeys(MACHINE, plan.names)
-        names |= {q: [p.name for p in plan.factory.products] for q in PRODUCT}
-        self.product_in = [self.all[plan.column[name, "product"]] for name in plan.names]
-        names.pop("product")
-        self.by = {q: [self.all[plan.column[name, q]] for name in owners] for q, owners in names.items()}
-        self.phase = self.by["phase"]
-
-    def put(self, quantity: str, rank: int, now: float, value: float) -> None:
-        times_h, values = self.by[quantity][rank]
-        times_h.append(now)
-        values.append(value)
-
-    def load(self, m: Machine, now: float, product: int) -> None:
-        """The product in a machine, counted from 1."""
-        times_h, values = self.product_in[m.rank]
-        if values[-1] != product:
-            times_h.append(now)
-            values.append(product)
-
-    def signals(self, state: State) -> dict:
-        """The signals of the stretch; the state keeps what is in force at its end."""
-        for i, k in enumerate(self.plan.station):  # power follows from the phase
-            table, (times_h, phases) = kw(self.plan.factory.stations[k].power), self.phase[i]
-            self.all[self.plan.column[self.plan.names[i], "power"]] = times_h, [table[int(p)] for p in phases]
-        state.force = [(times_h[-1], values[-1]) for times_h, values in self.all]
-        return {key: Signal.step(*column) for key, column in zip(self.plan.signals, self.all, strict=True)}
+from sim.trace import Event, Run, Trace
 
 
 def run(plan: Plan, s: State, until_h: float) -> Run:
@@ -84,11 +39,13 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
     return Run(Trace(s.seed, start_h, until_h, columns.signals(s), tuple(columns.events)), s)
 
 
-class Floor(Shop):
-    """The shop floor: releases, queues, dispatch, operators and calendars."""
+class Floor(Staff):
+    """The shop floor: releases, queues, dispatch and assembly."""
 
     def __init__(self, plan: Plan, state: State, kernel: Kernel, columns: Columns):
         super().__init__(plan, state, kernel, columns)
+        self.steps, self.ranked = plan.routes, any(book.priority for book in state.books)
+        self.level, self.parts = columns.by["level"], columns.by["parts"]
         first = 2 * len(state.machines)
         for p, law in enumerate(plan.arrivals):
             if law:
@@ -159,21 +116,28 @@ class Floor(Shop):
             self.enrol(part, now)
         part.since_h = now
         queue.append(part.number)
-        self.columns.put("level", k, now, len(queue))
+        self.tell_level(k, now, len(queue))
         return True
+
+    def tell_level(self, k: int, now: float, parts: int) -> None:
+        times_h, values = self.level[k]
+        times_h.append(now)
+        values.append(parts)
 
     def idle(self, part: Part, k: int) -> Machine | None:
         """An idle machine that can take the part: by the rule of setups one of its family first, then the lowest."""
-        found = [m for i in self.plan.members[k] if (m := self.machines[i]).phase == STARVED]
-        if not found or not self.ready(part):
-            return None
-        if self.plan.sorted[k]:
-            return min(found, key=lambda m: self.changes(m, part))
-        return found[0]
+        first = None
+        for i in self.plan.members[k]:
+            m = self.machines[i]
+            if m.phase == STARVED and self.ready(part):
+                if not (self.plan.sorted[k] and self.changes(m, part)):
+                    return m
+                first = first or m
+        return first
 
     def ready(self, part: Part) -> bool:
         """Whether all components of a part's operation are there."""
-        takes = self.step(part).takes
+        takes = self.steps[part.product][part.step].takes
         return not takes or all(len(self.s.books[p].stock) >= n for p, n in takes)
 
     def step(self, part: Part) -> Step:
@@ -189,12 +153,10 @@ class Floor(Shop):
         while True:
             k = self.plan.station[m.rank]
             m.holds, m.part = NONE, NOTHING
-            self.columns.load(m, now, 0)
-            if not self.s.open[k]:
-                return self.rest(m, CLOSED, now)
-            part, freed = self.pick(m, k, now)
+            part, freed = self.pick(m, k, now) if self.s.open[k] else (None, None)
             if part is None:
-                return self.rest(m, STARVED, now)
+                self.columns.load(m, now, 0)
+                return self.rest(m, STARVED if self.s.open[k] else CLOSED, now)
             self.begin(m, part, now)
             if freed is None:
                 return
@@ -204,6 +166,8 @@ class Floor(Shop):
         """The part that a free machine takes, out of the queue, and the machine whose part takes its place."""
         s = self.s
         queue, blocked, outside = s.queues[k], s.blocked[k], s.outside[k]
+        if not (queue or blocked):
+            return self.fetch(k, now), None
         part = self.choose(m, k, [*queue, *(self.machines[i].part for i in blocked)] if blocked else queue)
         if part is None:
             return self.fetch(k, now), None
@@ -222,15 +186,14 @@ class Floor(Shop):
             self.enrol(new, now)
             queue.append(new.number)
             return part, None
-        self.columns.put("level", k, now, len(queue))
+        self.tell_level(k, now, len(queue))
         return part, None
 
-    def choose(self, m: Machine, k: int, numbers: Iterable[int]) -> Part | None:
+    def choose(self, m: Machine, k: int, numbers: list[int]) -> Part | None:
         """The first of the parts by priority, by setup where the rule minds it, and by order, that can begin."""
         parts = self.s.parts
-        if self.plan.plain[k] and not any(book.priority for book in self.s.books):
-            number = next(iter(numbers), None)
-            return None if number is None else parts[number]
+        if self.plan.plain[k] and not self.ranked:
+            return parts[numbers[0]]
         best, least = None, None
         for number in numbers:
             part = parts[number]
@@ -255,7 +218,7 @@ class Floor(Shop):
 
     def begin(self, m: Machine, part: Part, now: float) -> None:
         """A part comes into a machine, its components with it."""
-        step = self.step(part)
+        step = self.steps[part.product][part.step]
         m.part, m.holds, part.since_h = part.number, RAW, now
         m.cycle_h = self.s.streams[step.draws[m.rank]].draw(step.time)
         m.left_h = m.cycle_h / m.speed
@@ -297,9 +260,12 @@ class Floor(Shop):
         """An operation ends."""
         part = self.s.parts[m.part]
         m.parts += 1
-        self.columns.put("parts", m.rank, now, m.parts)
+        times_h, values = self.parts[m.rank]
+        times_h.append(now)
+        values.append(m.parts)
         m.holds, part.step = DONE, self.onward(part)
-        self.part_with_operator(m, now)
+        if m.operator != NOBODY:
+            self.part_with_operator(m, now)
         self.deliver(m, part, now)
 
     def onward(self, part: Part) -> int:
@@ -381,112 +347,6 @@ class Floor(Shop):
             self.note(self.machines[i], "deadlock", self.plan.factory.stations[held[i]].name, now)
             insort(self.s.stuck, i)
 
-    # operators
-
-    def carry_on(self, m: Machine, now: float) -> None:
-        """Go on with whatever a machine that is up holds."""
-        if m.holds == DONE:
-            return self.deliver(m, self.s.parts[m.part], now)
-        if not self.s.open[self.plan.station[m.rank]]:
-            return self.rest(m, CLOSED, now)
-        if m.holds == NONE:
-            return self.take(m, now)
-        able = self.step(self.s.parts[m.part]).able
-        if able is None or m.operator != NOBODY or self.join(m, able, now):
-            return self.go(m, now)
-        self.rest(m, UNMANNED, now)
-        insort(self.s.unmanned, m.rank, key=lambda i: (self.machines[i].since_h, i))
-
-    def go(self, m: Machine, now: float) -> None:
-        """Set up or work: all is there."""
-        if m.setup_left_h > 0:
-            self.enter(m, SETUP, now)
-            return self.until(m, now + m.setup_left_h)
-        m.part_h = now + m.left_h
-        self.work(m, now)
-
-    def join(self, m: Machine, able: tuple[int, ...], now: float) -> bool:
-        """An operator who is free, on shift and able goes to the machine, the least versatile first."""
-        s = self.s
-        who = next((o for o in able if s.there[o] and s.at[o] == NOTHING), None)
-        if who is None:
-            return False
-        s.at[who], m.operator = m.rank, who
-        self.columns.put("at", who, now, m.rank + 1)
-        return True
-
-    def leave(self, m: Machine, now: float) -> int:
-        """The operator leaves the machine."""
-        who, m.operator = m.operator, NOBODY
-        self.s.at[who] = NOTHING
-        self.columns.put("at", who, now, 0)
-        return who
-
-    def part_with_operator(self, m: Machine, now: float) -> None:
-        """A machine needs its operator no more: another one may."""
-        if m.operator != NOBODY:
-            self.serve(self.leave(m, now), now)
-
-    def serve(self, who: int, now: float) -> None:
-        """A free operator goes to the machine that has waited longest for somebody of such skill."""
-        if not self.s.there[who] or self.s.at[who] != NOTHING:
-            return
-        for i in self.s.unmanned:
-            m = self.machines[i]
-            part = self.s.parts[m.part]
-            if (part.product, part.step) in self.plan.skills[who]:
-                self.s.unmanned.remove(i)
-                self.join(m, (who,), now)
-                return self.go(m, now)
-
-    # calendars
-
-    def ring(self, deadline: Deadline) -> None:
-        """Stations and operators come and go. Who goes puts down the work first; who comes takes it up."""
-        now, s, plan = self.kernel._now, self.s, self.plan
-        opened = self.turn("open", s.open, plan.hours, now)
-        came = self.turn("there", s.there, plan.shifts, now)
-        for k, opens in opened:
-            if not opens:
-                self.shut(k, now)
-        for who, comes in came:
-            if not comes and s.at[who] != NOTHING:
-                m = self.machines[s.at[who]]
-                self.halt(m, now)
-                self.leave(m, now)
-                self.carry_on(m, now)
-        for who in range(len(s.there)):
-            self.serve(who, now)
-        for k, opens in opened:
-            if opens:
-                self.reopen(k, now)
-        s.bell_h = min((c.next_h(now) for c in (*plan.hours, *plan.shifts) if c), default=math.inf)
-        deadline.set(s.bell_h)
-
-    def turn(self, quantity: str, flags: list[bool], calendars: Sequence[Calendar | None], now: float) -> list:
-        """Set the flags by their calendars; which have changed, and to what."""
-        changed = [(i, c.is_open(now)) for i, c in enumerate(calendars) if c and c.is_open(now) != flags[i]]
-        for i, value in changed:
-            flags[i] = value
-            self.columns.put(quantity, i, now, value)
-        return changed
-
-    def shut(self, k: int, now: float) -> None:
-        """A station closes: its machines put down what they work at; what is down or looked at goes on."""
-        for i in self.plan.members[k]:
-            m = self.machines[i]
-            if m.phase in (STARVED, WORKING, SETUP, UNMANNED):
-                self.halt(m, now)
-                self.rest(m, CLOSED, now)
-                self.part_with_operator(m, now)
-
-    def reopen(self, k: int, now: float) -> None:
-        for i in self.plan.members[k]:
-            m = self.machines[i]
-            if m.phase == CLOSED:
-                self.carry_on(m, now)
-        self.stir(k, now)
-
     # orders
 
     def act(self, action: Action, now: float) -> None:
@@ -500,6 +360,7 @@ class Floor(Shop):
                     self.admit(p, now)
             elif action.priority != self.s.books[p].priority:
                 self.s.books[p].priority = action.priority
+                self.ranked = any(book.priority for book in self.s.books)
                 self.columns.put("priority", p, now, action.priority)
             return
         m = self.machines[self.plan.names.index(action.machine)]

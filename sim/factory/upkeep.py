@@ -25,11 +25,11 @@ from sim.line.config import TINY, Inspection
 from sim.trace import Event
 
 if TYPE_CHECKING:
-    from sim.factory.process import Columns
+    from sim.factory.columns import Columns
 
 
 class Shop:
-    """The machines of a run, each with its deadlines, and the crew. `Floor` adds what flows."""
+    """The machines of a run, each with its deadlines, and the crew. `Staff` adds people, `Floor` what flows."""
 
     def __init__(self, plan: Plan, state: State, kernel: Kernel, columns: Columns):
         self.plan, self.s, self.kernel, self.columns = plan, state, kernel, columns
@@ -70,8 +70,8 @@ class Shop:
         """Enter a phase that has no end of its own."""
         if m.phase != phase:
             self.enter(m, phase, now)
-        m.until_h = math.inf
-        self.deadlines[m.rank](math.inf)
+        if m.until_h < math.inf:
+            self.until(m, math.inf)
 
     def until(self, m: Machine, time_h: float) -> None:
         m.until_h = time_h
@@ -83,7 +83,8 @@ class Shop:
             self.enter(m, WORKING, now)
             left_h = m.next_op - m.hours[WORKING]
             m.clock_h = now + left_h if left_h > 0 else now  # rounding may have taken the last of it
-        self.until(m, m.part_h if m.part_h <= m.clock_h else m.clock_h)
+        m.until_h = until_h = m.part_h if m.part_h <= m.clock_h else m.clock_h
+        self.deadlines[m.rank](until_h)
 
     def halt(self, m: Machine, now: float) -> None:
         """Put down what is in work, so that it can be resumed."""
