@@ -7,10 +7,10 @@ times; joined, the segment open at the seam is one segment again, and whole equa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -86,6 +86,17 @@ class Signal:
             and (self.form, self.tau_h) == (other.form, other.tau_h)
             and all(np.array_equal(getattr(self, a), getattr(other, a)) for a in ("time_h", "value", "target"))
         )
+
+
+def steps(keys: Iterable[Key], columns: Sequence[tuple[Sequence[float], Sequence[float]]]) -> dict[Key, Signal]:
+    """Step signals from columns of times and values. Most are short after a short run, so they share one array."""
+    ends = list(accumulate(len(times) for times, _ in columns))
+    if ends[-1] > 8 * len(ends):
+        return {key: Signal.step(*column) for key, column in zip(keys, columns, strict=True)}
+    flat = [t for times, _ in columns for t in times] + [v for _, values in columns for v in values]
+    times, values = np.array(flat, np.float64).reshape(2, -1)
+    form, spans = Form.STEP, zip(keys, [0, *ends], ends, strict=False)
+    return {key: Signal(form, times[a:b], values[a:b]) for key, a, b in spans}
 
 
 class Event(NamedTuple):

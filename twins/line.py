@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import ClassVar
@@ -11,18 +10,15 @@ from typing import ClassVar
 import numpy as np
 
 from sim.errors import require
-from sim.line import Action, Hold, Line, OrderMaintenance, Phase, RunToFailure, SetSpeed, State
+from sim.line import Action, Hold, Line, OrderMaintenance, Phase, SetSpeed
 from sim.supply import Action as Order
 from sim.supply import Hold as HoldOrders
 from sim.supply import PlaceOrder
-from sim.trace import Event, Run, Signal, Trace
+from sim.trace import Event, Trace
 from twins.channel import Channel, Role
-from twins.episode import Episode, Series, Spell
-from twins.lives import spells
+from twins.machines import MachineTwin, by_phase
 from twins.noise import Noise
-from twins.records import Alarm, Records, alarm_channels, order_channels
-from twins.render import render
-from twins.signals import combine, integral, lag, since
+from twins.records import Alarm, Records
 
 
 @dataclass(frozen=True)
@@ -92,48 +88,21 @@ class LineSensors:
     def temperature(self, load: float, phase, speed, wear):
         """The bearing's temperature in Cel if it stayed so; the bearing lags behind it."""
         working = self.working_rise_k * load * speed + self.wear_rise_k * wear**2
-        return self.ambient_cel + _by_phase(phase, 0.0, self.idle_rise_k, self.idle_rise_k + working)
+        return self.ambient_cel + by_phase(phase, 0.0, self.idle_rise_k, self.idle_rise_k + working)
 
     def current(self, load: float, phase, speed, wear):
         """Motor current in A."""
         working = self.idle_a + self.working_a * load * speed + self.wear_a * wear
-        return _by_phase(phase, 0.0, self.idle_a, working)
+        return by_phase(phase, 0.0, self.idle_a, working)
 
     def level(self, load: float, phase, speed, wear):
         """Acoustic level in dB."""
         working = self.working_db + 20 * np.log10(speed) + self.wear_db * wear**2
-        return _by_phase(phase, self.background_db, self.idle_db, working)
-
-
-def _by_phase(phase, down, idle, working):
-    off = (phase >= Phase.WAITING) & (phase != Phase.SHORT)
-    return np.where(phase == Phase.WORKING, working, np.where(off, down, idle))
-
-
-def _signal(entity: str, quantity: str, trace: Trace) -> Signal:
-    return trace[entity, quantity]
-
-
-def _operating_age(machine: str, trace: Trace) -> Signal:
-    renewals_h = [e.time_h for e in trace.events if e.entity == machine and e.kind == "renewal"]
-    return since(_hours(machine, trace), np.array(renewals_h))
-
-
-def _hours(machine: str, trace: Trace) -> Signal:
-    return integral(combine(lambda phase: phase == Phase.WORKING, trace[machine, "phase"]))
-
-
-def _regime(f, load: float, machine: str, trace: Trace) -> Signal:
-    return combine(partial(f, load), *(trace[machine, quantity] for quantity in ("phase", "speed", "wear")))
-
-
-def _temperature(sensors: LineSensors, load: float, machine: str, trace: Trace) -> Signal:
-    steady = _regime(sensors.temperature, load, machine, trace)
-    return lag(steady, sensors.temperature_tau_h, sensors.ambient_cel)
+        return by_phase(phase, self.background_db, self.idle_db, working)
 
 
 @dataclass(frozen=True)
-class LineTwin:
+class LineTwin(MachineTwin):
     """A line seen through its sensors, every *step_h* hours, and the plant's records. One episode is one machine in
     one world run."""
 
@@ -153,21 +122,6 @@ class LineTwin:
         object.__setattr__(self, "alarms", tuple(self.alarms))
         assert self.channels  # refuses alarms on what is no sensor
 
-    @property
-    def channels(self) -> tuple[Channel, ...]:
-        return tuple(channel for asset in self.world.machines for channel in self._machine(asset))
-
-    def render(self, trace: Trace, channel: Channel, start: int, count: int) -> np.ndarray:
-        return render(trace, channel, start, count)
-
-    @property
-    def assets(self) -> tuple[str, ...]:
-        return self.world.machines
-
-    def maintain(self, asset: str) -> OrderMaintenance:
-        """The action that orders planned work."""
-        return OrderMaintenance(asset)
-
     def made(self, trace: Trace) -> tuple[float, float]:
         """Parts that the last station finished within *trace*, and parts lost: arrivals that found no room, or of a
         saturated line what it fell short of its slowest station, had that never stood still at nominal speed."""
@@ -178,70 +132,24 @@ class LineTwin:
             return parts, float(sum(event.kind == "lost" for event in trace.events))
         return parts, min(s.machines / s.cycle.mean_h for s in stations) * (trace.end_h - trace.start_h) - parts
 
-    def hold(self, asset: str) -> Hold | None:
-        """The action that leaves a machine to run to failure; None where no policy would stop it."""
-        return None if isinstance(self.world.station_of(asset).policy, RunToFailure) else Hold(asset)
-
-    def observe(self, run: Run) -> Iterator[Episode]:
-        trace = run.trace
-        if trace.start_h != 0:
-            raise ValueError(f"an episode begins at 0 h; the trace begins at {trace.start_h} h")
-        lives = self._lives(trace)
-        for asset in self.world.machines:
-            number, station = self._station(asset)
-            yield Episode(
-                run=trace.seed,
-                asset=asset,
-                series=tuple(
-                    Series(*c.key, c.unit, c.role, render(trace, c), step_h=c.step_h) for c in self._machine(asset)
-                ),
-                events=tuple(event for event in trace.events if event.entity == asset),
-                spells=tuple(lives[asset]),
-                static={"station": float(number), "load": station.load, "cycle_h": station.cycle.mean_h},
-                epoch=self.epoch,
-                end_h=trace.end_h,
-                records=self.records.of(trace, asset) if self.records else None,
-            )
+    def _static(self, asset: str) -> dict[str, float | str]:
+        number, station = self._station(asset)
+        return {"station": float(number), "load": station.load, "cycle_h": station.cycle.mean_h}
 
     def _station(self, asset: str):
         number = int(asset[1:].split(".")[0])
         return number, self.world.stations[number - 1]
 
     def _machine(self, m: str) -> tuple[Channel, ...]:
-        s, (number, station) = self.sensors, self._station(m)
-        load = station.load
+        number, station = self._station(m)
         beside = {"buffer_before": f"b{number - 1}", "buffer_after": f"b{number}"}
         stocks = {"spare": station.spare}
         if number == 1 and self.world.material:
             stocks["material"] = self.world.material.point
 
-        def channel(quantity: str, unit: str, role: Role, reading, noise: Noise, memory: bool = True) -> Channel:
-            return Channel(m, quantity, unit, role, reading, self.step_h, noise, memory)
-
-        def regime(quantity: str, unit: str, f, noise: Noise) -> Channel:
-            return channel(quantity, unit, Role.TARGET, partial(_regime, f, load, m), noise, memory=False)
-
-        def signal(quantity: str, unit: str, role: Role, entity: str = m, name: str = "") -> Channel:
-            return channel(quantity, unit, role, partial(_signal, entity, name or quantity), Noise(), memory=False)
-
-        sensors = (
-            regime("vibration_rms", "mm/s", s.rms, s.vibration_rms),
-            regime("vibration_low", "mm2/s2", s.low, s.vibration_low),
-            regime("vibration_high", "mm2/s2", s.high, s.vibration_high),
-            channel(
-                "bearing_temperature", "Cel", Role.TARGET, partial(_temperature, s, load, m), s.bearing_temperature
-            ),
-            regime("motor_current", "A", s.current, s.motor_current),
-            regime("acoustic_level", "dB", s.level, s.acoustic_level),
-        )
+        signal = partial(self._signal, m)
         return (
-            *sensors,
-            *alarm_channels(self.alarms, sensors),
-            *(order_channels(self.records, m, self.step_h) if self.records else ()),
-            signal("parts", "1", Role.PAST),
-            signal("state", "1", Role.PAST, name="phase"),
-            channel("operating_age", "h", Role.PAST, partial(_operating_age, m), Noise()),
-            signal("speed", "1", Role.ACTION),
+            *self._common(m, station.load),
             *(signal(q, "1", Role.PAST, b, "level") for q, b in beside.items() if b in self.world.buffer_names),
             *(
                 signal(f"{what}_{quantity}", "1", Role.PAST, point, quantity)
@@ -249,37 +157,8 @@ class LineTwin:
                 if point
                 for quantity in ("on_hand", "on_order")
             ),
-            signal("wear", "1", Role.TRUTH),
-            signal("rate", "1", Role.TRUTH),
+            *self._truth(m),
         )
-
-    def _lives(self, trace: Trace) -> dict[str, list[Spell]]:
-        """The spells of each machine; a failed life is its own length without maintenance, a planned end is re-run."""
-        lives = {asset: spells(trace, asset, _hours(asset, trace)) for asset in self.world.machines}
-        at = {(asset, spell.end_h): i for asset in lives for i, spell in enumerate(lives[asset])}
-        state, queued = self.world.start(trace.seed), []
-        for event in trace.events:
-            if event.kind not in ("action", "planned"):
-                continue
-            if event.time_h > state.time_h:
-                state, queued = self.world.run(self._act(state, queued), event.time_h).state, []
-            if event.kind == "action":
-                if (action := self._action(event)) is None:
-                    return lives  # what was done cannot be done again, so the rest of the lives stays unknown
-                queued.append(action)
-                continue
-            asset, just_after_h = event.entity, math.nextafter(event.time_h, math.inf)
-            if event not in self.world.run(self._act(state, queued), just_after_h).trace.events:
-                continue  # a resampled future, which the seed alone does not tell again
-            held = [action for action in queued if action != OrderMaintenance(asset)]
-            beyond = self._beyond(self._act(state, [Hold(asset), *held]), asset)  # before an order takes it down too
-            if beyond:
-                i = at[asset, event.time_h]
-                whole_h, operating_h = event.time_h - lives[asset][i].start_h, lives[asset][i].operating_h
-                lives[asset][i] = lives[asset][i]._replace(
-                    unmaintained_h=whole_h + beyond[0], unmaintained_operating_h=operating_h + beyond[1]
-                )
-        return lives
 
     def _action(self, event: Event) -> Action | Order | None:
         """The action that an event tells of; None where it does not tell enough, as of a new policy of the supply."""
@@ -290,21 +169,3 @@ class LineTwin:
         if event.cause == SetSpeed.__name__:
             return SetSpeed(event.entity, event.value)
         return {action.__name__: action for action in (OrderMaintenance, Hold)}[event.cause](event.entity)
-
-    def _act(self, state: State, actions: Iterable[Action | Order]) -> State:
-        for action in actions:
-            state = self.world.act(state, action)
-        return state
-
-    def _beyond(self, state: State, machine: str) -> tuple[float, float] | None:
-        """Calendar and operating hours from *state* to the next failure of a machine; None past the limit."""
-        origin_h, limit_h = state.time_h, state.time_h + self.unmaintained_limit_h
-        operating_h = 0.0
-        while state.time_h < limit_h:
-            trace, state = self.world.run(state, min(state.time_h + 100.0, limit_h))
-            failure_h = next((e.time_h for e in trace.events if e.entity == machine and e.kind == "failure"), None)
-            ends_h = [trace.start_h, trace.end_h if failure_h is None else failure_h]
-            operating_h += float(np.diff(_hours(machine, trace).at(ends_h))[0])
-            if failure_h is not None:
-                return failure_h - origin_h, operating_h
-        return None

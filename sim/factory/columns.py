@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from sim.factory.plan import MACHINE, PRODUCT, Plan
+from sim.factory.plan import Plan
 from sim.factory.state import Machine, State
-from sim.trace import Signal
+from sim.trace import Event, Key, Signal, steps
 
 
 class Columns:
     """Breakpoints of one stretch. Each list opens with the segment in force, at its original time."""
 
     def __init__(self, plan: Plan, state: State):
-        self.plan, self.events = plan, []
+        self.plan = plan
+        self.events: list[Event] = []
         self.all = [([time_h], [value]) for time_h, value in state.force]
-        of = {"level": plan.factory.stations, "open": plan.factory.stations}
-        of |= {"at": plan.factory.operators, "there": plan.factory.operators}
-        names = {q: [x.name for x in owners] for q, owners in of.items()}
-        names |= dict.fromkeys(MACHINE, plan.names)
-        names |= {q: [p.name for p in plan.factory.products] for q in PRODUCT}
-        self.product_in = [self.all[plan.column[name, "product"]] for name in plan.names]
-        names.pop("product")
-        self.by = {q: [self.all[plan.column[name, q]] for name in owners] for q, owners in names.items()}
+        self.by = {quantity: [self.all[i] for i in rows] for quantity, rows in plan.rows.items()}
         self.phase = self.by["phase"]
 
     def put(self, quantity: str, rank: int, now: float, value: float) -> None:
@@ -30,14 +24,14 @@ class Columns:
 
     def load(self, m: Machine, now: float, product: int) -> None:
         """The product in a machine, counted from 1."""
-        times_h, values = self.product_in[m.rank]
+        times_h, values = self.by["product"][m.rank]
         if values[-1] != product:
             times_h.append(now)
             values.append(product)
 
-    def signals(self, state: State) -> dict:
+    def signals(self, state: State) -> dict[Key, Signal]:
         """The signals of the stretch; the state keeps what is in force at its end."""
-        for name, kw, (times_h, phases) in zip(self.plan.names, self.plan.kw, self.phase, strict=True):
-            self.all[self.plan.column[name, "power"]] = times_h, [kw[int(p)] for p in phases]  # it follows the phase
+        for row, kw, (times_h, phases) in zip(self.plan.rows["power"], self.plan.kw, self.phase, strict=True):
+            self.all[row] = times_h, [kw[int(phase)] for phase in phases]  # power follows the phase
         state.force = [(times_h[-1], values[-1]) for times_h, values in self.all]
-        return {key: Signal.step(*column) for key, column in zip(self.plan.signals, self.all, strict=True)}
+        return steps(self.plan.signals, self.all)

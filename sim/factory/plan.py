@@ -64,7 +64,7 @@ class Plan(Units):
     cyclic: bool  # whether machines could block each other
     streams: list[str]
     signals: list[Key]
-    column: dict[Key, int]
+    rows: dict[str, list[int]]  # of each quantity the numbers of its signals, by rank
 
     @staticmethod
     def of(factory: Factory) -> Plan:
@@ -143,7 +143,7 @@ class Plan(Units):
             cyclic=factory.cyclic,
             streams=streams,
             signals=signals,
-            column={key: i for i, key in enumerate(signals)},
+            rows={q: [i for i, key in enumerate(signals) if key[1] == q] for _, q in signals},
         )
 
 

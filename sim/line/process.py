@@ -8,9 +8,6 @@ from __future__ import annotations
 import math
 from bisect import insort
 from functools import partial
-from itertools import accumulate
-
-import numpy as np
 
 from sim.kernel import Deadline, Kernel
 from sim.line.config import TINY, Action, Inspection, OrderMaintenance, SetSpeed
@@ -32,7 +29,7 @@ from sim.line.plan import (
 from sim.line.state import DONE, NONE, RAW, READY, SHORT_OF, Machine, State
 from sim.supply import Action as Order
 from sim.supply import process as supplies
-from sim.trace import Event, Form, Key, Run, Signal, Trace
+from sim.trace import Event, Run, Trace, steps
 
 
 def run(plan: Plan, s: State, until_h: float) -> Run:
@@ -367,15 +364,4 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
         columns += (phase_t[i], phase_v[i]), (wear_t[i], wear_v[i]), (speed_t[i], speed_v[i])
         columns += (parts_t[i], parts_v), (rate_t[i], rate_v[i])
     columns += list(zip(level_t, level_v, strict=True))[saturated:]
-    return Run(Trace(s.seed, start_h, until_h, _signals(plan, columns) | stock, tuple(events)), s)
-
-
-def _signals(plan: Plan, columns: list) -> dict[Key, Signal]:
-    """Step signals from lists of times and values. Most are short after a short run, so they share one array."""
-    ends = list(accumulate(len(times) for times, _ in columns))
-    if ends[-1] > 8 * len(ends):
-        return {key: Signal.step(*column) for key, column in zip(plan.signals, columns, strict=True)}
-    flat = [t for times, _ in columns for t in times] + [v for _, values in columns for v in values]
-    times, values = np.array(flat, np.float64).reshape(2, -1)
-    form, spans = Form.STEP, zip(plan.signals, [0, *ends], ends, strict=False)
-    return {key: Signal(form, times[a:b], values[a:b]) for key, a, b in spans}
+    return Run(Trace(s.seed, start_h, until_h, steps(plan.signals, columns) | stock, tuple(events)), s)

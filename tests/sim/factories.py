@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from sim.errors import InputError
 from sim.factory import (
     Arrivals,
+    Band,
     Branch,
     Calendar,
     Changeover,
@@ -21,9 +22,10 @@ from sim.factory import (
     SetPriority,
     Shift,
     Station,
+    Tariff,
 )
-from sim.laws import Deterministic, Exponential
-from sim.line import AgeReplacement, Hold, Inspection, Opportunistic, OrderMaintenance, SetSpeed, Sudden
+from sim.laws import Deterministic, Exponential, Gamma, Lognormal
+from sim.line import AgeReplacement, Hold, Inspection, Opportunistic, OrderMaintenance, RunToFailure, SetSpeed, Sudden
 from sim.wear import Markov, Wiener
 from tests.sim.strategies import laws
 
@@ -138,3 +140,38 @@ CLOCKWORK = Factory(
     crew=1,
     deadlocks="report",
 )
+
+
+def plant(policy=None) -> Factory:
+    """Two mills with an operator by day, and a bench that assembles what they make."""
+    upkeep = {"wear": Wiener(0.05, 0.04, spread_cv=0.2), "sudden": Sudden(Exponential(60.0)), "repair": Gamma(2.0, 0.5)}
+    day = Calendar((Shift(6, 14),))
+    return Factory(
+        (
+            Station(
+                "mill",
+                machines=2,
+                rule="setup",
+                setup=Gamma(0.3, 0.3),
+                power=POWER,
+                policy=policy or RunToFailure(),
+                **upkeep,  # type: ignore[arg-type]
+            ),
+            Station("bench", power=POWER, calendar=day, sudden=Sudden(Exponential(50.0))),
+        ),
+        (
+            Product("cog", (Operation("mill", Lognormal(0.4, 0.2), family="cog", skill="mill"),), Conwip(5)),
+            Product(
+                "box",
+                (
+                    Operation("mill", Lognormal(0.5, 0.2), family="box", skill="mill"),
+                    Operation("bench", Exponential(0.6), takes=(Component("cog"),)),
+                    Operation("mill", Lognormal(0.2, 0.2), family="cog", skill="mill"),
+                ),
+                Arrivals(Gamma(3.0, 0.5)),
+            ),
+        ),
+        (Operator("ann", ("mill",), day), Operator("bo", ("mill", "weld"), day)),
+        crew=1,
+        tariff=Tariff(0.2, (Band(0.3, Shift(7, 11)),)),
+    )
