@@ -1,7 +1,8 @@
 """The tables of README.md from what was measured: `python docs/tables.py outputs/line_failure/… outputs/etth1/…`.
 
 Fills the stretch between `<!-- bench -->` and `<!-- /bench -->` from bench/RESULTS.json, and those named after a run
-(`<!-- line_failure -->`) from that run's metrics.json. A stretch without a source is left as it is.
+(`<!-- line_failure -->`) from that run's metrics.json, or from the seeds.json of several. A stretch without a source is
+left as it is.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ def bench() -> str:
     return "\n".join([head, "", "| what | measured | target | |", "|---|---|---|---|", *rows])
 
 
-def scores(run: Path) -> str:
-    metrics = json.loads((run / "metrics.json").read_text())
+def scores(source: Path) -> str:
+    metrics = json.loads((source if source.is_file() else source / "metrics.json").read_text())
+    run = Path(metrics["runs"][0]) if source.is_file() else source
     metric = metrics["primary"]
     rows = sorted(
         (row for row in metrics["rows"] if metric in row["scores"]), key=lambda row: row["scores"][metric]["mean"]
@@ -51,6 +53,7 @@ def scores(run: Path) -> str:
         lines.append(f"| {f'**{name}**' if row['kind'] == 'model' else name} | " + " | ".join(cells) + " |")
     seconds = (metrics.get("cost") or {}).get("total", {}).get("seconds")
     took = f" The run took {seconds:.0f} s on {stamp(run)}." if seconds else ""
+    took = f" Means over {metrics['seeds']} seeds of training." if source.is_file() else took
     of = f"{metrics['clusters']} independent {cluster(config_of(run))}"
     return "\n".join([*lines, "", f"{metrics['scored']} windows of {of}.{took}"])
 

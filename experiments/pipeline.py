@@ -126,11 +126,13 @@ def baselines(experiment: Experiment, test: Windows, asked: Asked, kept: Path | 
     return rows
 
 
-def score(experiment: Experiment, asked: Asked, rows: Mapping[str, Row]) -> dict[str, Any]:
-    """The scores of all rows, as metrics.json holds them."""
+def score(
+    experiment: Experiment, asked: Asked, rows: Mapping[str, Row], others: Sequence[Mapping[str, Row]] = ()
+) -> dict[str, Any]:
+    """The scores of all rows, as metrics.json holds them; *others* are those of further seeds."""
     scoring, task = experiment.scoring, type(experiment.task).__name__
     how: dict[str, Any] = {"primary": scoring.primary, "resamples": scoring.resamples}
-    return evaluate(task, rows, asked.truth, asked.cluster_N, **how)
+    return evaluate(task, rows, asked.truth, asked.cluster_N, others=others, **how)
 
 
 def train(experiment: Experiment, run: RunDir) -> tuple[Model, float]:

@@ -52,8 +52,13 @@ def evaluate(
     primary: str | None = None,
     resamples: int = 2000,
     seed: int = 0,
+    others: Sequence[Mapping[str, Row]] = (),
 ) -> dict[str, Any]:
     """Score *rows* (name to Row; all of the same N windows) against *truth*; windows of one run are resampled together.
+
+    *others* are the same rows of the same windows from further seeds of training. A score is then the mean over all
+    seeds, and each bootstrap draw takes as many seeds, with replacement, the same for every row. Calibration is of
+    *rows* alone.
 
     *runs_N* names the cluster of each window: its world run, or its stretch of time in one long series (`stretches`).
     *primary* is the score that skill and differences are of: brier for events, crps for others unless said.
@@ -62,7 +67,7 @@ def evaluate(
     null where the draws do not differ (one cluster, a mark's own skill), and all three where there is no such score:
 
         task, primary        as given
-        windows              how many were asked about;  scored: how many of them have a known truth;  clusters
+        windows              how many were asked about;  scored: how many of them have a known truth;  clusters;  seeds
         base_rate            share of scored windows that failed; null for forecasts
         naive                the row of kind naive with the lowest primary score;  best_baseline: of naive or baseline
         rows                 [{name, kind, scores: {metric: interval},
@@ -74,17 +79,14 @@ def evaluate(
     cluster_N, weights_RxC = resample(runs_N, resamples, seed)
     events = isinstance(truth, EventTruth)
     primary = primary or ("brier" if events else "crps")
-    found: dict[str, dict[str, Score]] = {}
-    for name, row in rows.items():
-        kind = EventPrediction if events else LifePrediction if isinstance(truth, LifeTruth) else ForecastPrediction
-        if not isinstance(row.prediction, kind):
-            raise TypeError(
-                f"row {name!r} predicts {type(row.prediction).__name__}, the truth is {type(truth).__name__}"
-            )
-        found[name] = _scores(row.prediction, truth)
+    each = [_draw(some, truth, cluster_N, weights_RxC) for some in (rows, *others)]
+    weights_RxS = resample(range(len(each)), resamples, seed + 1)[1] / len(each)
     drawn = {
-        name: {metric: score(cluster_N, weights_RxC) for metric, score in scores.items()}
-        for name, scores in found.items()
+        name: {
+            metric: np.einsum("rs,sr->r", weights_RxS, np.stack([one[name][metric] for one in each]))
+            for metric in metrics
+        }
+        for name, metrics in each[0].items()
     }
     main_R = {name: scores[primary] for name, scores in drawn.items()}
     naive, oracle = (_best(rows, main_R, (kind,)) for kind in ("naive", "oracle"))
@@ -105,6 +107,7 @@ def evaluate(
         "windows": len(cluster_N),
         "scored": int(scored.sum()),
         "clusters": weights_RxC.shape[1],
+        "seeds": len(each),
         "base_rate": float(truth.failed_N[scored].mean()) if isinstance(truth, EventTruth) and scored.any() else None,
         "naive": naive,
         "best_baseline": _best(rows, main_R, ("naive", "baseline")),
@@ -117,6 +120,23 @@ def evaluate(
             for name, row in rows.items()
         },
     }
+
+
+def _draw(
+    rows: Mapping[str, Row], truth: Truth, cluster_N: np.ndarray, weights_RxC: np.ndarray
+) -> dict[str, dict[str, np.ndarray]]:
+    """Every score of every row, with its bootstrap draws."""
+    drawn = {}
+    for name, row in rows.items():
+        events, lives = isinstance(truth, EventTruth), isinstance(truth, LifeTruth)
+        kind = EventPrediction if events else LifePrediction if lives else ForecastPrediction
+        if not isinstance(row.prediction, kind):
+            raise TypeError(
+                f"row {name!r} predicts {type(row.prediction).__name__}, the truth is {type(truth).__name__}"
+            )
+        found: dict[str, Score] = _scores(row.prediction, truth)
+        drawn[name] = {metric: score(cluster_N, weights_RxC) for metric, score in found.items()}
+    return drawn
 
 
 def resample(runs_N: Sequence[int] | np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -119,6 +119,26 @@ def test_fresh_starts_over_and_ends_with_the_same_scores(work, runs):
 
 
 @pytest.mark.slow
+def test_seeds_are_compared_in_one_table(work, runs):
+    runs("house_price")
+    assert train(work, "house_price", "seed=1")[0] == 0
+    code, out, err = call(work, "experiments.compare", "runs=outputs/house_price/*")
+    assert code == 0, err
+    found = json.loads((work / out.splitlines()[-1]).read_text())
+    assert (found["seeds"], len(found["runs"])) == (2, 2)
+    single = [{row["name"]: row for row in scores(Path(work, run))["rows"]} for run in found["runs"]]
+    for row in found["rows"]:
+        means = [one[row["name"]]["scores"]["mse"]["mean"] for one in single]
+        assert row["scores"]["mse"]["mean"] == pytest.approx(sum(means) / 2)
+    assert train(work, "house_price", "fit.steps=10", "outputs=others")[0] == 0
+    code, _, err = call(work, "experiments.compare", f"runs=[{found['runs'][0]},{next((work / 'others').glob('*/*'))}]")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "in fit.steps; runs to compare differ in their seed alone" in err
+    code, _, err = call(work, "experiments.compare", "runs=outputs/nothing/*")
+    assert (code, err) == (2, "runs is 'outputs/nothing/*', which finds 0 finished runs; it takes two or more\n")
+
+
+@pytest.mark.slow
 def test_kill_9_in_training_and_the_same_command_end_with_the_same_scores(work, runs):
     reference = runs("line_failure")
     args = ("experiments.train", "experiment=line_failure", "debug=fast", "outputs=killed")

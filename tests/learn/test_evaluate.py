@@ -242,3 +242,18 @@ def test_forecast_truth_holds_targets_and_the_scale_of_mase():
 
 def test_stretches_of_one_long_series():
     assert stretches(np.array([5.0, 6, 172.9, 173, 400]), 168.0).tolist() == [0, 0, 0, 1, 2]
+
+
+def test_a_score_of_several_seeds_is_their_mean_and_its_interval_holds_their_spread():
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=(400, 1, 1))
+    truth = ForecastTruth(y, np.ones_like(y, bool))
+    seeds = [{"model": Row("model", ForecastPrediction.point(y + shift))} for shift in (0.5, 1.0, 1.5)]
+    found = evaluate("forecast", seeds[0], truth, np.arange(400), primary="mse", others=seeds[1:])
+    (row,), alone = found["rows"], evaluate("forecast", seeds[1], truth, np.arange(400), primary="mse")["rows"][0]
+    mse = row["scores"]["mse"]
+    assert found["seeds"] == 3
+    assert mse["mean"] == pytest.approx((0.25 + 1 + 2.25) / 3)
+    # The three errors differ by seed alone: a draw of three seeds is one of ten means, the least of which is 0.25.
+    assert (mse["low"], mse["high"]) == pytest.approx((0.25, 2.25), abs=0.3)
+    assert alone["scores"]["mse"]["high"] is None or alone["scores"]["mse"]["high"] == pytest.approx(1.0)

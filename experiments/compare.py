@@ -1,0 +1,31 @@
+"""Several seeds of one experiment in one table: `python -m experiments.compare 'runs=outputs/cmapss/*'`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from experiments import cli
+
+
+def main() -> None:
+    cli.run(job, "compare")
+
+
+def job(config: Any) -> None:
+    from omegaconf import OmegaConf
+
+    from experiments import seeds
+    from experiments.console import show_scores
+    from experiments.run_dir import write_json
+
+    plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    runs = seeds.found(plain["runs"])
+    scores = seeds.compare(runs, {key: plain[key] for key in ("datasets", "outputs", "workers")})
+    path = runs[0].parent / "seeds.json"
+    write_json(path, scores)
+    show_scores(scores)
+    print(path)
+
+
+if __name__ == "__main__":
+    main()
