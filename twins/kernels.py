@@ -23,7 +23,9 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import extending, njit, types
+from numba import extending, types
+
+from sim.compiled import compiled
 
 u32, u64, i32, i64, f32 = np.uint32, np.uint64, np.int32, np.int64, np.float32
 
@@ -33,18 +35,6 @@ _LOW, _32 = u64(0xFFFFFFFF), u64(32)
 
 
 _intrinsic: Callable[..., Any] = extending.intrinsic
-
-
-def compiled(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """`numba.njit` without fast-math, kept on disk so that workers need not compile (where a folder is writable)."""
-
-    def decorate(function):
-        try:
-            return njit(cache=True, error_model="numpy", **options)(function)
-        except RuntimeError:
-            return njit(error_model="numpy", **options)(function)
-
-    return decorate
 
 
 @compiled(inline="always")
