@@ -218,7 +218,8 @@ def follow(before: Circulation, after: Circulation, beats: int, gain: float = 0.
     """Beat by beat from the steady state of *before* with the parameters of *after*: an array of length *beats* each.
 
     After a beat the reflex goes the share *gain* of its way. Blood that *after* has less of leaves the systemic veins.
-    Told: map, edv, esv, lvsp, reflex, and the blood in the loop ("loop_ml") and outside it ("reservoir_ml").
+    Told: map, edv, esv, lvsp, reflex, what the left ventricle gives in a beat ("out_ml"), and the blood in the loop
+    ("loop_ml") and outside it ("reservoir_ml").
     """
     if not (beats >= 1 and 0 < gain <= 1):
         raise InputError(f"beats is {beats!r} and gain {gain!r}; they must be at least 1, and above 0 and at most 1")
@@ -229,5 +230,5 @@ def follow(before: Circulation, after: Circulation, beats: int, gain: float = 0.
     orbit.follow(p, start, after.reservoir_ml(float(start[6])), gain, orbit.STEPS, rows)
     if not np.isfinite(rows).all():
         raise InputError(f"the circulation breaks down within {beats} beats; it must be one that can live: {after}")
-    names = {"reflex": 6, "reservoir_ml": 7, "edv": 8, "esv": 9, "lvsp": 10, "map": 11}
+    names = {"reflex": 6, "reservoir_ml": 7, "edv": 8, "esv": 9, "lvsp": 10, "map": 11, "out_ml": 14}
     return {name: rows[:, i] for name, i in names.items()} | {"loop_ml": rows[:, :6].sum(1)}

@@ -44,6 +44,17 @@ def test_a_fault_exits_with_1_and_a_caught_plant_with_0(validate):
     assert validate(*QUICK, "plant=0").returncode == 1
 
 
+def test_a_patient_meets_the_table_and_each_check_finds_its_fault(validate):
+    told = validate("world=patient", "workers=1")
+    assert told.returncode == 0, told.stdout
+    assert "9 of 9 checks pass" in told.stdout
+    assert "not for clinical use" in told.stdout
+    assert "9 of 9 checks catch the planted fault" in validate("world=patient", "workers=1", "plant=.05").stdout
+    refused = validate("world=patient", "workers=1", "world.ees=-2")
+    assert refused.returncode == 2
+    assert "ees is -2.0; it must be between 0.05 and 15" in refused.stderr + refused.stdout
+
+
 def test_the_house_has_checks_of_its_own(validate):
     small = ["checks.prices.length_h=5e3", "checks.prices.replications=3", "world.noise_keur=0", "only=[prices]"]
     done = validate("world=house", "workers=1", "world.slope_keur_per_m2=4", *small)
