@@ -32,7 +32,7 @@ def bench() -> str:
 
 def scores(source: Path) -> str:
     metrics = json.loads((source if source.is_file() else source / "metrics.json").read_text())
-    run = Path(metrics["runs"][0]) if source.is_file() else source
+    run = Path(next(iter(metrics["runs"].values()))[0]) if source.is_file() else source
     metric = metrics["primary"]
     rows = sorted(
         (row for row in metrics["rows"] if metric in row["scores"]), key=lambda row: row["scores"][metric]["mean"]

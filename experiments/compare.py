@@ -19,9 +19,10 @@ def job(config: Any) -> None:
     from experiments.run_dir import write_json
 
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    runs = seeds.found(plain["runs"])
-    scores = seeds.compare(runs, {key: plain[key] for key in ("datasets", "outputs", "workers")})
-    path = runs[0].parent / "seeds.json"
+    models = seeds.found(plain["runs"])
+    scores = seeds.compare(models, {key: plain[key] for key in ("datasets", "outputs", "workers")})
+    last = list(models.values())[-1]
+    path = last[0].parent / "seeds.json"
     write_json(path, scores)
     show_scores(scores)
     print(path)

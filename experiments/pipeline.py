@@ -137,7 +137,7 @@ def score(
 
 def train(experiment: Experiment, run: RunDir) -> tuple[Model, float]:
     """The trained model, and the floating-point operations that it took now."""
-    first = Model.first(experiment)
+    first = begun(experiment)
     budget, optim = experiment.part("fit", Budget), experiment.part("optim", Optim)
     train, validation = experiment.windows("train"), experiment.windows("validation")
     if not Model.saved(run.path):
@@ -157,6 +157,22 @@ def train(experiment: Experiment, run: RunDir) -> tuple[Model, float]:
         return model, 0.0
     model.save(run.path)
     return model, budget.steps * _flops(first.module, optim, budget, train)
+
+
+def begun(experiment: Experiment) -> Model:
+    """The model before training: with fresh parameters, or with those of the run that `init` names."""
+    first, init = Model.first(experiment), experiment.config.get("init")
+    if init is None:
+        return first
+    other = Model.load(Path(str(init)))
+    for what in ("names", "roles", "context"):
+        ours, theirs = ((m.scale.names if what == "names" else getattr(m, what)) for m in (first, other))
+        if ours != theirs:
+            raise InputError(f"init={init} is of a model whose {what} are {theirs}; this experiment has {ours}")
+    params, ours = update.split(other.module)[1], update.split(first.module)[1]
+    if jax.tree.map(jax.numpy.shape, params) != jax.tree.map(jax.numpy.shape, ours):
+        raise InputError(f"init={init} is of a model of another shape; it must have this experiment's model and task")
+    return first.with_parameters(params, 0)
 
 
 def _flops(module: Any, optim: Optim, budget: Budget, train: Windows) -> float:

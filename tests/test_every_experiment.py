@@ -10,8 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import jax
+import numpy as np
 import pyarrow.parquet
 import pytest
+from flax import nnx
+
+from experiments.model import Model
 
 ROOT = Path(__file__).parents[1]
 OTHERS = {"line_decisions", "line_optimise"}  # presets of other commands, which have tests of their own
@@ -125,13 +130,18 @@ def test_seeds_are_compared_in_one_table(work, runs):
     code, out, err = call(work, "experiments.compare", "runs=outputs/house_price/*")
     assert code == 0, err
     found = json.loads((work / out.splitlines()[-1]).read_text())
-    assert (found["seeds"], len(found["runs"])) == (2, 2)
-    single = [{row["name"]: row for row in scores(Path(work, run))["rows"]} for run in found["runs"]]
+    folders = found["runs"]["model"]
+    assert (found["seeds"], len(folders)) == (2, 2)
+    single = [{row["name"]: row for row in scores(Path(work, run))["rows"]} for run in folders]
     for row in found["rows"]:
         means = [one[row["name"]]["scores"]["mse"]["mean"] for one in single]
         assert row["scores"]["mse"]["mean"] == pytest.approx(sum(means) / 2)
     assert train(work, "house_price", "fit.steps=10", "outputs=others")[0] == 0
-    code, _, err = call(work, "experiments.compare", f"runs=[{found['runs'][0]},{next((work / 'others').glob('*/*'))}]")
+    pair = "runs={long: outputs/house_price/*, again: outputs/house_price/*}"
+    code, out, err = call(work, "experiments.compare", pair)
+    rows = {row["name"]: row for row in json.loads((work / out.splitlines()[-1]).read_text())["rows"]}
+    assert (code, rows["long"]["difference"]["again"]["mean"]) == (0, 0.0), err
+    code, _, err = call(work, "experiments.compare", f"runs=[{folders[0]},{next((work / 'others').glob('*/*'))}]")
     assert (code, len(err.splitlines())) == (2, 1)
     assert "in fit.steps; runs to compare differ in their seed alone" in err
     code, _, err = call(work, "experiments.compare", "runs=outputs/nothing/*")
@@ -188,6 +198,29 @@ def test_a_trained_model_is_scored_on_another_dataset_and_predicts_from_a_table(
     code, _, err = call(work, *args, (columns % "motor_current").replace("K", "mm"))
     assert code == 2
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_lives_like_those_of_a_table_are_simulated_and_a_model_of_them_goes_on_with_the_table(work):
+    code, out, err = call(work, "experiments.calibrate", "experiment=cmapss", *SOURCE["cmapss"])
+    assert code == 0, err
+    folder = out.splitlines()[-1]
+    small = ("debug=fast", "plan.duration_h=40000", "model.width=16", "model.heads=2", "model.hidden=16")
+    code, out, err = call(
+        work, "experiments.train", "--config-dir", folder, "experiment=calibrated", "~baselines.boosted_trees", *small
+    )
+    assert code == 0, err
+    first = Path(out.splitlines()[-1]).parent
+    init, alike = f"init={first}", ("optim.learning_rate=1e-12", "~baselines.boosted_trees", *small[2:])
+    code, out, err = train(work, "cmapss", init, "name=after", *alike)
+    assert code == 0, err
+    ends = [
+        jax.tree.leaves(nnx.state(Model.load(work / run).module)) for run in (first, Path(out.splitlines()[-1]).parent)
+    ]
+    for a, b in zip(*ends, strict=True):  # hardly anything was learned since, so it ends as it began
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    code, _, err = train(work, "cmapss", init, "model.width=32", "name=other")
+    assert (code, "init=" in err and "of another shape" in err) == (2, True), err
 
 
 @pytest.mark.slow

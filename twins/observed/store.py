@@ -187,8 +187,18 @@ def _split(
     if isinstance(splits, str):
         return {splits: episodes}, {}
     if isinstance(splits, Assets):
-        return _by_asset(table, splits, episodes), {}
+        return _by_asset(table, splits, _kept(splits, episodes)), {}
     return _by_time(table, splits, episodes, step_h, findings)
+
+
+def _kept(splits: Assets, episodes: list[Episode]) -> list[Episode]:
+    """The share of the assets that is used, chosen by a hash of the seed and their names."""
+
+    def order(episode: Episode) -> bytes:
+        return hashlib.sha256(f"{splits.seed}/{episode.asset}".encode()).digest()
+
+    chosen = {id(e) for e in sorted(episodes, key=order)[: max(round(splits.keep * len(episodes)), 1)]}
+    return [e for e in episodes if id(e) in chosen]
 
 
 def _by_asset(table: Table, splits: Assets, episodes: list[Episode]) -> dict[str, list[Episode]]:

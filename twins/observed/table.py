@@ -69,10 +69,16 @@ class Cuts:
 
 @dataclass(frozen=True)
 class Assets:
-    """Splits by asset: names, or a fraction of the assets, taken by a hash of their names; all others train."""
+    """Splits by asset: names, or a fraction of the assets, taken by a hash of their names; all others train.
+
+    *keep* uses only that share of the assets, train and validation of them, as if the table held no others; which
+    they are depends on *seed*.
+    """
 
     validation: tuple[str, ...] | float = 0.1
     test: tuple[str, ...] | float = 0.2
+    keep: float = 1.0
+    seed: int = 0
 
     def __post_init__(self):
         for split in SPLITS[1:]:
@@ -81,6 +87,7 @@ class Assets:
                 object.__setattr__(self, split, tuple(str(name) for name in value))
             else:
                 require(0 <= value < 1, self, split, "a list of assets, or a fraction of at least 0 and below 1")
+        require(0 < self.keep <= 1, self, "keep", "a share above 0 and at most 1")
 
 
 @dataclass(frozen=True)
