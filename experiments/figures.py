@@ -1,11 +1,12 @@
 """The small data behind a report's figures, saved beside the scores, so that a report needs the run folder alone.
 
-`figures.json` holds up to five parts, each left out where there is nothing to show:
+`figures.json` holds up to six parts, each left out where there is nothing to show:
 
     asset      {run, asset, end_h, series: [{entity, quantity, unit, role, time_h, values}], events}
     risk       {run, asset, time_h, p: {row name: [...]}, horizon_h, events: [{time_h, kind, cause}]}
     forecasts  [{run, asset, quantity, unit, step_h, start_h, past, future, levels, quantiles, mean, naive}]
     lives      {unit, cap, true, mean, low, high, edges, rmse: {row name: [of each stretch of true life]}}
+    frames     [{sample, grey, marks, chance, kinds, p, failed}]: pictures, their true marks and the chance of each
     about      anything else a report says of the run, by name
 """
 
@@ -45,6 +46,7 @@ def asset(episode: Episode) -> dict[str, Any]:
     series = [
         {"entity": s.entity, "quantity": s.quantity, "unit": s.unit, "role": str(s.role), **_thin(s)}
         for s in episode.series
+        if not s.shape
     ]
     return {
         "run": episode.run,
@@ -66,6 +68,34 @@ def risk(episode: Episode, time_h: np.ndarray, p: Mapping[str, np.ndarray], hori
         "horizon_h": horizon_h,
         "events": _events(episode),
     }
+
+
+def frames(
+    windows: Any, anchors_Nx2: np.ndarray, truth: Any, model: Any, kinds: Sequence[str], count: int = 6
+) -> list[dict[str, Any]]:
+    """*count* windows' newest frames, first those of the first class and then others, from less to more marked."""
+    marked_N = np.zeros(len(anchors_Nx2)) if truth.marks_NxHxW is None else (truth.marks_NxHxW > 0).sum((1, 2))
+    chosen: list[int] = []
+    for failed in (False, True):
+        rows = np.flatnonzero((truth.failed_N == failed) & truth.known_N)
+        rows = rows[np.argsort(marked_N[rows], kind="stable")]
+        if len(rows):
+            chosen += rows[(np.linspace(0.3, 0.95, count // 2) * (len(rows) - 1)).astype(int)].tolist()
+    frame, found = windows.scale.frames[0], []
+    for n in chosen:
+        e, k = anchors_Nx2[n]
+        found.append(
+            {
+                "sample": int(k - 1),
+                "grey": np.asarray(windows.frames[0][e, windows.context + k - 1]) * frame.std + frame.mean,
+                "marks": None if truth.marks_NxHxW is None else truth.marks_NxHxW[n],
+                "chance": None if model.marks_NxHxWxK is None else np.round(model.marks_NxHxWxK[n].astype(float), 3),
+                "kinds": list(kinds),
+                "p": float(model.p_N[n]),
+                "failed": bool(truth.failed_N[n]),
+            }
+        )
+    return found
 
 
 def forecasts(

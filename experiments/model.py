@@ -14,7 +14,7 @@ from flax import nnx
 from experiments.build import build
 from experiments.run_dir import config_of
 from learn import checkpoint
-from learn.batch import ROLES, Scale, Windows
+from learn.batch import ROLES, Frame, Scale, Windows
 from learn.metrics import Prediction
 from learn.predict import predict
 from learn.tasks import Task
@@ -74,6 +74,8 @@ class Model:
             "units": self.units,
             "step_h": self.step_h,
         }
+        if self.scale.frames:
+            about["frames"] = [list(frame) for frame in self.scale.frames]
         checkpoint.save(run / FOLDER, self.step, nnx.split(self.module)[1], about)
 
     @staticmethod
@@ -88,7 +90,8 @@ class Model:
             raise InputError(f"{run} holds no trained model yet; run the command that began it again to finish it")
         step = checkpoint.steps(run / FOLDER)[-1]
         about = checkpoint.info(run / FOLDER, step)
-        scale = Scale(tuple(about["names"]), tuple(about["mean"]), tuple(about["std"]))
+        frames = tuple(Frame(name, tuple(shape), *rest) for name, shape, *rest in about.get("frames", ()))
+        scale = Scale(tuple(about["names"]), tuple(about["mean"]), tuple(about["std"]), frames)
         task, context = build(config["task"], "task"), config["context"]
         like = _blank(scale, about["roles"], context, task.samples_ahead, about["step_h"])
         module = build(config["model"], "model").build(task, like, config["seed"])
@@ -115,4 +118,5 @@ def _blank(scale: Scale, roles: Sequence[str], context: int, horizon: int, step_
         assets=("",),
         first=(0,),
         last=(0,),
+        frames=tuple(jnp.full((1, length, *frame.shape), jnp.nan) for frame in scale.frames),
     )

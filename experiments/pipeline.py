@@ -16,7 +16,7 @@ from experiments.cli import command
 from experiments.console import progress, say
 from experiments.experiment import Experiment
 from experiments.model import Model
-from experiments.questions import Asked, ask
+from experiments.questions import Asked, ask, recorded
 from experiments.run_dir import RunDir, damaged, stamp, write_json
 from experiments.settings import Scoring
 from learn import update
@@ -24,8 +24,8 @@ from learn.batch import Windows, anchors, gather
 from learn.cost import Cost, flops
 from learn.evaluate import Row, evaluate
 from learn.fit import Budget, fit
-from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction, LifeTruth, Prediction
-from learn.tasks import Forecast, RemainingLife, Task, TimeToEvent
+from learn.metrics import EventPrediction, EventTruth, ForecastPrediction, LifePrediction, LifeTruth, Prediction
+from learn.tasks import Classify, Forecast, RemainingLife, Task, TimeToEvent
 from learn.update import Optim
 from sim.errors import InputError
 from twins.dataset import SPLITS, Dataset, describe
@@ -36,6 +36,7 @@ PRIMARY: dict[type, tuple[str, ...]] = {  # scores of which less is better
     TimeToEvent: ("brier", "log_loss"),
     Forecast: ("crps", "mse", "mae", "wql"),
     RemainingLife: ("crps", "rmse"),
+    Classify: ("brier", "log_loss"),
 }
 PARTS: dict[str, Any] = {
     "source": Any,
@@ -69,6 +70,7 @@ def execute(experiment: Experiment, run: RunDir) -> tuple[dict[str, Any], dict[s
         with costs.stage("oracle"):
             known = predictions.kept(kept / "oracle.npz", lambda: _oracle(experiment, test, episodes, asked))
             rows["oracle"] = Row("oracle", known)
+            rows |= beside(experiment, test, episodes, asked)
     with costs.stage("scores"):
         scores = score(experiment, asked, rows)
         _figures(experiment, run, test, episodes, asked, rows, scores["best_baseline"])
@@ -107,6 +109,7 @@ def examine(experiment: Experiment, model: Model, dataset: Dataset, split: str) 
     simulated = dataset.manifest["configuration"].get("twin")
     if experiment.oracle is not None and simulated == describe(experiment.twin):
         rows["oracle"] = Row("oracle", _oracle(experiment, windows, episodes, asked))
+        rows |= beside(experiment, windows, episodes, asked)
     return score(experiment, asked, rows)
 
 
@@ -124,6 +127,12 @@ def baselines(experiment: Experiment, test: Windows, asked: Asked, kept: Path | 
             prediction = make() if kept is None else predictions.kept(kept / f"{name}.npz", make)
             rows[name] = Row(baseline.kind, prediction)
     return rows
+
+
+def beside(experiment: Experiment, windows: Windows, episodes: Sequence[Episode], asked: Asked) -> dict[str, Row]:
+    """What an oracle tells beside the best that can be known: rows of what can be known from less."""
+    found = getattr(experiment.oracle, "beside", {})
+    return {name: Row("oracle", recorded(episodes, windows, asked.anchors_Nx2, q)) for name, q in found.items()}
 
 
 def score(
@@ -207,7 +216,10 @@ def _figures(
     if test.step_h is not None:
         parts["asset"] = figures.asset(episodes[shown])
     model = rows[MODEL].prediction
-    if isinstance(model, EventPrediction):
+    if isinstance(experiment.task, Classify):
+        if test.frames and isinstance(model, EventPrediction) and isinstance(asked.truth, EventTruth):
+            parts["frames"] = figures.frames(test, asked.anchors_Nx2, asked.truth, model, experiment.task.kinds)
+    elif isinstance(model, EventPrediction):
         here_N = asked.anchors_Nx2[:, 0] == shown
         time_h = asked.anchors_Nx2[here_N, 1] * (test.step_h or 1.0)
         p = {

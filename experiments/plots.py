@@ -15,6 +15,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from experiments.words import name_of
@@ -227,6 +228,38 @@ def lives(width: float, data: Mapping[str, Any], kinds: Mapping[str, str]) -> Fi
     right.legend(handlelength=1.6)
     for axes in (left, right):
         axes.set_xlabel(f"true life left ({data['unit']})")
+    return figure
+
+
+def frames(width: float, shown: Sequence[Mapping[str, Any]]) -> Figure:
+    """Pictures above their true marks, a colour a kind, and above the model's marks, as deep as it is sure of them."""
+    shown = shown if width > NARROW else shown[1::2]
+    rows = 1 + (shown[0]["marks"] is not None) + (shown[0]["chance"] is not None)
+    figure = Figure((width, rows * width / len(shown) + 0.5))
+    grid = figure.subplots(rows, len(shown), squeeze=False)
+    colours = (VERMILLION, BLUE, GREEN, ORANGE, SKY, PURPLE)
+    ink_Kx3 = 1 - np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in colours])
+
+    def tinted(chance_HxWxK: np.ndarray) -> np.ndarray:
+        return np.clip(1 - chance_HxWxK @ ink_Kx3[: chance_HxWxK.shape[-1]], 0, 1)
+
+    for column, one in enumerate(shown):
+        panels = list(grid[:, column])
+        panels[0].imshow(np.array(one["grey"], float), cmap="gray", vmin=0.2, vmax=0.9)
+        panels[0].set_title(f"{'bad' if one['failed'] else 'good'}, p = {one['p']:.2f}")
+        if one["marks"] is not None:
+            bits = np.array(one["marks"], int)[..., None] >> np.arange(len(one["kinds"])) & 1
+            panels[1].imshow(tinted(bits.astype(float)))
+        if one["chance"] is not None:
+            panels[-1].imshow(tinted(np.array(one["chance"], float)))
+        for axes in panels:
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.grid(visible=False)
+    for axes, name in zip(grid[:, 0], ("picture", "true marks", "predicted marks"), strict=False):
+        axes.set_ylabel(name)
+    handles = [Patch(color=colour, label=kind) for colour, kind in zip(colours, shown[0]["kinds"], strict=False)]
+    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), handlelength=1.0)
     return figure
 
 

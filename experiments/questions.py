@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments.settings import Scoring
 from learn import evaluate
-from learn.batch import Windows, anchors, runs, variates
+from learn.batch import Windows, anchors, runs, sampled, variates
 from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction, Prediction, Truth
-from learn.tasks import Forecast, RemainingLife, Task, TimeToEvent
-from sim.errors import require
+from learn.tasks import Classify, Forecast, RemainingLife, Task, TimeToEvent
+from sim.errors import InputError, require
 from twins import oracle
 from twins.channel import Role
 from twins.episode import Episode
@@ -34,6 +34,9 @@ def ask(task: Task, scoring: Scoring, train: Windows, test: Windows, episodes: S
     if isinstance(task, RemainingLife):
         chosen = evaluate.life_anchors(test, scoring.every)
         truth: Truth = evaluate.life_truth(test, chosen, task)
+    elif isinstance(task, Classify):
+        chosen = anchors(test, scoring.every or 1)
+        truth = evaluate.class_truth(test, chosen)
     elif isinstance(task, TimeToEvent):
         step_h = test.step_h or 1.0
         chosen = evaluate.event_anchors(test, task.horizon_h, (scoring.every or 1) * step_h)
@@ -67,7 +70,35 @@ class Futures:
         if isinstance(task, RemainingLife):
             left_h_NxM = _failures(self, task.cap_h, twin, test, asked, **how)
             return LifePrediction.ensemble(left_h_NxM / task.unit_h, task)
+        if isinstance(task, Classify):
+            raise InputError("oracle cannot be Futures where a class is asked; it must be questions.Recorded, or null")
         return _forecasts(self, task, twin, test, episodes, asked, **how)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The oracle that a twin writes down: a hidden channel of the chance, given the true state, of what is asked.
+
+    *beside* names further rows of the table, each with the hidden channel of what can be known from less.
+    """
+
+    quantity: str
+    beside: dict[str, str] = field(default_factory=dict)
+
+    def predict(
+        self, task: Task, twin: Any, test: Windows, episodes: Sequence[Episode], asked: np.ndarray, **how: Any
+    ) -> Prediction:
+        """What is written down of the newest sample of each window."""
+        return recorded(episodes, test, asked, self.quantity)
+
+
+def recorded(episodes: Sequence[Episode], test: Windows, asked: np.ndarray, quantity: str) -> EventPrediction:
+    """The chances of one hidden channel at the newest sample of each window."""
+    found = np.full(len(asked), np.nan)
+    for e in np.unique(asked[:, 0]):
+        here = asked[:, 0] == e
+        found[here] = sampled(episodes[e], quantity)[asked[here, 1] - 1]
+    return EventPrediction(found)
 
 
 def _failures(

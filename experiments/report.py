@@ -19,6 +19,8 @@ METRICS = {  # name for a person, and whether less is better
     "brier": ("Brier score", True),
     "auroc": ("AUROC", False),
     "log_loss": ("log loss", True),
+    "iou": ("IoU of marks", False),
+    "average_precision": ("average precision of marks", False),
     "rmse": ("RMSE", True),
     "mse": ("MSE", True),
     "mae": ("MAE", True),
@@ -137,6 +139,8 @@ def _plots(
         found["risk"] = plots.both("risk", lambda w: plots.risk(w, data, kinds))
     if told := figures.get("lives"):
         found["lives"] = plots.both("lives", lambda w: plots.lives(w, told, kinds))
+    if pictures := figures.get("frames"):
+        found["frames"] = plots.both("frames", lambda w: plots.frames(w, pictures))
     if windows := figures.get("forecasts"):
         found["forecasts"] = plots.both("forecasts", lambda w: plots.forecasts(w, windows))
     shown = [next((n for n, k in kinds.items() if k == "model"), None), metrics.get("best_baseline")]

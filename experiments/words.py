@@ -128,6 +128,8 @@ def _listed(*said: tuple[str, bool]) -> str:
 
 def question(task: Mapping[str, Any]) -> str:
     """What was asked, from the fields of the task."""
+    if "classes" in task:
+        return f"Is what was just seen {' or '.join(task['classes'][1:])}?"
     if "cap" in task:
         return f"How much life is left to this asset, up to {task['cap']:g} {task.get('unit', 'h')}?"
     if "horizon_h" in task:

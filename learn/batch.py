@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from learn.tasks import RemainingLife, Task, TimeToEvent
+from learn.tasks import Classify, RemainingLife, Task, TimeToEvent
 from sim.errors import InputError
 from twins.channel import Role
 from twins.episode import CENSORED, PLANNED, Episode, Series
@@ -40,19 +40,32 @@ class Batch(NamedTuple):
     future_BxVxH: jax.Array  # float32, normalised like x; 0 where missing. A model may read it where the role is known
     future_mask_BxVxH: jax.Array  # bool: a target, observed; what losses and scores count
     event_h_BxT: jax.Array  # float32, hours from just after each sample to the end of the life; NaN off risk
-    cause_BxT: jax.Array  # int32; 0 censored, 1 … the task's causes, −1 off risk
+    cause_BxT: jax.Array  # int32; 0 censored, 1 … the task's causes, −1 off risk; or each sample's class, −1 unknown
+    frames: tuple[jax.Array, ...] = ()  # of each frame, BxTx*shape: float32, normalised; NaN where there is none
+    marks_BxTxHxW: jax.Array | None = None  # uint8, bits of the kinds of mark that are there: a label
+
+
+class Frame(NamedTuple):
+    """A channel whose samples are arrays, and the mean and deviation of all their entries over the training data."""
+
+    name: str
+    shape: tuple[int, ...]
+    mean: float
+    std: float
 
 
 @dataclass(frozen=True)
 class Scale:
     """Mean and standard deviation of every variate over the training data, and by that the list of variates.
 
-    A variate is named by its quantity; the second of the same quantity in one episode is `quantity#2`.
+    A variate is named by its quantity; the second of the same quantity in one episode is `quantity#2`. Frames, which
+    are no variates, are listed beside them.
     """
 
     names: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    frames: tuple[Frame, ...] = ()
 
     @staticmethod
     def of(names: Sequence[str], values_ExVxL: np.ndarray) -> Scale:
@@ -80,7 +93,16 @@ class Scale:
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["values_ExVxL", "hour_ExL", "event_h_ExL", "cause_ExL", "role_ExV", "variate_mask_ExV"],
+    data_fields=[
+        "values_ExVxL",
+        "hour_ExL",
+        "event_h_ExL",
+        "cause_ExL",
+        "role_ExV",
+        "variate_mask_ExV",
+        "frames",
+        "marks_ExLxHxW",
+    ],
     meta_fields=["context", "horizon", "step_h", "scale", "runs", "assets", "first", "last"],
 )
 @dataclass(frozen=True, eq=False)
@@ -104,6 +126,8 @@ class Windows:
     assets: tuple[str, ...]
     first: tuple[int, ...]  # the sample index from which the split's targets may be taken, by episode
     last: tuple[int, ...]  # and the one before which they end
+    frames: tuple[jax.Array, ...] = ()  # of each frame of the scale, ExLx*shape: float32, normalised; NaN where missing
+    marks_ExLxHxW: jax.Array | None = None  # uint8, the task's label of each pixel; 0 where there is none
 
     @staticmethod
     def of(
@@ -133,11 +157,11 @@ class Windows:
         return len(self.scale.names)
 
 
-def variates(episode: Episode) -> dict[str, Series]:
-    """Every series that a model may see, by variate name."""
+def variates(episode: Episode, frames: bool = False) -> dict[str, Series]:
+    """Every series that a model may see, by variate name; with *frames*, those of frames instead of numbers."""
     named: dict[str, Series] = {}
     for series in episode.series:
-        if series.role is Role.TRUTH or series.role == Role.TRUTH.value:
+        if series.role is Role.TRUTH or series.role == Role.TRUTH.value or bool(series.shape) != frames:
             continue
         spare = itertools.chain([series.quantity], (f"{series.quantity}#{n}" for n in itertools.count(2)))
         named[next(name for name in spare if name not in named)] = series
@@ -215,7 +239,8 @@ def _assemble(
         raise InputError(f"channels {sorted(unknown)} are not among those the model was trained on: {list(names)}")
     if not names:
         raise InputError("the episodes have no channel that a model may see; all are of role truth")
-    grids = [_grid(series.values()) for series in named]
+    pictured = [variates(e, frames=True) for e in episodes]
+    grids = [_grid([*series.values(), *seen.values()]) for series, seen in zip(named, pictured, strict=True)]
     if len({step_h for step_h, _ in grids}) > 1:
         raise InputError(f"episodes are sampled at different steps, {sorted({str(s) for s, _ in grids})} h; give one")
     step_h = grids[0][0]
@@ -247,6 +272,10 @@ def _assemble(
                 event_h[e, inside], cause[e, inside] = _lives(episode, grid_h + step_h, span[1], task)
             else:
                 event_h[e, inside], cause[e, inside] = _labels(episode, grid_h + step_h, span[1], causes)
+        if isinstance(task, Classify):
+            label = hidden(episode, task.truth)
+            at = context + _position(label, step_h, grid_h)
+            cause[e, at], event_h[e, at] = label.values.astype(np.int32), 0.0
         first.append(int(np.searchsorted(grid_h, span[0])))
         last.append(int(np.searchsorted(grid_h, _followed_h(episode, span[1], task))))
 
@@ -257,6 +286,10 @@ def _assemble(
                 inside = slice(context + first[e], context + last[e])
                 own[e, :, inside] = values[e, :, inside]
         scale = Scale.of(names, own)
+    frames, scale = _frames(pictured, [grid_h for _, grid_h in grids], step_h, context, length, scale)
+    marks = None
+    if isinstance(task, Classify) and task.marks is not None:
+        marks = _marks(episodes, [grid_h for _, grid_h in grids], step_h, context, length, task, scale)
     values -= scale._column(scale.mean, 1)
     values /= scale._column(scale.std, 1)
     return Windows(
@@ -269,7 +302,81 @@ def _assemble(
         assets=tuple(e.asset for e in episodes),
         first=tuple(first),
         last=tuple(last),
+        frames=tuple(map(jnp.asarray, frames)),
+        marks_ExLxHxW=None if marks is None else jnp.asarray(marks),
     )
+
+
+def hidden(episode: Episode, quantity: str) -> Series:
+    """The one channel of role truth of a quantity; raises InputError where there is none."""
+    for series in episode.series:
+        if series.role == Role.TRUTH and series.quantity == quantity:
+            return series
+    known = sorted({s.quantity for s in episode.series if s.role == Role.TRUTH})
+    raise InputError(f"no hidden channel is called {quantity!r}; there is {', '.join(known) or 'none'}")
+
+
+def sampled(episode: Episode, quantity: str) -> np.ndarray:
+    """A hidden channel at each sample of the episode's windows, NaN where it tells nothing."""
+    series = hidden(episode, quantity)
+    step_h, grid_h = _grid([*variates(episode).values(), *variates(episode, frames=True).values()])
+    values = np.full(len(grid_h), np.nan)
+    values[_position(series, step_h, grid_h)] = series.values
+    return values
+
+
+def _frames(
+    pictured: list[dict[str, Series]],
+    grids_h: list[np.ndarray],
+    step_h: float | None,
+    context: int,
+    length: int,
+    scale: Scale,
+) -> tuple[list[np.ndarray], Scale]:
+    """The frames of all episodes, normalised, by the scale's list of them or, where that is empty, their own."""
+    names = [f.name for f in scale.frames] or list(dict.fromkeys(name for seen in pictured for name in seen))
+    if unknown := {name for seen in pictured for name in seen} - set(names):
+        raise InputError(f"frames {sorted(unknown)} are not among those the model was trained on: {names}")
+    arrays, found = [], []
+    for i, name in enumerate(names):
+        shapes = {seen[name].shape for seen in pictured if name in seen} | {f.shape for f in scale.frames[i : i + 1]}
+        if len(shapes) > 1:
+            raise InputError(f"frames of {name} are of different shapes, {sorted(shapes)}; give one")
+        whole = np.full((len(pictured), length, *shapes.pop()), np.nan, np.float32)
+        for e, (seen, grid_h) in enumerate(zip(pictured, grids_h, strict=True)):
+            if name in seen:
+                whole[e, context + _position(seen[name], step_h, grid_h)] = seen[name].values
+        if scale.frames:
+            frame = scale.frames[i]
+        else:
+            spread = float(np.nanstd(whole, dtype=np.float64))
+            frame = Frame(name, whole.shape[2:], float(np.nanmean(whole, dtype=np.float64)), spread or 1.0)
+        whole -= np.float32(frame.mean)
+        whole /= np.float32(frame.std)
+        arrays.append(whole)
+        found.append(frame)
+    return arrays, replace(scale, frames=tuple(found))
+
+
+def _marks(
+    episodes: list[Episode],
+    grids_h: list[np.ndarray],
+    step_h: float | None,
+    context: int,
+    length: int,
+    task: Classify,
+    scale: Scale,
+) -> np.ndarray:
+    """The marks of the first frame as the task's hidden channel tells them, uint8[E, L, H, W]."""
+    labels = [hidden(episode, str(task.marks)) for episode in episodes]
+    shape = scale.frames[0].shape if scale.frames else ()
+    if len(shape) != 2 or {label.shape for label in labels} != {shape}:
+        seen = f"those of the first frame are {shape}" if shape else "there are no frames to see"
+        raise InputError(f"task.marks is {task.marks!r}, of samples of shape {labels[0].shape}; {seen}")
+    marks = np.zeros((len(episodes), length, *shape), np.uint8)
+    for e, (label, grid_h) in enumerate(zip(labels, grids_h, strict=True)):
+        marks[e, context + _position(label, step_h, grid_h)] = label.values.astype(np.uint8)
+    return marks
 
 
 def anchors(windows: Windows, stride: int = 1, at_risk: bool | None = None) -> np.ndarray:
@@ -312,6 +419,13 @@ def gather(windows: Windows, anchors_Bx2: Any) -> Batch:
 
         return jax.vmap(one)(anchors_Bx2)
 
+    def frames(array_ExLxS: jax.Array) -> jax.Array:
+        def one(e_k: jax.Array) -> jax.Array:
+            start = (e_k[0], e_k[1], *[0] * (array_ExLxS.ndim - 2))
+            return jax.lax.dynamic_slice(array_ExLxS, start, (1, context, *array_ExLxS.shape[2:]))[0]
+
+        return jax.vmap(one)(anchors_Bx2)
+
     values_BxVxL = rows(windows.values_ExVxL, context + horizon)
     mask_BxVxL = jnp.isfinite(values_BxVxL)
     values_BxVxL = jnp.where(mask_BxVxL, values_BxVxL, 0.0)
@@ -334,4 +448,6 @@ def gather(windows: Windows, anchors_Bx2: Any) -> Batch:
         future_mask_BxVxH=mask_BxVxL[..., context:] & target_BxV[..., None],
         event_h_BxT=rows(windows.event_h_ExL, context),
         cause_BxT=rows(windows.cause_ExL, context),
+        frames=tuple(map(frames, windows.frames)),
+        marks_BxTxHxW=None if windows.marks_ExLxHxW is None else frames(windows.marks_ExLxHxW),
     )

@@ -230,6 +230,14 @@ def event_truth(episodes: Sequence[Episode], anchors_Nx2: np.ndarray, step_h: fl
     return EventTruth(failed, known)
 
 
+def class_truth(windows: Windows, anchors_Nx2: np.ndarray) -> EventTruth:
+    """Whether the newest sample of each window is of another class than the first, and where its marks are."""
+    at = anchors_Nx2[:, 0], anchors_Nx2[:, 1] + windows.context - 1
+    label_N = np.asarray(windows.cause_ExL)[at]
+    marks = None if windows.marks_ExLxHxW is None else np.asarray(windows.marks_ExLxHxW)[at]
+    return EventTruth(label_N > 0, label_N >= 0, marks)
+
+
 def forecast_truth(
     windows: Windows, anchors_Nx2: np.ndarray, train: Windows, period: int | None = None
 ) -> ForecastTruth:

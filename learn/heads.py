@@ -4,18 +4,27 @@ Outputs, for all models alike, at each of P moments of a window (the last one is
 `Forecast`: quantiles_BxVxPxHxQ in the windows' scaled units (Q = 1, the mean, where the loss is `mse`).
 `TimeToEvent`: logits_BxPxKxC over bins K; of the C entries 0 is "survives the bin", 1 … are the task's causes.
 `RemainingLife`: quantiles_BxPxQ in the task's unit, not yet held between 0 and the cap.
+`Classify`: `Told`, logits_BxPxC of the classes and, where a model looks at frames, of the marks on each pixel.
 """
 
 from __future__ import annotations
 
 from statistics import NormalDist
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from learn.tasks import Forecast, RemainingLife, Task, TimeToEvent
+from learn.tasks import Classify, Forecast, RemainingLife, Task, TimeToEvent
+
+
+class Told(NamedTuple):
+    """What a model says of the newest sample at each of P moments."""
+
+    logits_BxPxC: jax.Array
+    marks_BxPxHxWxK: jax.Array | None = None  # logits
 
 
 def outputs_per_step(task: Forecast) -> int:
@@ -25,7 +34,8 @@ def outputs_per_step(task: Forecast) -> int:
 def first_bias(task: Task, event_h_x: np.ndarray | None = None, cause_x: np.ndarray | None = None) -> np.ndarray:
     """Biases of one output group before training: normal quantiles (Q), or the hazards of the labels, flat (K · C).
 
-    A hazard is the share of those at risk at a bin's start that end in it, of each cause, with half a case added.
+    Of classes: the logarithms of their shares (C). A hazard is the share of those at risk at a bin's start that end in
+    it, of each cause. Half a case is added.
     """
     if isinstance(task, Forecast | RemainingLife):
         if isinstance(task, Forecast) and task.loss == "mse":
@@ -34,6 +44,11 @@ def first_bias(task: Task, event_h_x: np.ndarray | None = None, cause_x: np.ndar
         middle = len(normal) // 2
         gaps = np.diff(normal, prepend=normal[0] - 1)
         return np.concatenate((normal[middle : middle + 1], np.log(np.expm1(gaps[1:])))).astype(np.float32)
+    if isinstance(task, Classify):
+        count = np.full(len(task.classes), 0.5)
+        if cause_x is not None:
+            np.add.at(count, cause_x[cause_x >= 0], 1)
+        return np.log(count / count.sum()).astype(np.float32)
     edges, causes = np.asarray(task.edges_h), len(task.causes)
     count = np.full((len(edges), causes + 1), 0.5)
     if event_h_x is not None and cause_x is not None:
@@ -102,6 +117,16 @@ class LifeHead(nnx.Module):
 
     def __call__(self, z_BxVxPxD: jax.Array, variate_mask_BxV: jax.Array) -> jax.Array:
         return lives(self.out(pool(z_BxVxPxD, variate_mask_BxV)), self.task)
+
+
+class ClassHead(nnx.Module):
+    """Features pooled over the variates of an asset → logits of the classes of its newest sample."""
+
+    def __init__(self, width: int, bias: np.ndarray, rngs: nnx.Rngs):
+        self.out = dense(width, bias, rngs)
+
+    def __call__(self, z_BxVxPxD: jax.Array, variate_mask_BxV: jax.Array) -> jax.Array:
+        return self.out(pool(z_BxVxPxD, variate_mask_BxV))
 
 
 class HazardHead(nnx.Module):

@@ -10,8 +10,8 @@ import numpy as np
 from flax import nnx
 
 from learn.batch import ROLES, Batch, Scale, Windows
-from learn.heads import dense, first_bias, lives, outputs_per_step, quantiles
-from learn.tasks import Forecast, RemainingLife, Task, TimeToEvent
+from learn.heads import Told, dense, first_bias, lives, outputs_per_step, quantiles
+from learn.tasks import Classify, Forecast, RemainingLife, Task, TimeToEvent
 from sim.errors import InputError
 from twins.channel import Role
 
@@ -39,7 +39,7 @@ class LinearNet(nnx.Module):
         inputs = windows.variates * windows.context + len(self.known) * windows.horizon
         if not inputs:
             raise InputError("a linear model has nothing to look at: give a context above 0, or channels of role known")
-        if isinstance(task, TimeToEvent):
+        if isinstance(task, TimeToEvent | Classify):
             bias = first_bias(task, np.asarray(windows.event_h_ExL), np.asarray(windows.cause_ExL))
         elif isinstance(task, RemainingLife):
             bias = first_bias(task)
@@ -47,7 +47,7 @@ class LinearNet(nnx.Module):
             bias = np.tile(first_bias(task), len(self.targets) * task.horizon)
         self.dense = dense(inputs, bias, rngs)
 
-    def __call__(self, batch: Batch, key: jax.Array | None = None, last: bool = False) -> jax.Array:
+    def __call__(self, batch: Batch, key: jax.Array | None = None, last: bool = False) -> jax.Array | Told:
         count = batch.x_BxVxT.shape[0]
         known = batch.future_BxVxH[:, np.asarray(self.known, int)]
         flat = jnp.concatenate((batch.x_BxVxT.reshape(count, -1), known.reshape(count, -1)), axis=1)
@@ -59,6 +59,8 @@ class LinearNet(nnx.Module):
             return whole.at[:, np.asarray(self.targets, int)].set(out)
         if isinstance(self.task, RemainingLife):
             return lives(out, self.task)[:, None]
+        if isinstance(self.task, Classify):
+            return Told(out[:, None])
         return out.reshape(count, 1, len(self.task.edges_h), len(self.task.causes) + 1)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from learn.batch import ROLES, Batch
-from learn.tasks import Forecast, RemainingLife, Task
+from learn.heads import Told
+from learn.tasks import Classify, Forecast, RemainingLife, Task
 from twins.channel import Role
 
 
@@ -71,9 +73,24 @@ def remaining(event_h_x: jax.Array, cause_x: jax.Array, task: RemainingLife) -> 
     return jnp.where(known_x, jnp.minimum(event_h_x, task.cap_h) / task.unit_h, 0.0), known_x
 
 
-def loss(task: Task, outputs: jax.Array, batch: Batch) -> tuple[jax.Array, jax.Array]:
+def told(task: Classify, outputs: Told, batch: Batch) -> tuple[jax.Array, jax.Array]:
+    """Cross-entropy of the class and of the marks of the sample before each moment, and which are known: (B, P)."""
+    index_P = moments(batch.x_BxVxT.shape[-1], outputs.logits_BxPxC.shape[1]) - 1
+    label_BxP = batch.cause_BxT[:, index_P]
+    each_BxP = cross_entropy(outputs.logits_BxPxC, jnp.maximum(label_BxP, 0))
+    if outputs.marks_BxPxHxWxK is not None and batch.marks_BxTxHxW is not None:
+        logits = outputs.marks_BxPxHxWxK
+        bits = batch.marks_BxTxHxW[:, index_P, ..., None] >> jnp.arange(len(task.kinds), dtype=jnp.uint8) & 1
+        pixel = jax.nn.softplus(logits) - logits * bits
+        each_BxP += task.marks_weight * pixel.sum(-1).mean((-1, -2))
+    return each_BxP, label_BxP >= 0
+
+
+def loss(task: Task, outputs: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
     """Sum of the task's loss over all that counts at the moments that *outputs* has, and how much counts."""
-    if isinstance(task, Forecast):
+    if isinstance(task, Classify):
+        each, mask = told(task, outputs, batch)
+    elif isinstance(task, Forecast):
         y, mask = targets(batch, outputs.shape[2])
         each = squared_error(outputs[..., 0], y) if task.loss == "mse" else pinball(outputs, y, task.quantiles)
     else:

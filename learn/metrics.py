@@ -42,6 +42,7 @@ class EventPrediction:
 
     p_N: np.ndarray
     cif_NxCxK: np.ndarray | None = None  # cumulative incidence of cause C by the end of time bin K
+    marks_NxHxWxK: np.ndarray | None = None  # probability of each kind of mark on each pixel of the newest frame
     members: int | None = None  # futures of which p is the share, >= 2: the Brier score is rid of their sampling error
 
 
@@ -90,6 +91,7 @@ class EventTruth(NamedTuple):
 
     failed_N: np.ndarray  # bool
     known_N: np.ndarray  # bool
+    marks_NxHxW: np.ndarray | None = None  # uint8, bits of the kinds of mark on each pixel of the newest frame
 
 
 class LifeTruth(NamedTuple):
@@ -147,7 +149,25 @@ class Pairs(NamedTuple):
         return _divide(right, (weights_RxC @ failing) * (weights_RxC @ surviving))
 
 
-Score = Ratio | Root | Pairs
+class Precision(NamedTuple):
+    """Average precision of pixels: the mean over the marked ones of the precision at their probability, in tenths of
+    a percent."""
+
+    marked_NxB: np.ndarray  # pixels with a mark, by the bin of their probability, rising
+    other_NxB: np.ndarray
+
+    def __call__(self, cluster_N: np.ndarray, weights_RxC: np.ndarray) -> np.ndarray:
+        summed = []
+        for part_NxB in self:
+            by_CxB = np.zeros((weights_RxC.shape[1], part_NxB.shape[1]))
+            np.add.at(by_CxB, cluster_N, part_NxB)
+            summed.append(weights_RxC @ by_CxB)
+        above = [np.cumsum(part_RxB[:, ::-1], axis=1) for part_RxB in summed]
+        precision_RxB = np.nan_to_num(_divide(above[0], above[0] + above[1]))
+        return _divide((summed[0][:, ::-1] * precision_RxB).sum(1), summed[0].sum(1))
+
+
+Score = Ratio | Root | Pairs | Precision
 
 
 def forecast_scores(prediction: ForecastPrediction, truth: ForecastTruth) -> dict[str, Score]:
@@ -218,12 +238,31 @@ def event_scores(prediction: EventPrediction, truth: EventTruth) -> dict[str, Sc
     brier = (p - failed) ** 2
     if prediction.members is not None:
         return {"brier": Ratio((brier - p * (1 - p) / (prediction.members - 1)) * known, known)}
+    scores = _mark_scores(prediction, truth)
     sure = np.clip(p, SURE, 1 - SURE)
     log_loss = -np.where(failed, np.log(sure), np.log1p(-sure))
     return {
         "brier": Ratio(brier * known, known),
         "auroc": Pairs(p, failed & known, ~failed & known),
         "log_loss": Ratio(log_loss * known, known),
+    } | scores
+
+
+def _mark_scores(prediction: EventPrediction, truth: EventTruth) -> dict[str, Score]:
+    """iou of marks given more than even odds, and average_precision, over pixels and kinds; nothing without marks."""
+    if prediction.marks_NxHxWxK is None or truth.marks_NxHxW is None:
+        return {}
+    chance = np.asarray(prediction.marks_NxHxWxK, np.float32)
+    kinds = np.arange(chance.shape[-1], dtype=np.uint8)
+    marked = (truth.marks_NxHxW[..., None] >> kinds & 1).astype(bool).reshape(len(chance), -1)
+    chance = chance.reshape(len(chance), -1)
+    found = chance > 0.5
+    bins = 1000
+    place = np.minimum((chance * bins).astype(np.int64), bins - 1) + np.arange(len(chance))[:, None] * bins
+    counts = [np.bincount(place[which], minlength=len(chance) * bins) for which in (marked, ~marked)]
+    return {
+        "iou": Ratio((found & marked).sum(1).astype(float), (found | marked).sum(1).astype(float)),
+        "average_precision": Precision(*(c.reshape(len(chance), bins).astype(float) for c in counts)),
     }
 
 

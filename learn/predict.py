@@ -13,11 +13,11 @@ from flax import nnx
 from learn.batch import Windows, gather
 from learn.heads import incidence
 from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction, Prediction, quadrature
-from learn.tasks import Forecast, RemainingLife
+from learn.tasks import Classify, Forecast, RemainingLife
 
 
 @partial(jax.jit, static_argnums=0)
-def _outputs(graphdef: Any, params: Any, windows: Windows, anchors_Bx2: jax.Array) -> jax.Array:
+def _outputs(graphdef: Any, params: Any, windows: Windows, anchors_Bx2: jax.Array) -> Any:
     return nnx.merge(graphdef, params)(gather(windows, anchors_Bx2), last=True)
 
 
@@ -30,6 +30,13 @@ def predict(model: Any, params: Any, windows: Windows, anchors: np.ndarray, chun
     padded = np.concatenate((anchors, np.repeat(anchors[-1:], -count % chunk, axis=0)))
     parts = [_outputs(graphdef, params, windows, jnp.asarray(part)) for part in padded.reshape(-1, chunk, 2)]
     task = model.task
+    if isinstance(task, Classify):
+        p_NxC = np.concatenate([np.asarray(jax.nn.softmax(p.logits_BxPxC[:, -1])) for p in parts])[:count]
+        marks = None
+        if parts[0].marks_BxPxHxWxK is not None:
+            each = [np.asarray(jax.nn.sigmoid(p.marks_BxPxHxWxK[:, -1]), np.float16) for p in parts]
+            marks = np.concatenate(each)[:count]
+        return EventPrediction(1 - p_NxC[:, 0], marks_NxHxWxK=marks)
     if isinstance(task, Forecast):
         quantiles_NxVxHxQ = np.concatenate([np.asarray(p[:, :, -1]) for p in parts])[:count]
         if task.loss == "mse":

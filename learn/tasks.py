@@ -1,4 +1,5 @@
-"""What a model is asked: the future values of a series, when and how an asset fails, or how long it lives on."""
+"""What a model is asked: the future values of a series, when and how an asset fails, how long it lives on, or what
+something is that was just seen."""
 
 from __future__ import annotations
 
@@ -90,6 +91,34 @@ class RemainingLife:
         return 0
 
 
+@dataclass(frozen=True)
+class Classify:
+    """Of which class is the newest sample? The hidden channel *truth* tells, by its number, 0 being the first.
+
+    What is scored is "not of the first class". Where *marks* names a hidden channel of frames, whose pixels are sums of
+    2ᵏ over the kinds of mark k that are there, a model also says of each pixel of its first frame which marks it shows.
+    """
+
+    truth: str = "defective"
+    classes: tuple[str, ...] = ("good", "defective")
+    marks: str | None = None
+    kinds: tuple[str, ...] = ("scratch", "dent", "stain")
+    marks_weight: float = 1.0  # of the marks' cross-entropy, mean over pixels, beside that of the class
+
+    def __post_init__(self):
+        object.__setattr__(self, "classes", tuple(self.classes))
+        object.__setattr__(self, "kinds", tuple(self.kinds))
+        require(bool(self.truth), self, "truth", "the name of a channel")
+        require(len(self.classes) >= 2 and all(self.classes), self, "classes", "at least two names")
+        require(1 <= len(self.kinds) <= 8 and all(self.kinds), self, "kinds", "from 1 to 8 names")
+        require(0 <= self.marks_weight < math.inf, self, "marks_weight", "at least 0 and finite")
+
+    @property
+    def samples_ahead(self) -> int:
+        """Samples after the context that a window needs."""
+        return 0
+
+
 def _check_quantiles(task: Forecast | RemainingLife) -> None:
     object.__setattr__(task, "quantiles", tuple(task.quantiles))
     rising = all(a < b for a, b in zip(task.quantiles, task.quantiles[1:], strict=False))
@@ -97,4 +126,4 @@ def _check_quantiles(task: Forecast | RemainingLife) -> None:
     require(bool(task.quantiles) and rising and inside, task, "quantiles", "levels that rise strictly within (0, 1)")
 
 
-Task = Forecast | TimeToEvent | RemainingLife
+Task = Forecast | TimeToEvent | RemainingLife | Classify

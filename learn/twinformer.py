@@ -16,9 +16,9 @@ import numpy as np
 from flax import nnx
 
 from learn.batch import ROLES, TIME_FEATURES, Batch, Windows
-from learn.heads import HazardHead, LifeHead, QuantileHead, first_bias
+from learn.heads import ClassHead, HazardHead, LifeHead, QuantileHead, Told, dense, first_bias
 from learn.losses import targets
-from learn.tasks import RemainingLife, Task, TimeToEvent
+from learn.tasks import Classify, RemainingLife, Task, TimeToEvent
 from sim.errors import InputError, require
 from twins.channel import Role
 
@@ -38,13 +38,14 @@ class TwinFormer:
     heads: int = 4
     hidden: int = 192  # of the SwiGLU
     patch: int = 12  # samples
+    frame_patch: int = 8  # a side of the squares that a frame, if there is any, is cut into
     dropout: float = 0.0
     mix: bool = True  # attention across an asset's variates; else each is read by itself
     levels: bool = True  # the embedding sees where and how wide a series lies; leave it out where levels wander off
     bf16: bool = False  # compute in bfloat16; parameters, scales and losses stay float32
 
     def __post_init__(self):
-        for field in ("width", "layers", "heads", "hidden", "patch"):
+        for field in ("width", "layers", "heads", "hidden", "patch", "frame_patch"):
             require(getattr(self, field) >= 1, self, field, "at least 1")
         require(self.width % (2 * self.heads) == 0, self, "width", f"a multiple of twice the {self.heads} heads")
         require(0 <= self.dropout < 1, self, "dropout", "at least 0 and below 1")
@@ -53,6 +54,11 @@ class TwinFormer:
         """The module for *windows*' variates. Raises InputError where the context holds no whole patch."""
         if windows.context < self.patch:
             raise InputError(f"a context of {windows.context} samples holds no patch of {self.patch}; lengthen it")
+        for frame in windows.scale.frames:
+            if len(frame.shape) != 2 or any(side % self.frame_patch for side in frame.shape):
+                raise InputError(
+                    f"frames of {frame.name} are {frame.shape}; frame_patch {self.frame_patch} must divide both"
+                )
         return TwinFormerNet(self, task, windows, nnx.Rngs(seed))
 
 
@@ -136,6 +142,37 @@ class Block(nnx.Module):
         return z_BxVxPxD + dropout(self.down(jax.nn.silu(gate) * up), self.rate, keys[2])
 
 
+class FrameReader(nnx.Module):
+    """Frames cut into squares, which look at each other: features of each square, and of the frame as a whole."""
+
+    def __init__(self, shape: TwinFormer, sides: tuple[int, ...], dtype, rngs: nnx.Rngs):
+        self.side = shape.frame_patch
+        self.rows, self.columns = (side // self.side for side in sides)
+        linear = partial(nnx.Linear, dtype=dtype, rngs=rngs)
+        self.into, self.out = linear(self.side**2 + 2, shape.hidden), linear(shape.hidden, shape.width)
+        place = nnx.initializers.normal(0.02)(rngs.params(), (self.rows * self.columns, shape.width))
+        self.place = nnx.Param(place)
+        self.norm, self.mlp_norm = (nnx.RMSNorm(shape.width, dtype=dtype, rngs=rngs) for _ in range(2))
+        self.look = Attention(shape, False, dtype, rngs)
+        self.up, self.down = linear(shape.width, shape.hidden), linear(shape.hidden, shape.width)
+        self.pool = linear(2 * shape.width, shape.width)
+
+    def __call__(self, frames_BxTxHxW: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Features of the squares (B, T, N, D) and of the frames (B, T, D); a missing frame's are zero."""
+        b, t, *_ = frames_BxTxHxW.shape
+        there = jnp.isfinite(frames_BxTxHxW).all((-1, -2))[..., None]
+        x = jnp.where(there[..., None], frames_BxTxHxW, 0.0)
+        x = x.reshape(b, t, self.rows, self.side, self.columns, self.side)
+        x = jnp.swapaxes(x, 3, 4).reshape(b, t, self.rows * self.columns, self.side**2)
+        level, whole = x.mean(-1, keepdims=True), x.mean((-1, -2), keepdims=True)
+        parts = (x - level, level - whole, jnp.broadcast_to(whole, level.shape))
+        tokens = jnp.concatenate(parts, axis=-1).astype(self.out.dtype)
+        z = self.out(jax.nn.silu(self.into(tokens))) + self.place[...].astype(self.out.dtype)
+        z = z + self.look(self.norm(z), jnp.ones((z.shape[-2], z.shape[-2]), bool))
+        z = z + self.down(jax.nn.silu(self.up(self.mlp_norm(z))))
+        return z, self.pool(jnp.concatenate((z.mean(-2), z.max(-2)), axis=-1)) * there
+
+
 class TwinFormerNet(nnx.Module):
     """`model(batch, key)`: outputs as in `learn.heads` at each patch's end, or the *last*; *key* turns dropout on."""
 
@@ -155,7 +192,14 @@ class TwinFormerNet(nnx.Module):
         self.from_known = linear(windows.horizon, width, use_bias=False) if known else None
         self.blocks = nnx.List([Block(shape, dtype, rngs) for _ in range(shape.layers)])
         self.norm = nnx.RMSNorm(width, dtype=dtype, rngs=rngs)
-        if isinstance(task, TimeToEvent):
+        frames = windows.scale.frames
+        self.readers = nnx.List([FrameReader(shape, frame.shape, dtype, rngs) for frame in frames])
+        kinds = task.kinds if isinstance(task, Classify) and task.marks is not None and frames else ()
+        rare = np.full(shape.frame_patch**2 * len(kinds), -4.0, np.float32)
+        self.marks = dense(width, rare, rngs) if kinds else None
+        if isinstance(task, Classify):
+            self.head = ClassHead(width, first_bias(task, cause_x=np.asarray(windows.cause_ExL)), rngs)
+        elif isinstance(task, TimeToEvent):
             bias = first_bias(task, np.asarray(windows.event_h_ExL), np.asarray(windows.cause_ExL))
             self.head = HazardHead(width, task, bias, rngs)
         elif isinstance(task, RemainingLife):
@@ -163,7 +207,7 @@ class TwinFormerNet(nnx.Module):
         else:
             self.head = QuantileHead(width, task, rngs)
 
-    def __call__(self, batch: Batch, key: jax.Array | None = None, last: bool = False) -> jax.Array:
+    def __call__(self, batch: Batch, key: jax.Array | None = None, last: bool = False) -> jax.Array | Told:
         b, v, t = batch.x_BxVxT.shape
         patches = t // self.patch
         cut = t - patches * self.patch  # a context that is no whole number of patches loses its oldest samples
@@ -185,7 +229,15 @@ class TwinFormerNet(nnx.Module):
             is_known = (batch.role_BxV == ROLES.index(Role.KNOWN))[..., None, None]
             z = z + self.from_known(jnp.where(is_known, ahead, 0.0).astype(self.dtype))
 
-        same = (batch.group_BxV[:, :, None] == batch.group_BxV[:, None]) & batch.variate_mask_BxV[:, None]
+        group, present, squares = batch.group_BxV, batch.variate_mask_BxV, []
+        for reader, frames in zip(self.readers, batch.frames, strict=True):
+            features, own = reader(frames[:, cut:])
+            squares.append(features)
+            z = jnp.concatenate((z, own.reshape(b, 1, patches, self.patch, -1).mean(3)), axis=1)
+            group = jnp.concatenate((group, group[:, :1]), axis=1)
+            present = jnp.concatenate((present, jnp.ones((b, 1), bool)), axis=1)
+        v = z.shape[1]
+        same = (group[:, :, None] == group[:, None]) & present[:, None]
         same = same if self.mix else same & jnp.eye(v, dtype=bool)
         keys = jax.random.split(key, len(self.blocks)) if key is not None else [None] * len(self.blocks)
         for block, block_key in zip(self.blocks, keys, strict=True):
@@ -195,4 +247,18 @@ class TwinFormerNet(nnx.Module):
         z = self.norm(z).astype(jnp.float32)
         if isinstance(self.head, QuantileHead):
             return self.head(z, location, spread)
-        return self.head(z, batch.variate_mask_BxV)
+        out = self.head(z, present)
+        if not isinstance(self.head, ClassHead):
+            return out
+        if self.marks is None:
+            return Told(out)
+        newest = squares[0][:, -1:] if last else squares[0][:, self.patch - 1 :: self.patch]
+        return Told(out, self._marked(newest.astype(jnp.float32)))
+
+    def _marked(self, squares_BxPxNxD: jax.Array) -> jax.Array:
+        """Logits of each pixel's marks, from the features of its square."""
+        assert self.marks is not None
+        reader, (b, p, *_) = self.readers[0], squares_BxPxNxD.shape
+        logits = self.marks(squares_BxPxNxD).reshape(b, p, reader.rows, reader.columns, reader.side, reader.side, -1)
+        logits = jnp.swapaxes(logits, 3, 4)
+        return logits.reshape(b, p, reader.rows * reader.side, reader.columns * reader.side, -1)

@@ -16,6 +16,7 @@ from sim.verify import Replicated, Target
 
 RATE_PER_H, BUFFER = 60.0, 4
 TOLERANCE = 0.01
+RARE = "2 %: of few parts"
 WHY = "1 %: shares of events need four times the parts for half of it"
 STEADY = Inspected(
     Line((Station(Exponential(1 / RATE_PER_H)), Station(Exponential(1 / RATE_PER_H))), (BUFFER,)),
@@ -63,7 +64,10 @@ class Passes(Replicated):
             ("share scrapped", scrap, "geometric, cut at K"),
             ("passed per hour", flow * (1 - scrap), "TH(B) (1 − scrap)"),
         ]
-        return [Target(*one, TOLERANCE, False, WHY) for one in told]
+        rare = {"spoiled, of those passed", "share scrapped"}
+        return [
+            Target(*one, TOLERANCE * (1 + (one[0] in rare)), False, RARE if one[0] in rare else WHY) for one in told
+        ]
 
     def replicate(self, seed):
         flaws = tuple(

@@ -17,13 +17,16 @@ CENSORED = ""  # cause of a spell that the end of the run cut
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """One channel's samples: float32[n], NaN where missing, at start_h + k · step_h or at explicit `times_h`."""
+    """One channel's samples, NaN where missing, at start_h + k · step_h or at explicit `times_h`.
+
+    A sample is a number, or a frame such as a picture: an array of the same shape each time.
+    """
 
     entity: str
     quantity: str
     unit: str
     role: Role
-    values: np.ndarray  # float32[n]
+    values: np.ndarray  # float32[n, *shape]
     start_h: float = 0.0
     step_h: float | None = None
     times_h: np.ndarray | None = None  # float64[n]; exactly one of step_h and times_h is given
@@ -39,6 +42,11 @@ class Series:
     @property
     def key(self) -> Key:
         return self.entity, self.quantity
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one sample: () for a number, rows and columns for a picture."""
+        return self.values.shape[1:]
 
     def clock_h(self) -> np.ndarray:
         """The time of each sample in hours, float64[n]."""

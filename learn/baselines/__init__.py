@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from learn.baselines.classifiers import BoostedTrees, SupportVectors, features
+from learn.baselines.defects import DefectLogistic, DefectTrees, RateByVerdict
 from learn.baselines.hazard import AgeWeibull, Weibull, horizon_labels
 from learn.baselines.lives import AgeLife, FeatureRidge, LifeTrees
 from learn.baselines.series import RepeatLast, Ridge, SameHour, TrainMean
@@ -35,8 +36,11 @@ __all__ = [
     "AgeWeibull",
     "Baseline",
     "BoostedTrees",
+    "DefectLogistic",
+    "DefectTrees",
     "FeatureRidge",
     "LifeTrees",
+    "RateByVerdict",
     "RepeatLast",
     "Ridge",
     "SameHour",

@@ -491,7 +491,7 @@ def test_a_dataset_of_another_configuration_is_refused(copy):
 def test_another_schema_version_is_refused(copy):
     sealed = files.read_json(copy / MANIFEST)
     files.write_json(copy / MANIFEST, sealed | {"schema": 99})
-    with pytest.raises(InputError, match="has schema version 99, this program reads 1 and 2"):
+    with pytest.raises(InputError, match="has schema version 99, this program reads 1 and 2 and 3"):
         open_dataset(copy)
 
 

@@ -20,7 +20,8 @@ NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
 
 @st.composite
 def series(draw):
-    values = draw(arrays(np.float32, st.integers(0, 12)))
+    frame = draw(st.sampled_from([(), (), (2, 3)]))
+    values = draw(arrays(np.float32, st.integers(0, 12).map(lambda n: (n, *frame))))
     if draw(st.booleans()):
         clock = {"step_h": draw(st.floats(1e-3, 100)), "start_h": draw(HOURS)}
     else:

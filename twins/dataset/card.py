@@ -55,11 +55,12 @@ def text(name: str, manifest: dict) -> str:
     lines += ["| quantity | unit | role | step in hours | entities |", "|---|---|---|---|---|"]
     kinds: dict[tuple, list[str]] = {}
     for channel in manifest["channels"]:
-        kind = tuple(channel[key] for key in ("quantity", "unit", "role", "step_h"))
+        kind = (*(channel[key] for key in ("quantity", "unit", "role", "step_h")), tuple(channel.get("shape", ())))
         kinds.setdefault(kind, []).append(channel["entity"])
-    for (quantity, unit, role, step_h), entities in kinds.items():
+    for (quantity, unit, role, step_h, shape), entities in kinds.items():
         shown = ", ".join(entities[:8]) + (f" and {len(entities) - 8} more" if len(entities) > 8 else "")
         step = "explicit times" if step_h is None else f"{step_h:.6g}"
+        step += f", frames of {' × '.join(map(str, shape))}" if shape else ""
         lines.append(f"| {quantity} | `{unit}` | {role} | {step} | {shown} |")
     if findings := manifest.get("findings"):
         lines += ["", "## What the checks changed", "", *map(_finding, findings)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -48,12 +49,14 @@ def write_record(
 
 
 def channels(episodes) -> list[dict]:
-    """The channels of *episodes*, each once, in order of appearance."""
+    """The channels of *episodes*, each once, in order of appearance; those of frames with their shape."""
     found = {}
     for episode in episodes:
         for s in episode.series:
-            found[s.entity, s.quantity, s.unit, str(s.role), s.step_h] = None
-    return [dict(zip(("entity", "quantity", "unit", "role", "step_h"), key, strict=True)) for key in found]
+            found[s.entity, s.quantity, s.unit, str(s.role), s.step_h, s.shape] = None
+    names = ("entity", "quantity", "unit", "role", "step_h", "shape")
+    told = [dict(zip(names, key, strict=True)) for key in found]
+    return [c | {"shape": list(c["shape"])} if c["shape"] else {n: c[n] for n in names[:-1]} for c in told]
 
 
 def of(directory: Path, configuration: dict, names: Sequence[str], extra: dict[str, Any]) -> dict:
@@ -71,7 +74,7 @@ def of(directory: Path, configuration: dict, names: Sequence[str], extra: dict[s
             contents.update(run["content"].encode())
         for count in ("episodes", "series", "samples"):
             split[count] += record[count]
-        found |= {tuple(channel.items()): channel for channel in record["channels"]}
+        found |= {json.dumps(channel): channel for channel in record["channels"]}
     if not sum(split["samples"] for split in splits.values()):
         raise InputError(f"the dataset {directory} would be empty: none of its runs has a sample")
     return {

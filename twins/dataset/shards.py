@@ -22,8 +22,8 @@ from twins import units
 from twins.channel import Role
 from twins.episode import Episode, Record, Series, Spell
 
-SCHEMA_VERSION = 2
-READABLE = (1, SCHEMA_VERSION)  # 1 knows no records
+SCHEMA_VERSION = 3
+READABLE = (1, 2, SCHEMA_VERSION)  # 1 knows no records, 2 no frames
 FLOATS = {  # the columns of samples, which byte-stream-split makes compressible
     "series": ["times_h.list.element", "values.list.element"],
     "episodes": [],
@@ -55,8 +55,9 @@ SCHEMAS = {
             "start_h": pa.float64(),
             "step_h": pa.float64(),  # null where times_h is given
             "samples": pa.int64(),
+            "shape": pa.list_(pa.int32()),  # of a sample; empty where it is a number
             "times_h": pa.list_(pa.float64()),  # null where step_h is given
-            "values": pa.list_(pa.float32()),  # NaN where missing
+            "values": pa.list_(pa.float32()),  # NaN where missing; frames flat, one after the other
         },
         _METADATA,
     ),
@@ -213,7 +214,7 @@ def series_of(row: dict, values: np.ndarray, times_h: np.ndarray | None) -> Seri
         row["quantity"],
         row["unit"],
         Role(row["role"]),
-        values,
+        values.reshape(-1, *(row.get("shape") or ())),
         row["start_h"],
         step_h,
         times_h if step_h is None else None,
@@ -242,7 +243,7 @@ def content(episodes: Iterable[Episode], trace: Trace | None = None) -> str:
             _feed(digest, [[*map(_plain, record)] for record in episode.records])
         for s in episode.series:
             times_h = np.empty(0) if s.times_h is None else s.times_h
-            _feed(digest, [s.entity, s.quantity, s.unit, str(s.role), s.start_h, s.step_h, len(s.values)])
+            _feed(digest, [s.entity, s.quantity, s.unit, str(s.role), s.start_h, s.step_h, *s.values.shape])
             _feed_arrays(digest, times_h, s.values)
     if trace is not None:
         _feed(digest, [trace.seed, trace.start_h, trace.end_h, [[*map(_plain, event)] for event in trace.events]])
@@ -268,10 +269,10 @@ def _check(episode: Episode) -> None:
         raise InputError(f"{name} has two series {double}; a quantity of an entity is one channel")
     for s in episode.series:
         units.parse(s.unit)
-        if s.values.dtype != np.float32 or s.values.ndim != 1:
+        if s.values.dtype != np.float32 or s.values.ndim < 1 or 0 in s.shape:
             raise InputError(
                 f"{'/'.join(s.key)} of {name} has {s.values.dtype} values of shape {s.values.shape}; "
-                "a series is a flat array of float32"
+                "a series is an array of float32, one number or one frame a sample"
             )
         if s.times_h is not None and len(s.times_h) != len(s.values):
             raise InputError(f"{'/'.join(s.key)} of {name} has {len(s.values)} values at {len(s.times_h)} times")
@@ -297,8 +298,9 @@ def _series_table(episodes: Sequence[Episode]) -> pa.Table:
         column(lambda _, s: s.start_h),
         column(lambda _, s: s.step_h),
         column(lambda _, s: len(s.values)),
+        column(lambda _, s: list(s.shape)),
         _lists([s.times_h for _, s in rows], np.float64),
-        _lists([s.values for _, s in rows], np.float32),
+        _lists([s.values.reshape(-1) for _, s in rows], np.float32),
     ]
     schema = SCHEMAS["series"]
     return pa.table(

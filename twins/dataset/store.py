@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from sim.trace import Trace
 from twins.dataset import cache, files, manifest, shards
 from twins.episode import Episode
 
-METADATA = ("run", "asset", "entity", "quantity", "unit", "role", "start_h", "step_h", "samples", "times_h")
+METADATA = ("run", "asset", "entity", "quantity", "unit", "role", "start_h", "step_h", "samples", "shape", "times_h")
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +118,8 @@ class Dataset:
             if (key := (row["run"], row["asset"])) in series:
                 count = sum(counts[:upto])
                 times_h = None if row["step_h"] is not None else times[:count]
-                series[key].append(shards.series_of(row, values[at : at + count], times_h))
+                flat = values[at : at + count * _size(row)]
+                series[key].append(shards.series_of(row, flat, times_h))
         return [
             shards.episode_of(row, tuple(series[key]), records.get(key, ()) if kept else None)
             for key, row in episodes.items()
@@ -146,6 +148,11 @@ def _metadata(path: Path) -> pa.Table:
         return shards.read(path, METADATA)
 
 
+def _size(row: dict) -> int:
+    """Numbers in one sample of a series; datasets of schema 1 and 2 know no frames."""
+    return math.prod(row.get("shape") or ())
+
+
 def _layout(parts: list[list[pa.Table]]) -> list[tuple]:
     found: dict[tuple, tuple] = {}
     for i, tables in enumerate(parts):
@@ -159,7 +166,7 @@ def _layout(parts: list[list[pa.Table]]) -> list[tuple]:
     layout, at = [], 0
     for row, counts, pieces in found.values():
         layout.append((row, at, counts, np.concatenate(pieces) if len(pieces) > 1 else pieces[0]))
-        at += sum(counts)
+        at += sum(counts) * _size(row)
     return layout
 
 
