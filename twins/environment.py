@@ -75,6 +75,12 @@ class Environment(_Value):
         """The world's action for planned work on an asset."""
         return self.twin.maintain(asset)  # type: ignore[attr-defined]
 
+    def named(self, asset: str) -> str:
+        """The asset itself; one that is not there is an InputError."""
+        if asset not in self.assets:
+            raise InputError(f"no asset {asset!r} to look after; there is {', '.join(self.assets) or 'none'}")
+        return asset
+
     def start(self, seed: int) -> Moment:
         """0 h of the world run *seed*: nothing has been seen yet."""
         world, state = self.twin.world, self.twin.world.start(seed)
@@ -96,7 +102,7 @@ class Environment(_Value):
         world, state, seen = self.twin.world, now.state, []
         for action in actions:
             if isinstance(action, Inspect):
-                seen.append(Event(now.time_h, action.asset, "inspection"))
+                seen.append(Event(now.time_h, self.named(action.asset), "inspection"))
             else:
                 state = world.act(state, action)
         trace, state = world.run(state, until_h)
@@ -140,7 +146,9 @@ class Moment(_Value):
     @cached_property
     def account(self) -> Account:
         """What has happened so far."""
-        return Account.of(self.observation.events, len(self.environment.assets), self.time_h, *self.made)
+        assets = self.environment.assets
+        events = [event for event in self.observation.events if event.entity in assets]  # no shelf that is empty
+        return Account.of(events, len(assets), self.time_h, *self.made)
 
     @property
     def cost(self) -> float:

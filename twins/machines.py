@@ -90,6 +90,11 @@ class MachineTwin:
         """The action that orders planned work."""
         return OrderMaintenance(asset)
 
+    def reach(self, asset: str, truth: str) -> float:
+        """The highest level of a hidden truth that is seen of a unit that has not failed."""
+        wear = self.world.station_of(asset).wear
+        return math.inf if truth != "wear" else wear.last if wear else 0.0
+
     def hold(self, asset: str) -> Hold | None:
         """The action that leaves a machine to run to failure; None where no policy would stop it."""
         return None if isinstance(self.world.station_of(asset).policy, RunToFailure) else Hold(asset)

@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sim.errors import require
+from sim.errors import InputError, require
 from twins.account import Account, Prices
+from twins.channel import Role
 from twins.environment import Environment, Inspect, Moment, Observation
 from twins.workers import spread
 
@@ -34,6 +35,9 @@ class Policy:
 
     def choose(self, moments: Sequence[Moment]) -> list[Actions]:
         return [self.decide(now.observation) for now in moments]
+
+    def check(self, environment: Environment) -> None:
+        """Refuse, with an InputError, to decide where what the policy asks for is not there or can never be."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,10 @@ class Limit(Policy):
     def __post_init__(self):
         require(0 < self.limit < math.inf, self, "limit", "above 0 and finite")
 
+    def check(self, environment: Environment) -> None:
+        if not environment.assets:
+            raise InputError(f"{type(self).__name__} plans work, but {type(environment.twin).__name__} names no assets")
+
     def level(self, seen: Observation, asset: str) -> float:
         raise NotImplementedError
 
@@ -65,6 +73,10 @@ class Age(Limit):
     """Planned work at an age of *limit* operating hours, as the asset's hour *counter* last showed."""
 
     counter: str = "operating_age"
+
+    def check(self, environment: Environment) -> None:
+        super().check(environment)
+        readable(self, "counter", environment)
 
     def level(self, seen: Observation, asset: str) -> float:
         return float(seen.read(asset, self.counter, 1)[0])  # NaN before the first reading, which reaches no limit
@@ -84,6 +96,13 @@ class Health(Limit):
 
     truth: str = "wear"
     privileged: ClassVar[bool] = True
+
+    def check(self, environment: Environment) -> None:
+        super().check(environment)
+        readable(self, "truth", environment, hidden=True)
+        if reach := getattr(environment.twin, "reach", None):
+            most = max(reach(asset, self.truth) for asset in environment.assets)
+            require(self.limit <= most, self, "limit", f"at most {most:g}: no asset is seen beyond it before it fails")
 
     def level(self, seen: Observation, asset: str) -> float:
         return seen.inspect(asset, self.truth)
@@ -114,6 +133,10 @@ class Sensor(Limit):
     def __post_init__(self):
         super().__post_init__()
         require(self.readings >= 1, self, "readings", "at least 1")
+
+    def check(self, environment: Environment) -> None:
+        super().check(environment)
+        readable(self, "sensor", environment)
 
     def level(self, seen: Observation, asset: str) -> float:
         values = seen.read(asset, self.sensor, self.readings)
@@ -188,7 +211,8 @@ class Clairvoyant(Policy):
     @staticmethod
     def _cost(now: Moment, future: Moment) -> float:
         prices, next_h = now.environment.prices, now.time_h + now.environment.every_h
-        later = sum(e.kind == "failure" and e.time_h >= next_h for e in future.past[-1].events)
+        failed = [e for e in future.past[-1].events if e.kind == "failure" and e.entity in now.environment.assets]
+        later = sum(e.time_h >= next_h for e in failed)
         return future.cost - later * max(prices.failure - prices.planned, 0.0)
 
 
@@ -199,8 +223,17 @@ def due(seen: Observation, every_h: float) -> bool:
     return (time_h + slack) // every_h > (before_h + slack) // every_h
 
 
+def readable(policy: Policy, field: str, environment: Environment, hidden: bool = False) -> None:
+    """Refuse a policy whose *field* names no quantity of the assets that can be read, or of those *hidden*."""
+    quantity, channels = getattr(policy, field), environment.channels
+    for asset in environment.assets:
+        known = sorted(q for (e, q), c in channels.items() if e == asset and (c.role is Role.TRUTH) == hidden)
+        require(quantity in known, policy, field, f"a quantity of {asset}, {', '.join(known)}")
+
+
 def play(environment: Environment, policy: Policy, seeds: Sequence[int]) -> list[Moment]:
     """The end of each world run, decided by *policy*; all runs go in step, so that a model is asked once a decision."""
+    policy.check(environment)
     moments = [environment.start(seed) for seed in seeds]
     while not all(now.done for now in moments):
         moments = [environment.step(*one) for one in zip(moments, policy.choose(moments), strict=True)]

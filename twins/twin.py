@@ -20,7 +20,8 @@ class Twin(Protocol):
     run to failure, for the oracle. Failures are events of the kind "failure" with the asset as entity.
 
     A twin whose assets can be maintained from outside (`twins.environment`) adds `assets`, their names,
-    `maintain(asset) -> action`, which orders planned work, and, where parts are made, `made(trace) -> (parts, lost)` of
+    `maintain(asset) -> action`, which orders planned work, perhaps `reach(asset, truth)`, the highest level of a hidden
+    truth that is seen of a unit before it fails, and, where parts are made, `made(trace) -> (parts, lost)` of
     one stretch. Planned work is an event "planned" of the asset, the end of any work a "renewal".
     """
 

@@ -8,9 +8,10 @@ import pytest
 from sim.errors import InputError
 from sim.laws import Deterministic, Exponential, Lognormal, Weibull
 from sim.line import Line, Station, Sudden, theory
+from sim.supply import BaseStock, Point, Supply
 from sim.wear import Wiener
 from twins.account import Account, Prices
-from twins.environment import Environment
+from twins.environment import Environment, Inspect
 from twins.line import LineTwin
 from twins.policies import (
     Age,
@@ -26,6 +27,7 @@ from twins.policies import (
     hindsight,
     play,
 )
+from twins.supply import SupplyTwin
 
 ENDLESS = Deterministic(1e12)  # one part for ever: the machine works whenever it is up
 BRIEF = Deterministic(1e-4)
@@ -238,3 +240,38 @@ def test_nonsense_is_refused():
             wrong()
     with pytest.raises(TypeError, match="does not tell the future"):
         Clairvoyant().decide(SHOP.start(1).observation)
+
+
+WORN = Environment(one_machine(wear=Wiener(0.01, 0.03, levels=10), repair=BRIEF), every_h=10.0, duration_h=100.0)
+UNWORN = Environment(one_machine(sudden=Sudden(LIFE), repair=BRIEF), every_h=10.0, duration_h=100.0)
+STORE = Environment(SupplyTwin(Supply((Point("store", BaseStock(2)),))), every_h=10.0, duration_h=100.0)
+
+
+@pytest.mark.parametrize(
+    ("environment", "policy", "said"),
+    [
+        (WORN, Health(0.95), r"Health\.limit is 0\.95; it must be at most 0\.9: no asset is seen beyond it"),
+        (UNWORN, Inspection(0.5), r"Inspection\.limit is 0\.5; it must be at most 0: no asset"),
+        (WORN, Health(0.5, truth="weer"), r"Health\.truth is 'weer'; it must be a quantity of m1, rate, wear"),
+        (WORN, Age(50.0, counter="hours"), r"Age\.counter is 'hours'; it must be a quantity of m1, .*operating_age"),
+        (WORN, Sensor(1.0, sensor="wear"), r"Sensor\.sensor is 'wear'; it must be a quantity of m1, acoustic_level"),
+        (STORE, Age(50.0), r"Age plans work, but SupplyTwin names no assets"),
+    ],
+)
+def test_a_policy_that_asks_for_what_cannot_be_is_refused_before_any_work(environment, policy, said):
+    with pytest.raises(InputError, match=said):
+        play(environment, policy, [1])
+
+
+def test_looking_after_what_is_not_there_is_refused():
+    with pytest.raises(InputError, match="no asset 'm9' to look after; there is m1"):
+        WORN.step(WORN.start(1), [Inspect("m9")])
+
+
+def test_an_empty_shelf_is_no_failure_of_an_asset():
+    supply = Supply((Point("bearings", BaseStock(1), lead=Deterministic(15.0)),))
+    line = Line((Station(ENDLESS, sudden=Sudden(Deterministic(30.0)), repair=BRIEF, spare="bearings"),), supply=supply)
+    environment = Environment(LineTwin(line, step_h=5.0), Prices(FAILURE, PLANNED), every_h=50.0, duration_h=100.0)
+    end = play(environment, RunToFailure(), [1])[0]
+    assert sum(e.kind == "failure" for e in end.trace.events) == 6  # of the machine, and each empties the shelf
+    assert (end.account.failures, end.cost) == (3, 3 * FAILURE)
