@@ -17,7 +17,12 @@ import numpy as np
 
 from bench import lean_line, ticking_line
 from experiments.experiment import Experiment
-from sim.line import Line
+from sim import factory as factories
+from sim.laws import Exponential
+from sim.line import Line, Material, Station, Sudden
+from sim.quality_checks import STEADY
+from sim.supply import MinMax, Point, Supply
+from twins.camera import Camera
 from twins.channel import Channel, Role
 from twins.line import LineTwin
 
@@ -179,4 +184,71 @@ def training(bench: Experiment, repeats: int) -> Measured:
     )  # fmt: skip
 
 
-MEASURES = (line, sampling, rendering, split, workers, training)
+def factory(bench: Experiment, repeats: int) -> Measured:
+    """A factory that is a serial line against the line itself: what routes, operators and shifts cost where unused."""
+    sudden, count = Sudden(Exponential(40.0)), 5
+    line = Line((Station(Exponential(1 / 6), sudden=sudden, repair=Exponential(3.0)),) * count, (3,) * (count - 1))
+    stations = tuple(factories.Station(m, room=3, sudden=sudden, repair=Exponential(3.0)) for m in line.machines)
+    route = tuple(factories.Operation(m, Exponential(1 / 6)) for m in line.machines)
+    world = factories.Factory(stations, (factories.Product("part", route, factories.Saturated()),))
+    ours, plain = turns(
+        lambda k: world.run(world.start(k), MONTH_H), lambda k: line.run(line.start(k), MONTH_H), 2 * repeats
+    )
+    trace = world.run(world.start(0), MONTH_H).trace
+    done = sum(float(trace[m, "parts"].value[-1]) for m in line.machines)
+    return Measured(
+        "factory", "time of a factory that is a serial line over that of the line", "×", 4.0, False,
+        tuple(a / b for a, b in zip(ours, plain, strict=True)),
+        {"factory_s": median(ours), "line_s": median(plain), "operations": done, "per_s": done / median(ours)},
+    )  # fmt: skip
+
+
+def inspected(bench: Experiment, repeats: int) -> Measured:
+    """A line whose parts are marked, inspected, reworked and scrapped against the same line without."""
+    world = STEADY
+    ours, plain = turns(
+        lambda k: world.run(world.start(k), MONTH_H / 4),
+        lambda k: world.line.run(world.line.start(k), MONTH_H / 4),
+        2 * repeats,
+    )
+    return Measured(
+        "inspected", "time of a line whose parts are marked, inspected, reworked over the line's", "×", 15.0, False,
+        tuple(a / b for a, b in zip(ours, plain, strict=True)),
+        {"inspected_s": median(ours), "line_s": median(plain), "hours": MONTH_H / 4},
+    )  # fmt: skip
+
+
+def supplied(bench: Experiment, repeats: int) -> Measured:
+    """A line that draws the material of each part from a supply chain on its kernel, against one that does not."""
+    stations = (Station(Exponential(0.1)),) * 5
+    supply = Supply((Point("steel", MinMax(200, 1000), lead=Exponential(5.0)),))
+    world = Line(stations, (5,) * 4, supply=supply, material=Material("steel"))
+    bare = Line(stations, (5,) * 4)
+    ours, plain = turns(
+        lambda k: world.run(world.start(k), MONTH_H), lambda k: bare.run(bare.start(k), MONTH_H), repeats
+    )
+    return Measured(
+        "supplied", "time of a line that draws its material from a store over one that does not", "×", 2.0, False,
+        tuple(a / b for a, b in zip(ours, plain, strict=True)),
+        {"supplied_s": median(ours), "line_s": median(plain), "hours": MONTH_H},
+    )  # fmt: skip
+
+
+def pictures(bench: Experiment, repeats: int) -> Measured:
+    """Pictures of inspected parts, with their masks, against NumPy drawing a normal for each pixel."""
+    camera, count, rng = Camera("m5"), 2000, np.random.default_rng(0)
+    part, passes, severity_NxK = np.arange(count), np.zeros(count, np.int64), rng.random((count, 3)) * 1.5
+    size = camera.pixels
+    ours, normals = turns(
+        lambda k: camera.draw(k, part, passes, severity_NxK),
+        lambda k: rng.standard_normal((count, size, size), np.float32),
+        4 * repeats,
+    )
+    return Measured(
+        "pictures", "rate of drawing pictures, a pixel, over that at which NumPy draws normals", "×", 0.3, True,
+        tuple(b / a for a, b in zip(ours, normals, strict=True)),
+        {"pictures_per_s": count / median(ours), "pixels": size * size},
+    )  # fmt: skip
+
+
+MEASURES = (line, sampling, rendering, split, workers, training, factory, inspected, supplied, pictures)
