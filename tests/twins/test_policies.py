@@ -60,9 +60,9 @@ def theory_rates():
     return np.array([theory.age_cost_rate(LIFE, age_h, PLANNED, FAILURE) for age_h in ages_h])
 
 
-def unlike(environment):
+def unlike(environment, seeds=range(8)):
     """Whether the search ends elsewhere than the closed form, or a cost is not what it should be."""
-    rate, error = age_rates(environment)
+    rate, error = age_rates(environment, seeds)
     wrong_age = np.argmin(rate) != np.argmin(theory_rates())
     return wrong_age or bool(np.any(np.abs(rate - theory_rates()) > 3.5 * error))
 
@@ -78,7 +78,7 @@ def test_age_replacement_found_by_search_is_that_of_the_closed_form():
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", [{"life": Weibull(150.0 / 1.15, 3.0)}, {"prices": Prices(FAILURE, 1.5 * PLANNED)}])
 def test_a_planted_fault_of_age_replacement_is_caught(fault):
-    assert unlike(renewed(**fault))
+    assert unlike(renewed(**fault), range(4))  # half the worlds see it
 
 
 WEARING = Wiener(1 / 60, 0.03, levels=40)
