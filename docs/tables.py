@@ -12,6 +12,7 @@ import re
 import sys
 from pathlib import Path
 
+from experiments.layouts import ages, buffers, crew
 from experiments.report import METRICS, decimals, interval, number
 from experiments.run_dir import config_of
 from experiments.words import cluster
@@ -58,6 +59,49 @@ def scores(source: Path) -> str:
     return "\n".join([*lines, "", f"{metrics['scored']} windows of {of}.{took}"])
 
 
+def decisions(run: Path) -> str:
+    """Every policy of a run of decisions, cheapest first."""
+    metrics = json.loads((run / "metrics.json").read_text())
+    asked = config_of(run)["decisions"]
+    lines = ["| policy | cost per hour | 95 % interval | against the best fixed | availability | gap closed |"]
+    lines += ["|---|---|---|---|---|---|"]
+    for row in sorted(metrics["rows"], key=lambda row: row["scores"]["cost_rate"]["mean"]):
+        cost, gap, closed = row["scores"]["cost_rate"], row["difference"], row["closed"]
+        name = row["name"].replace("_", " ") + (" (the best fixed)" if row["name"] == metrics["best_fixed"] else "")
+        apart = f"{number(gap['mean'], 4)} ({interval(gap, 4)})" if row["name"] != metrics["best_fixed"] else ""
+        share = f"{closed['mean']:.0%}".replace("%", " %") if isinstance(closed, dict) else closed
+        available = number(row["scores"]["availability"]["mean"], 3)
+        cells = (number(cost["mean"], 4), interval(cost, 4), apart, available, share)
+        lines.append(f"| {f'**{name}**' if row['kind'] == 'model' else name} | " + " | ".join(cells) + " |")
+    seconds = metrics["cost"]["total"]["seconds"]
+    of = f"{metrics['worlds']} world runs of {asked['duration_h']:g} h"
+    return "\n".join([*lines, "", f"{of}, the same for all. The run took {seconds:.0f} s on {stamp(run)}."])
+
+
+def layouts(run: Path) -> str:
+    """The layouts that a study judged: the line as it is, and the front."""
+    found = json.loads((run / "metrics.json").read_text())
+    money = f"{found['currency']}/h"
+    lines = [f"| layout | buffers | crew | ages of replacement (h) | parts/h | cost, {money} | profit, {money} |"]
+    lines += ["|---|---|---|---|---|---|---|"]
+    for row in found["rows"]:
+        measured = (
+            f"{number(row[c]['mean'], p)} ± {(row[c]['high'] - row[c]['low']) / 2:.{p}f}"
+            for c, p in (("parts_per_h", 3), ("cost_per_h", 1), ("profit_per_h", 1))
+        )
+        name = "**the best**" if row["kind"] == "best" else row["kind"]
+        lines.append("| " + " | ".join((name, buffers(row), crew(row), ages(row), *measured)) + " |")
+    said = f"Intervals of a column hold together at {found['confidence']:.0%}".replace("%", " %")
+    of = f"{said}; {found['replications']} replications each, of seeds that the search has not seen."
+    return "\n".join([*lines, "", f"{of} The run took {sum(found['seconds'].values()):.0f} s."])
+
+
+def table(source: Path) -> str:
+    """What a run's metrics.json has to say, whichever command wrote it."""
+    found = json.loads((source / "metrics.json").read_text()) if source.is_dir() else {}
+    return decisions(source) if "best_fixed" in found else layouts(source) if "bottleneck" in found else scores(source)
+
+
 def stamp(run: Path) -> str:
     found = json.loads((run / "stamp.json").read_text())
     platform, device = found["platform"], found["device"]
@@ -76,5 +120,5 @@ if __name__ == "__main__":
     if (ROOT / "bench" / "RESULTS.json").exists():
         filled = fill(filled, "bench", bench())
     for run in map(Path, sys.argv[1:]):
-        filled = fill(filled, run.resolve().parent.name, scores(run))
+        filled = fill(filled, run.resolve().parent.name, table(run))
     readme.write_text(filled, encoding="utf-8")

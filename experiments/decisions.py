@@ -28,8 +28,9 @@ from learn.metrics import EventPrediction, Ratio
 from learn.tasks import TimeToEvent
 from sim.errors import InputError, require
 from twins.account import Account, Prices
+from twins.clairvoyant import Clairvoyant
 from twins.environment import Environment, Observation
-from twins.policies import Clairvoyant, Forecast, Policy, accounts, cost_rate, hindsight, play
+from twins.policies import Forecast, Policy, accounts, cost_rate, hindsight, play
 
 FIRST = 2**31  # world runs of decisions, counted from here, are none of a dataset's
 COUNTED = {"failures": "failures", "planned work": "planned", "inspections": "inspections"}
@@ -61,7 +62,13 @@ class Worlds:
 
 @dataclass(frozen=True, eq=False)
 class Chances:
-    """What a model says of every asset of several observations: its chance of a failure within the task's horizon."""
+    """What a model says of every asset of several observations: the chance that is at stake in a decision.
+
+    Work that is ordered now is done in `lead_h`, work that is ordered at the next decision `every_h` later. What the
+    wait puts at stake is a failure between the two; before, no order helps. Where hazards rise it is best to order once
+    that chance, times what a failure costs more than planned work, exceeds what an hour costs in the long run, times
+    `every_h` (the marginal rule of age replacement, Barlow & Hunter 1960). So one limit on the chance is to be chosen.
+    """
 
     model: Model
 
@@ -72,7 +79,26 @@ class Chances:
         anchors_Nx2 = np.stack((np.arange(len(episodes)), np.full(len(episodes), context)), 1).astype(np.int32)
         found = self.model.predict(windows, anchors_Nx2)
         assert isinstance(found, EventPrediction)
-        return found.p_N.reshape(len(seen), len(assets))
+        assert isinstance(self.model.task, TimeToEvent)
+        assert found.cif_NxCxK is not None
+        environment, edges_h = seen[0].environment, self.model.task.edges_h
+        times_h = (environment.lead_h, environment.lead_h + environment.every_h)
+        return between(found.cif_NxCxK.sum(1), edges_h, *times_h).reshape(len(seen), len(assets))
+
+
+def between(failed_NxK: np.ndarray, edges_h: Sequence[float], from_h: float, to_h: float) -> np.ndarray:
+    """The chance of failing before *to_h*, given life until *from_h*, from the chance of having failed by each edge.
+
+    Within a bin the hazard is constant.
+    """
+    hazard_NxK = -np.log1p(-np.clip(failed_NxK, 0.0, 1 - 1e-9))
+    hazard_NxK = np.concatenate((np.zeros((len(hazard_NxK), 1)), hazard_NxK), 1)
+    at_h = np.array([from_h, to_h])
+    edge = np.concatenate(([0.0], edges_h))
+    i = np.clip(np.searchsorted(edge, at_h), 1, len(edge) - 1)
+    share = (at_h - edge[i - 1]) / (edge[i] - edge[i - 1])
+    reached = hazard_NxK[:, i - 1] * (1 - share) + hazard_NxK[:, i] * share
+    return -np.expm1(reached[:, 0] - reached[:, 1])
 
 
 class Played(NamedTuple):
@@ -117,8 +143,14 @@ def parts(experiment: Experiment) -> tuple[Environment, Worlds, dict[str, list[P
     if not isinstance(experiment.task, TimeToEvent):
         raise InputError("task has to ask when an asset fails, for a decision to rest on it; it must be a TimeToEvent")
     prices = fit(build(config["prices"], "decisions.prices"), Prices, "decisions.prices")
-    hours = (fit(config[name], float, f"decisions.{name}") for name in ("every_h", "duration_h"))
+    hours = (fit(config[name], float, f"decisions.{name}") for name in ("every_h", "duration_h", "lead_h"))
     environment = Environment(experiment.twin, prices, *hours)
+    ahead_h, last_h = environment.lead_h + environment.every_h, experiment.task.edges_h[-1]
+    if ahead_h > last_h:
+        raise InputError(
+            f"decisions.lead_h and every_h come to {ahead_h:g} h, but task.edges_h ends at {last_h:g} h; the model has "
+            "to look as far as the work that it decides on"
+        )
     worlds = fit(config["worlds"], Worlds, "decisions.worlds")
     families = {name: _family(node, f"decisions.policies.{name}") for name, node in config["policies"].items()}
     limits = fit(config["limits"], list[float], "decisions.limits")
@@ -172,7 +204,7 @@ def _choose(environment: Environment, model: Model, limits: Sequence[float], see
 def _test(
     environment: Environment, families: Mapping, found: Mapping, model: Model, limit: float, seeds: range, workers: int
 ) -> dict[str, tuple[str, dict[str, Any], list[Account]]]:
-    """Every chosen policy on the test worlds; the clairvoyant follows whichever plan turns out best in each."""
+    """Every chosen policy on the test worlds; the clairvoyant has the cheapest plan of its own search and theirs."""
     chosen = {name: family[found[name]["best"]] for name, family in families.items()}
     with progress("test") as advance:
         runs = accounts(environment, [*chosen.values(), Clairvoyant()], seeds, workers, advance)

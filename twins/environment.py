@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,6 +39,24 @@ class Inspect:
     asset: str
 
 
+@dataclass(frozen=True)
+class Book:
+    """An action of the environment's own: planned work on an asset, to be done when the lead time is over.
+
+    It falls through, at no price, where the asset is down by then or has been renewed in the meantime.
+    """
+
+    asset: str
+
+
+class Booking(NamedTuple):
+    """Planned work that is ordered and not yet done."""
+
+    due_h: float
+    asset: str
+    since_h: float
+
+
 class _Value:
     """Pickles without what is cached."""
 
@@ -50,17 +68,20 @@ class _Value:
 class Environment(_Value):
     """A twin whose world is run to its next decision, every *every_h* hours, until *duration_h*.
 
-    Policies inside the world are held from the start (`twin.hold`), so that decisions are made here alone.
+    Policies inside the world are held from the start (`twin.hold`), so that decisions are made here alone. Planned work
+    is done *lead_h* after it was ordered: a crew and parts have to be booked.
     """
 
     twin: Twin
     prices: Prices = Prices()
     every_h: float = 24.0
     duration_h: float = 1440.0
+    lead_h: float = 0.0
 
     def __post_init__(self):
         require(0 < self.every_h < math.inf, self, "every_h", "above 0 and finite")
         require(0 < self.duration_h < math.inf, self, "duration_h", "above 0 and finite")
+        require(0 <= self.lead_h < math.inf, self, "lead_h", "at least 0 and finite")
 
     @cached_property
     def assets(self) -> tuple[str, ...]:
@@ -72,8 +93,8 @@ class Environment(_Value):
         return {channel.key: channel for channel in self.twin.channels}
 
     def maintain(self, asset: str) -> Any:
-        """The world's action for planned work on an asset."""
-        return self.twin.maintain(asset)  # type: ignore[attr-defined]
+        """The action that orders planned work on an asset."""
+        return Book(asset) if self.lead_h else self.twin.maintain(asset)  # type: ignore[attr-defined]
 
     def named(self, asset: str) -> str:
         """The asset itself; one that is not there is an InputError."""
@@ -99,6 +120,23 @@ class Environment(_Value):
 
     def run(self, now: Moment, actions: Sequence[Any], until_h: float) -> Moment:
         """What *actions* lead to by *until_h*, which need not be the time of a decision."""
+        for action in actions:
+            if isinstance(action, Book) and self.named(action.asset) not in (b.asset for b in now.booked):
+                booking = Booking(now.time_h + self.lead_h, action.asset, now.time_h)
+                now = replace(now, booked=(*now.booked, booking))
+        actions = [action for action in actions if not isinstance(action, Book)]
+        while now.booked and now.booked[0].due_h < until_h:
+            due_h = now.booked[0].due_h
+            if due_h > now.time_h:
+                now, actions = self._run(now, actions, due_h), []
+            up, renewed_h = now.observation.up, now.observation.renewed_h
+            due = [b for b in now.booked if b.due_h == due_h]
+            ready = [b.asset for b in due if b.asset in up and renewed_h.get(b.asset, 0.0) <= b.since_h]
+            actions = [*actions, *(self.twin.maintain(asset) for asset in ready)]  # type: ignore[attr-defined]
+            now = replace(now, booked=now.booked[len(due) :])
+        return self._run(now, actions, until_h)
+
+    def _run(self, now: Moment, actions: Sequence[Any], until_h: float) -> Moment:
         world, state, seen = self.twin.world, now.state, []
         for action in actions:
             if isinstance(action, Inspect):
@@ -112,7 +150,7 @@ class Environment(_Value):
         if len(past) > 2 * RECENT:
             past = (past[0].then(*past[1:RECENT]), *past[RECENT:])
         made = getattr(self.twin, "made", lambda trace: (0.0, 0.0))(trace)
-        return Moment(self, state, past, (now.made[0] + made[0], now.made[1] + made[1]))
+        return Moment(self, state, past, (now.made[0] + made[0], now.made[1] + made[1]), now.booked)
 
 
 @dataclass(frozen=True)
@@ -123,6 +161,7 @@ class Moment(_Value):
     state: Any
     past: tuple[Trace, ...]
     made: tuple[float, float] = (0.0, 0.0)  # parts, and parts lost
+    booked: tuple[Booking, ...] = ()  # by the time at which they are due
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -136,7 +175,7 @@ class Moment(_Value):
 
     @cached_property
     def observation(self) -> Observation:
-        return Observation(self.environment, self.past)
+        return Observation(self.environment, self.past, self.booked)
 
     @property
     def trace(self) -> Trace:
@@ -162,6 +201,7 @@ class Observation(_Value):
 
     environment: Environment
     past: tuple[Trace, ...]
+    booked: tuple[Booking, ...] = ()
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -183,6 +223,17 @@ class Observation(_Value):
         """The assets that are not down, for repair or planned work."""
         last = {e.entity: e.kind for e in self.events if e.kind in ("failure", "planned", "renewal")}
         return tuple(a for a in self.environment.assets if last.get(a, "renewal") == "renewal")
+
+    @cached_property
+    def free(self) -> tuple[str, ...]:
+        """The assets that are up and for which no work is booked."""
+        booked = {booking.asset for booking in self.booked}
+        return tuple(asset for asset in self.up if asset not in booked)
+
+    @cached_property
+    def renewed_h(self) -> dict[str, float]:
+        """When the last work on each asset ended, of those on which there was any."""
+        return {e.entity: e.time_h for e in self.events if e.kind == "renewal"}
 
     def read(self, entity: str, quantity: str, count: int) -> np.ndarray:
         """The latest *count* readings of a sensor, float32[count], NaN where missing or before 0 h.

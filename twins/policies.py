@@ -39,6 +39,14 @@ class Policy:
     def check(self, environment: Environment) -> None:
         """Refuse, with an InputError, to decide where what the policy asks for is not there or can never be."""
 
+    def play(self, moments: Sequence[Moment]) -> list[Moment]:
+        """The end of each run from these moments on; all go in step, so that a model is asked once a decision."""
+        moments = list(moments)
+        while not all(now.done for now in moments):
+            chosen = self.choose(moments)
+            moments = [now.environment.step(now, actions) for now, actions in zip(moments, chosen, strict=True)]
+        return moments
+
 
 @dataclass(frozen=True)
 class RunToFailure(Policy):
@@ -65,7 +73,7 @@ class Limit(Policy):
         raise NotImplementedError
 
     def decide(self, seen: Observation) -> Actions:
-        return tuple(seen.environment.maintain(asset) for asset in seen.up if self.level(seen, asset) >= self.limit)
+        return tuple(seen.environment.maintain(asset) for asset in seen.free if self.level(seen, asset) >= self.limit)
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,7 @@ class Block(Limit):
     """Planned work on every asset each *limit* hours, whatever its age."""
 
     def decide(self, seen: Observation) -> Actions:
-        return tuple(map(seen.environment.maintain, seen.up)) if due(seen, self.limit) else ()
+        return tuple(map(seen.environment.maintain, seen.free)) if due(seen, self.limit) else ()
 
 
 @dataclass(frozen=True)
@@ -120,7 +128,7 @@ class Inspection(Health):
         require(0 < self.every_h < math.inf, self, "every_h", "above 0 and finite")
 
     def decide(self, seen: Observation) -> Actions:
-        return (*map(Inspect, seen.up), *super().decide(seen)) if due(seen, self.every_h) else ()
+        return (*map(Inspect, seen.free), *super().decide(seen)) if due(seen, self.every_h) else ()
 
 
 @dataclass(frozen=True)
@@ -159,61 +167,7 @@ class Forecast(Limit):
 
     def _decide(self, seen: Observation, chance: np.ndarray) -> Actions:
         high = {a for a, p in zip(seen.environment.assets, chance, strict=True) if p >= self.limit}
-        return tuple(seen.environment.maintain(asset) for asset in seen.up if asset in high)
-
-
-@dataclass(frozen=True)
-class Clairvoyant(Policy):
-    """Knows how this very run goes on, and orders work at the last moment before each failure, where that is cheaper.
-
-    Cheaper by what the run from the true state costs over the next *ahead* decisions, with the order and without; a
-    failure after the next decision counts as planned work, which will prevent it. It is greedy: no optimum over all
-    plans, which for assets that share a crew nobody can compute. `hindsight` takes the best of it and other policies.
-    """
-
-    ahead: int = 4
-    privileged: ClassVar[bool] = True
-
-    def __post_init__(self):
-        require(self.ahead >= 1, self, "ahead", "at least 1")
-
-    def decide(self, seen: Observation) -> Actions:
-        raise TypeError("an observation does not tell the future; a clairvoyant chooses from the moment itself")
-
-    def choose(self, moments: Sequence[Moment]) -> list[Actions]:
-        return [self.foresee(now) for now in moments]
-
-    def foresee(self, now: Moment) -> Actions:
-        environment = now.environment
-        until_h = now.time_h + self.ahead * environment.every_h
-        chosen: list[str] = []
-        refused: set[str] = set()
-        best = self._future(now, chosen, until_h)
-        while asset := next(iter(a for a in self._failing(now, best) if a not in {*chosen, *refused}), None):
-            other = self._future(now, [*chosen, asset], until_h)
-            if self._cost(now, other) < self._cost(now, best):
-                chosen, best = [*chosen, asset], other
-            else:
-                refused.add(asset)
-        return tuple(map(environment.maintain, chosen))
-
-    @staticmethod
-    def _future(now: Moment, assets: Sequence[str], until_h: float) -> Moment:
-        return now.environment.run(now, [now.environment.maintain(asset) for asset in assets], until_h)
-
-    @staticmethod
-    def _failing(now: Moment, future: Moment) -> list[str]:
-        """The assets that are up now and fail before the next decision, in the order in which they do."""
-        next_h = now.time_h + now.environment.every_h
-        failing = [e.entity for e in future.past[-1].events if e.kind == "failure" and e.time_h < next_h]
-        return [asset for asset in failing if asset in now.observation.up]
-
-    @staticmethod
-    def _cost(now: Moment, future: Moment) -> float:
-        prices, next_h = now.environment.prices, now.time_h + now.environment.every_h
-        failed = [e for e in future.past[-1].events if e.kind == "failure" and e.entity in now.environment.assets]
-        later = sum(e.time_h >= next_h for e in failed)
-        return future.cost - later * max(prices.failure - prices.planned, 0.0)
+        return tuple(seen.environment.maintain(asset) for asset in seen.free if asset in high)
 
 
 def due(seen: Observation, every_h: float) -> bool:
@@ -232,12 +186,9 @@ def readable(policy: Policy, field: str, environment: Environment, hidden: bool 
 
 
 def play(environment: Environment, policy: Policy, seeds: Sequence[int]) -> list[Moment]:
-    """The end of each world run, decided by *policy*; all runs go in step, so that a model is asked once a decision."""
+    """The end of each world run, decided by *policy*."""
     policy.check(environment)
-    moments = [environment.start(seed) for seed in seeds]
-    while not all(now.done for now in moments):
-        moments = [environment.step(*one) for one in zip(moments, policy.choose(moments), strict=True)]
-    return moments
+    return policy.play([environment.start(seed) for seed in seeds])
 
 
 def accounts(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from experiments import decided, load
-from experiments.decisions import Chances, Played, Worlds, parts, score
+from experiments.decisions import Chances, Played, Worlds, between, parts, score
 from experiments.model import Model
 from learn.batch import Windows
 from sim.errors import InputError
@@ -77,6 +77,17 @@ def test_the_verdict_says_by_how_much_and_why(forecast, said):
     assert ("failures" in detail) == said.startswith("costs")
 
 
+def test_the_chance_at_stake_is_that_between_this_order_s_work_and_the_next_one_s():
+    edges_h = (4.0, 12.0, 24.0, 48.0, 72.0)
+    steady = 1 - np.exp(-np.array([[0.01], [0.2]]) * edges_h)  # constant hazards
+    for from_h, to_h in ((0.0, 24.0), (48.0, 72.0), (6.0, 50.0)):
+        gone = 1 - np.exp(-np.array([0.01, 0.2]) * (to_h - from_h))
+        np.testing.assert_allclose(between(steady, edges_h, from_h, to_h), gone, rtol=1e-6)
+    rising = np.array([[0.1, 0.2, 0.3, 0.4, 0.7]])
+    np.testing.assert_allclose(between(rising, edges_h, 0.0, 48.0), 0.4)
+    np.testing.assert_allclose(between(rising, edges_h, 48.0, 72.0), 0.5)  # .3 of the .6 that are left
+
+
 def test_worlds_of_decisions_are_their_own():
     worlds = Worlds(3, 2, 4, seed=1)
     seeds = [*worlds.seeds("search"), *worlds.seeds("validation"), *worlds.seeds("test")]
@@ -91,7 +102,7 @@ def decisions(*overrides):
 
 def test_lists_are_searched():
     _, _, families, limits = parts(decisions("decisions.policies.inspection.limit=[.5,.6]", "decisions.limits=[.1,.2]"))
-    assert families["age"][0] == Age(100.0)
+    assert families["age"][0] == Age(80.0)
     found = [(p.limit, p.every_h) for p in families["inspection"] if isinstance(p, Inspection)]
     assert found == [(limit, every_h) for limit in (0.5, 0.6) for every_h in (24.0, 48.0, 96.0)]
     assert limits == [0.1, 0.2]
@@ -101,6 +112,7 @@ def test_lists_are_searched():
     ("override", "message"),
     [
         ("decisions.limits=[1.5]", "decisions.limits is"),
+        ("decisions.lead_h=330", "come to 354 h, but task.edges_h ends at 336 h"),
         ("decisions.every_h=0", r"every_h is 0\.0; it must be above 0"),
         ("decisions.worlds.test=0", r"decisions\.worlds\.test is 0; it must be at least 1"),
         ("decisions.policies.age.limit=[-1]", r"decisions\.policies\.age\.limit is -1\.0"),

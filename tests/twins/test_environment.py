@@ -170,6 +170,49 @@ def test_arrivals_that_find_no_room_are_lost():
     assert moment.account.lost == sum(e.kind == "lost" for e in moment.trace.events) > 0
 
 
+BOOKED = replace(ENVIRONMENT, lead_h=20.0)
+
+
+def bookings(now):
+    """Work on m1 ordered at every decision; what is ordered twice is done once."""
+    return [BOOKED.maintain("m1")] * 2
+
+
+def test_work_is_done_when_its_lead_time_is_over():
+    moments = played(BOOKED, 3, bookings)
+    trace = moments[-1].trace
+    planned_h = [e.time_h for e in trace.events if e.kind == "planned"]
+    assert len(planned_h) >= 4
+    assert all((time_h - 20.0) % 8.0 == 0 for time_h in planned_h)  # between decisions, too
+    free = [now.time_h for now in moments if "m1" in now.observation.free]
+    ordered_h = {time_h - 20.0 for time_h in planned_h}
+    assert ordered_h <= set(free)
+    for now in moments:
+        assert [b.asset for b in now.booked] in ([], ["m1"])
+        assert all(b.due_h - b.since_h == 20.0 and b.due_h >= now.time_h for b in now.booked)
+
+
+def test_work_on_what_was_renewed_or_is_down_falls_through():
+    moments = played(BOOKED, 3, bookings)
+    events = [e for e in moments[-1].trace.events if e.entity == "m1" and e.kind != "action"]
+    assert "failure" in {e.kind for e in events}
+    renewed_h = 0.0
+    for event in events:
+        if event.kind == "renewal":
+            renewed_h = event.time_h
+        if event.kind == "planned":
+            assert event.time_h - 20.0 >= renewed_h
+
+
+def test_what_is_booked_is_part_of_a_moment():
+    before = played(BOOKED, 3, bookings)[7]
+    assert before.booked
+    copy = pickle.loads(pickle.dumps(before))
+    assert BOOKED.step(copy, bookings(copy)) == BOOKED.step(before, bookings(before))
+    none, some = BOOKED.start(1), BOOKED.run(BOOKED.start(1), bookings(None), 0.0)
+    assert BOOKED.run(none, (), 100.0).trace != BOOKED.run(some, (), 100.0).trace
+
+
 def test_a_twin_without_assets_can_be_watched():
     environment = Environment(HouseTwin(House()), every_h=100.0, duration_h=1000.0)
     moment = played(environment, 2)[-1]
@@ -181,6 +224,8 @@ def test_a_twin_without_assets_can_be_watched():
 def test_nonsense_is_refused():
     with pytest.raises(InputError, match=r"Environment\.every_h"):
         Environment(TWIN, every_h=0.0)
+    with pytest.raises(InputError, match=r"Environment\.lead_h"):
+        Environment(TWIN, lead_h=-1.0)
     with pytest.raises(InputError, match=r"Prices\.planned"):
         Prices(planned=-1.0)
     with pytest.raises(InputError, match="the run of 240 h is over"):
