@@ -91,7 +91,7 @@ def between(failed_NxK: np.ndarray, edges_h: Sequence[float], from_h: float, to_
 
     Within a bin the hazard is constant.
     """
-    hazard_NxK = -np.log1p(-np.clip(failed_NxK, 0.0, 1 - 1e-9))
+    hazard_NxK = -np.log1p(-np.clip(failed_NxK, 0.0, 1 - 1e-9, dtype=np.float64))
     hazard_NxK = np.concatenate((np.zeros((len(hazard_NxK), 1)), hazard_NxK), 1)
     at_h = np.array([from_h, to_h])
     edge = np.concatenate(([0.0], edges_h))

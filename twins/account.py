@@ -12,7 +12,7 @@ from sim.trace import Event
 
 
 class Account(NamedTuple):
-    """What happened within some hours to some assets; all of it is read off a trace."""
+    """What happened within some hours to some assets, read off a trace; of stores, a failure is a stock-out."""
 
     hours: float
     assets: int
@@ -22,9 +22,17 @@ class Account(NamedTuple):
     down_h: float = 0.0  # of all assets together: from a failure or planned work to the renewal, waiting included
     parts: float = 0.0  # finished
     lost: float = 0.0  # parts that could have been made and were not
+    stock: float = 0.0  # what stock has cost less what it earned, by the prices of the world's own stores
 
     @staticmethod
-    def of(events: Iterable[Event], assets: int, until_h: float, parts: float = 0.0, lost: float = 0.0) -> Account:
+    def of(
+        events: Iterable[Event],
+        assets: int,
+        until_h: float,
+        parts: float = 0.0,
+        lost: float = 0.0,
+        stock: float = 0.0,
+    ) -> Account:
         """From the events of a run between 0 h and *until_h*, in order."""
         counts = dict.fromkeys(("failure", "planned", "inspection"), 0)
         down_h, since_h = 0.0, {}
@@ -37,7 +45,7 @@ class Account(NamedTuple):
                 down_h += event.time_h - since_h.pop(event.entity)
         down_h += sum(until_h - time_h for time_h in since_h.values())
         failures, planned, inspections = counts.values()
-        return Account(until_h, assets, failures, planned, inspections, down_h, parts, lost)
+        return Account(until_h, assets, failures, planned, inspections, down_h, parts, lost, stock)
 
     @property
     def availability(self) -> float:
@@ -71,4 +79,5 @@ class Prices:
             + self.inspection * account.inspections
             + self.downtime_per_h * account.down_h
             + self.lost_part * account.lost
+            + account.stock
         )

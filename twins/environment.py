@@ -68,8 +68,9 @@ class _Value:
 class Environment(_Value):
     """A twin whose world is run to its next decision, every *every_h* hours, until *duration_h*.
 
-    Policies inside the world are held from the start (`twin.hold`), so that decisions are made here alone. Planned work
-    is done *lead_h* after it was ordered: a crew and parts have to be booked.
+    Policies inside the world are held from the start (`twin.hold`), so that decisions are made here alone; those of
+    stock points only where they are among *stores*. Planned work is done *lead_h* after it was ordered: a crew and
+    parts have to be booked. What is ordered for a store takes the lead time of the world's own.
     """
 
     twin: Twin
@@ -77,11 +78,16 @@ class Environment(_Value):
     every_h: float = 24.0
     duration_h: float = 1440.0
     lead_h: float = 0.0
+    stores: tuple[str, ...] = ()
 
     def __post_init__(self):
         require(0 < self.every_h < math.inf, self, "every_h", "above 0 and finite")
         require(0 < self.duration_h < math.inf, self, "duration_h", "above 0 and finite")
         require(0 <= self.lead_h < math.inf, self, "lead_h", "at least 0 and finite")
+        object.__setattr__(self, "stores", tuple(self.stores))
+        kept = tuple(getattr(self.twin, "stores", ()))
+        has = f"among {', '.join(kept)}" if kept else f"none, as {type(self.twin).__name__} keeps no stock"
+        require(set(self.stores) <= set(kept), self, "stores", has)
 
     @cached_property
     def assets(self) -> tuple[str, ...]:
@@ -106,7 +112,8 @@ class Environment(_Value):
         """0 h of the world run *seed*: nothing has been seen yet."""
         world, state = self.twin.world, self.twin.world.start(seed)
         hold = getattr(self.twin, "hold", lambda asset: None)
-        for action in filter(None, map(hold, self.assets)):
+        held = [*filter(None, map(hold, self.assets)), *(self.twin.suspend(store) for store in self.stores)]  # type: ignore[attr-defined]
+        for action in held:
             state = world.act(state, action)
         trace, state = world.run(state, 0.0)
         return Moment(self, state, (trace,))
@@ -150,7 +157,9 @@ class Environment(_Value):
         if len(past) > 2 * RECENT:
             past = (past[0].then(*past[1:RECENT]), *past[RECENT:])
         made = getattr(self.twin, "made", lambda trace: (0.0, 0.0))(trace)
-        return Moment(self, state, past, (now.made[0] + made[0], now.made[1] + made[1]), now.booked)
+        spent = self.twin.spent(trace) if self.stores else 0.0  # type: ignore[attr-defined]
+        total = (now.made[0] + made[0], now.made[1] + made[1], now.made[2] + spent)
+        return Moment(self, state, past, total, now.booked)
 
 
 @dataclass(frozen=True)
@@ -160,7 +169,7 @@ class Moment(_Value):
     environment: Environment
     state: Any
     past: tuple[Trace, ...]
-    made: tuple[float, float] = (0.0, 0.0)  # parts, and parts lost
+    made: tuple[float, float, float] = (0.0, 0.0, 0.0)  # parts, parts lost, and what stock has cost
     booked: tuple[Booking, ...] = ()  # by the time at which they are due
 
     __hash__ = None  # type: ignore[assignment]
@@ -185,9 +194,9 @@ class Moment(_Value):
     @cached_property
     def account(self) -> Account:
         """What has happened so far."""
-        assets = self.environment.assets
-        events = [event for event in self.observation.events if event.entity in assets]  # no shelf that is empty
-        return Account.of(events, len(assets), self.time_h, *self.made)
+        kept = (*self.environment.assets, *self.environment.stores)
+        events = [event for event in self.observation.events if event.entity in kept]
+        return Account.of(events, len(kept), self.time_h, *self.made)
 
     @property
     def cost(self) -> float:

@@ -1,4 +1,4 @@
-"""When to do planned work: policies that decide from what they observe, and one that knows what is to come.
+"""When to do planned work, and when to order stock: policies that decide from what they observe.
 
 Every policy is a frozen dataclass with `decide(observation) -> actions`. The fixed ones of the textbooks (Barlow &
 Hunter 1960; de Jonge & Scarf 2020) are each a number per asset and a limit on it: an age, the hours since the last
@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sim.errors import InputError, require
+from sim.supply import Policy as StockPolicy
 from twins.account import Account, Prices
 from twins.channel import Role
 from twins.environment import Environment, Inspect, Moment, Observation
@@ -170,6 +171,37 @@ class Forecast(Limit):
         return tuple(seen.environment.maintain(asset) for asset in seen.free if asset in high)
 
 
+@dataclass(frozen=True)
+class Restock(Policy):
+    """Orders for each of the environment's stores by a *policy* of `sim.supply`, (s, S) or another, at every decision.
+
+    The inventory position is the latest *count*, which may be wrong, plus what is on order less backorders. Where there
+    is no reading, nothing is ordered.
+    """
+
+    policy: StockPolicy
+    count: str = "count"
+
+    def check(self, environment: Environment) -> None:
+        if not environment.stores:
+            raise InputError("Restock orders stock, but Environment.stores names no store for which to decide")
+        readable(self, "count", environment, of=environment.stores)
+        step_h = max(environment.channels[store, self.count].step_h or 0.0 for store in environment.stores)
+        if step_h > environment.every_h:
+            raise InputError(
+                f"Restock decides every {environment.every_h:g} h by books that are kept every {step_h:g} h, and would "
+                "order twice; Environment.every_h must be at least as long"
+            )
+
+    def decide(self, seen: Observation) -> Actions:
+        orders = []
+        for store in seen.environment.stores:
+            count, ordered, owed = (float(seen.read(store, q, 1)[0]) for q in (self.count, "on_order", "backorders"))
+            if math.isfinite(position := count + ordered - owed) and (units := self.policy.order(round(position))) > 0:
+                orders.append(seen.environment.twin.order(store, units))  # type: ignore[attr-defined]
+        return tuple(orders)
+
+
 def due(seen: Observation, every_h: float) -> bool:
     """Whether a multiple of *every_h* has come since the decision before this one."""
     time_h, slack = seen.time_h, 1e-9 * every_h
@@ -177,10 +209,12 @@ def due(seen: Observation, every_h: float) -> bool:
     return (time_h + slack) // every_h > (before_h + slack) // every_h
 
 
-def readable(policy: Policy, field: str, environment: Environment, hidden: bool = False) -> None:
-    """Refuse a policy whose *field* names no quantity of the assets that can be read, or of those *hidden*."""
+def readable(
+    policy: Policy, field: str, environment: Environment, hidden: bool = False, of: Sequence[str] | None = None
+) -> None:
+    """Refuse a policy whose *field* is no quantity of the assets, or *of* others, that can be read, or is *hidden*."""
     quantity, channels = getattr(policy, field), environment.channels
-    for asset in environment.assets:
+    for asset in environment.assets if of is None else of:
         known = sorted(q for (e, q), c in channels.items() if e == asset and (c.role is Role.TRUTH) == hidden)
         require(quantity in known, policy, field, f"a quantity of {asset}, {', '.join(known)}")
 

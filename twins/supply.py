@@ -12,7 +12,7 @@ import numpy as np
 
 from sim.errors import InputError, require
 from sim.line import Line
-from sim.supply import Supply
+from sim.supply import Hold, PlaceOrder, Supply, costs
 from sim.trace import Run, Signal, Trace
 from twins.channel import Channel, Role
 from twins.episode import Episode, Series
@@ -56,6 +56,22 @@ class SupplyTwin:
                 "SupplyTwin.world is a line without a supply; it must be a supply chain, or a line with one"
             )
         return self.world.supply
+
+    @property
+    def stores(self) -> tuple[str, ...]:
+        return self.chain.names
+
+    def order(self, store: str, units: int) -> PlaceOrder:
+        """The action that orders for a store, whatever its own policy says."""
+        return PlaceOrder(store, units)
+
+    def suspend(self, store: str) -> Hold:
+        """The action after which a store orders nothing by itself."""
+        return Hold(store)
+
+    def spent(self, trace: Trace) -> float:
+        """What stock has cost in *trace*, less what it earned, of all stores, by their own prices."""
+        return sum(cost.total for cost in costs(self.chain, trace).values())
 
     @property
     def channels(self) -> tuple[Channel, ...]:

@@ -86,6 +86,8 @@ def test_the_chance_at_stake_is_that_between_this_order_s_work_and_the_next_one_
     rising = np.array([[0.1, 0.2, 0.3, 0.4, 0.7]])
     np.testing.assert_allclose(between(rising, edges_h, 0.0, 48.0), 0.4)
     np.testing.assert_allclose(between(rising, edges_h, 48.0, 72.0), 0.5)  # .3 of the .6 that are left
+    certain = np.array([[0.1, 0.2, 0.3, 0.4, 1.0]], np.float32)
+    np.testing.assert_allclose(between(certain, edges_h, 48.0, 72.0), 1.0, atol=1e-6)
 
 
 def test_worlds_of_decisions_are_their_own():
