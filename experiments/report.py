@@ -109,6 +109,7 @@ def contents(run: Path, drawn: Mapping[str, Any] | None = None) -> dict[str, Any
         "captions": words.captions(figures, metrics, resampled),
         "resampled": resampled,
         "futures": words.futures(config),
+        "outcome": words.outcome(config.get("task") or {}),
         "figures": figures,
         "parts": words.parts(config),
         "config": config,

@@ -92,8 +92,16 @@ def cluster(config: Mapping[str, Any]) -> str:
 
 
 def futures(config: Mapping[str, Any]) -> int | None:
-    """How many futures the oracle plays from each window, where the configuration says it."""
-    return (config.get("oracle") or {}).get("count", config.get("futures"))
+    """How many futures the oracle plays from each window; None where it plays none."""
+    oracle = config.get("oracle")
+    return oracle.get("count") if oracle else config.get("futures")
+
+
+def outcome(task: Mapping[str, Any]) -> tuple[str, str]:
+    """What became of the share of windows that the base rate counts, and of a window in the present tense."""
+    if "classes" in task:
+        return f"are {' or '.join(task['classes'][1:])}", "are so"
+    return "ended in a failure", "fail"
 
 
 def captions(figures: Mapping[str, Any], metrics: Mapping[str, Any], resampled: str) -> dict[str, str]:
