@@ -21,6 +21,8 @@ from sim.line import Line, Material, SetSpeed, Station, Sudden
 from sim.quality import Bench, Flaw, Inspected
 from sim.supply import BaseStock, Demand, MinMax, Point, SetPolicy, Supply
 from sim.trace import Trace
+from sim.tumour import Treat, Tumour
+from sim.tumour.checks import alike
 from sim.wear import Wiener
 from tests.sim import factories
 from tests.sim.strategies import line_actions, lines
@@ -142,6 +144,16 @@ WORLDS = [
         nothing=lambda world: SetSpeed("m1", 1.0),
         memoryless=(SLOW, "failure", 1 / 40.0),
         determined=PERFECT,
+    ),
+    Case(
+        "tumour",
+        st.sampled_from([Tumour(3, gamma=2.0), Tumour(2, window=3), Tumour(1, gamma=4.0, half_life_h=7.0)]),
+        horizon_h=480.0,
+        actions=lambda world: st.builds(
+            Treat, st.sampled_from(world.names), st.lists(st.tuples(st.booleans(), st.booleans()), max_size=4)
+        ),
+        nothing=lambda world: Treat(world.names[-1]),
+        determined=Tumour(2, population=alike(1e-3, 4.0), noise_sd=0.0, chemo_dose=0.0, radio_dose_gy=0.0),
     ),
 ]
 
@@ -411,7 +423,7 @@ def test_a_future_that_keeps_the_old_clocks_is_caught(case):
 def test_no_world_runs_backwards_or_for_ever(case, seed):
     from sim.errors import InputError
 
-    world = case.determined or case.memoryless[0] if case.memoryless else None
+    world = case.determined or (case.memoryless[0] if case.memoryless else None)
     assume(world is not None)
     state = world.run(world.start(seed), 5.0).state
     for until_h in (4.0, math.inf, math.nan):

@@ -55,6 +55,18 @@ def test_a_patient_meets_the_table_and_each_check_finds_its_fault(validate):
     assert "ees is -2.0; it must be between 0.05 and 15" in refused.stderr + refused.stdout
 
 
+def test_tumours_meet_what_is_known_of_them_and_each_quick_check_finds_its_fault(validate):
+    quick = ["world=tumour", "workers=1", "only=[growth,doses,propensities]"]
+    told = validate(*quick)
+    assert told.returncode == 0, told.stdout
+    assert "3 of 3 checks pass" in told.stdout
+    assert "not for clinical use" in told.stdout
+    assert "3 of 3 checks catch the planted fault" in validate(*quick, "plant=.05").stdout
+    refused = validate("world=tumour", "workers=1", "only=[drawn]", "world.gamma=-1")
+    assert refused.returncode == 2
+    assert "gamma is -1.0; it must be between 0 and 100" in refused.stderr + refused.stdout
+
+
 def test_the_house_has_checks_of_its_own(validate):
     small = ["checks.prices.length_h=5e3", "checks.prices.replications=3", "world.noise_keur=0", "only=[prices]"]
     done = validate("world=house", "workers=1", "world.slope_keur_per_m2=4", *small)
