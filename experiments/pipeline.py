@@ -217,7 +217,8 @@ def _figures(
         parts["asset"] = figures.asset(episodes[shown])
     model = rows[MODEL].prediction
     if isinstance(experiment.task, Classify):
-        if test.frames and isinstance(model, EventPrediction) and isinstance(asked.truth, EventTruth):
+        pictures = bool(test.frames) and len(test.scale.frames[0].shape) == 2
+        if pictures and isinstance(model, EventPrediction) and isinstance(asked.truth, EventTruth):
             parts["frames"] = figures.frames(test, asked.anchors_Nx2, asked.truth, model, experiment.task.kinds)
     elif isinstance(model, EventPrediction):
         here_N = asked.anchors_Nx2[:, 0] == shown

@@ -24,6 +24,7 @@ from twins.channel import Role
 
 LEVELS = 3  # causal location, log spread, and the patch's own mean, in the dataset's scaled units
 SPREAD_FLOOR = 1e-2  # train standard deviations
+QUIET = 1e-6  # mean square of a waveform, in train variances, below which it is silence
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,15 @@ class TwinFormer:
     heads: int = 4
     hidden: int = 192  # of the SwiGLU
     patch: int = 12  # samples
-    frame_patch: int = 8  # a side of the squares that a frame, if there is any, is cut into
+    frame_patch: int = 8  # a side of the squares that a picture, if there is any, is cut into
+    wave_patch: int = 64  # samples of the stretches that a waveform, if there is any, is cut into
     dropout: float = 0.0
     mix: bool = True  # attention across an asset's variates; else each is read by itself
     levels: bool = True  # the embedding sees where and how wide a series lies; leave it out where levels wander off
     bf16: bool = False  # compute in bfloat16; parameters, scales and losses stay float32
 
     def __post_init__(self):
-        for field in ("width", "layers", "heads", "hidden", "patch", "frame_patch"):
+        for field in ("width", "layers", "heads", "hidden", "patch", "frame_patch", "wave_patch"):
             require(getattr(self, field) >= 1, self, field, "at least 1")
         require(self.width % (2 * self.heads) == 0, self, "width", f"a multiple of twice the {self.heads} heads")
         require(0 <= self.dropout < 1, self, "dropout", "at least 0 and below 1")
@@ -55,11 +57,16 @@ class TwinFormer:
         if windows.context < self.patch:
             raise InputError(f"a context of {windows.context} samples holds no patch of {self.patch}; lengthen it")
         for frame in windows.scale.frames:
-            if len(frame.shape) != 2 or any(side % self.frame_patch for side in frame.shape):
+            if len(frame.shape) > 2 or any(side % self.piece(frame.shape) for side in frame.shape):
                 raise InputError(
-                    f"frames of {frame.name} are {frame.shape}; frame_patch {self.frame_patch} must divide both"
+                    f"frames of {frame.name} are {frame.shape}; they must be waveforms that wave_patch "
+                    f"{self.wave_patch} divides, or pictures of which frame_patch {self.frame_patch} divides both sides"
                 )
         return TwinFormerNet(self, task, windows, nnx.Rngs(seed))
+
+    def piece(self, sides: tuple[int, ...]) -> int:
+        """A side of the pieces that frames with these sides are cut into."""
+        return self.wave_patch if len(sides) == 1 else self.frame_patch
 
 
 def causal_scale(x_BxVxPxS: jax.Array, mask_BxVxPxS: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -143,13 +150,18 @@ class Block(nnx.Module):
 
 
 class FrameReader(nnx.Module):
-    """Frames cut into squares, which look at each other: features of each square, and of the frame as a whole."""
+    """Frames cut into pieces, which look at each other: features of each piece, and of the frame as a whole.
+
+    A picture is cut into squares, and its level is its grey. A waveform is cut into stretches; it swings about zero,
+    and its level is how loud it is.
+    """
 
     def __init__(self, shape: TwinFormer, sides: tuple[int, ...], dtype, rngs: nnx.Rngs):
-        self.side = shape.frame_patch
-        self.rows, self.columns = (side // self.side for side in sides)
+        self.side, self.waves = shape.piece(sides), len(sides) == 1
+        self.rows, self.columns = (side // self.side for side in (self.side, *sides)[-2:])
         linear = partial(nnx.Linear, dtype=dtype, rngs=rngs)
-        self.into, self.out = linear(self.side**2 + 2, shape.hidden), linear(shape.hidden, shape.width)
+        values = self.side if self.waves else self.side**2
+        self.into, self.out = linear(values + 2, shape.hidden), linear(shape.hidden, shape.width)
         place = nnx.initializers.normal(0.02)(rngs.params(), (self.rows * self.columns, shape.width))
         self.place = nnx.Param(place)
         self.norm, self.mlp_norm = (nnx.RMSNorm(shape.width, dtype=dtype, rngs=rngs) for _ in range(2))
@@ -157,15 +169,22 @@ class FrameReader(nnx.Module):
         self.up, self.down = linear(shape.width, shape.hidden), linear(shape.hidden, shape.width)
         self.pool = linear(2 * shape.width, shape.width)
 
-    def __call__(self, frames_BxTxHxW: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Features of the squares (B, T, N, D) and of the frames (B, T, D); a missing frame's are zero."""
-        b, t, *_ = frames_BxTxHxW.shape
-        there = jnp.isfinite(frames_BxTxHxW).all((-1, -2))[..., None]
-        x = jnp.where(there[..., None], frames_BxTxHxW, 0.0)
-        x = x.reshape(b, t, self.rows, self.side, self.columns, self.side)
-        x = jnp.swapaxes(x, 3, 4).reshape(b, t, self.rows * self.columns, self.side**2)
-        level, whole = x.mean(-1, keepdims=True), x.mean((-1, -2), keepdims=True)
-        parts = (x - level, level - whole, jnp.broadcast_to(whole, level.shape))
+    def __call__(self, frames: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Features of the pieces (B, T, N, D) and of the *frames* (B, T, D), of shape (B, T, *sides); a missing
+        frame's are zero."""
+        b, t, *sides = frames.shape
+        there = jnp.isfinite(frames).all(range(2, frames.ndim))[..., None]
+        x = jnp.where(there[(...,) + (None,) * (len(sides) - 1)], frames, 0.0)
+        if self.waves:
+            x = x.reshape(b, t, self.columns, self.side)
+            level, whole = (jnp.log(jnp.square(x).mean(a, keepdims=True) + QUIET) / 2 for a in (-1, (-1, -2)))
+            x = x * jnp.exp(-level)
+        else:
+            x = x.reshape(b, t, self.rows, self.side, self.columns, self.side)
+            x = jnp.swapaxes(x, 3, 4).reshape(b, t, self.rows * self.columns, self.side**2)
+            level, whole = x.mean(-1, keepdims=True), x.mean((-1, -2), keepdims=True)
+            x = x - level
+        parts = (x, level - whole, jnp.broadcast_to(whole, level.shape))
         tokens = jnp.concatenate(parts, axis=-1).astype(self.out.dtype)
         z = self.out(jax.nn.silu(self.into(tokens))) + self.place[...].astype(self.out.dtype)
         z = z + self.look(self.norm(z), jnp.ones((z.shape[-2], z.shape[-2]), bool))
@@ -229,10 +248,10 @@ class TwinFormerNet(nnx.Module):
             is_known = (batch.role_BxV == ROLES.index(Role.KNOWN))[..., None, None]
             z = z + self.from_known(jnp.where(is_known, ahead, 0.0).astype(self.dtype))
 
-        group, present, squares = batch.group_BxV, batch.variate_mask_BxV, []
+        group, present, pieces = batch.group_BxV, batch.variate_mask_BxV, []
         for reader, frames in zip(self.readers, batch.frames, strict=True):
             features, own = reader(frames[:, cut:])
-            squares.append(features)
+            pieces.append(features)
             z = jnp.concatenate((z, own.reshape(b, 1, patches, self.patch, -1).mean(3)), axis=1)
             group = jnp.concatenate((group, group[:, :1]), axis=1)
             present = jnp.concatenate((present, jnp.ones((b, 1), bool)), axis=1)
@@ -252,7 +271,7 @@ class TwinFormerNet(nnx.Module):
             return out
         if self.marks is None:
             return Told(out)
-        newest = squares[0][:, -1:] if last else squares[0][:, self.patch - 1 :: self.patch]
+        newest = pieces[0][:, -1:] if last else pieces[0][:, self.patch - 1 :: self.patch]
         return Told(out, self._marked(newest.astype(jnp.float32)))
 
     def _marked(self, squares_BxPxNxD: jax.Array) -> jax.Array:

@@ -1,5 +1,5 @@
 """The twin of an inspected line: of each part its verdict, what the machines' sensors read while it was worked, and a
-picture of it."""
+picture of it; and, where there are pickups, how the machines sounded."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from twins.line import LineSensors
 from twins.machines import operating_age
 from twins.noise import Noise
 from twins.render import render
+from twins.sound import Pickup
 
 CHANCE, WEAR_CHANCE = "defect_chance", "defect_chance_of_wear"
 
@@ -38,6 +39,7 @@ class QualityTwin:
     world: Inspected
     camera: Camera | None = None  # None: of the world's station, as it comes
     pictures: bool = True
+    pickups: tuple[Pickup, ...] = ()  # each records, of every part, how its machine sounded while the part was worked
     sensors: LineSensors = field(default_factory=LineSensors)
     epoch: str = "2025-01-01T00:00:00"
 
@@ -48,6 +50,10 @@ class QualityTwin:
             object.__setattr__(self, "camera", Camera(self.world.station))
         same = self.camera is not None and self.camera.station == self.world.station
         require(same, self, "camera", f"one over the station that inspects, {self.world.station}")
+        object.__setattr__(self, "pickups", tuple(self.pickups))
+        heard = [pickup.machine for pickup in self.pickups]
+        ok = len(set(heard)) == len(heard) and set(heard) <= set(self.world.marking)
+        require(ok, self, "pickups", f"each on another machine that marks parts, {', '.join(self.world.marking)}")
 
     @property
     def channels(self) -> tuple[Channel, ...]:
@@ -84,6 +90,10 @@ class QualityTwin:
             marks = shots.marks_NxPxP.astype(np.float32)
             series.append(Series(station, "picture", "1", Role.PAST, shots.pictures_NxPxP, times_h=times_h))
             series.append(Series(station, "marks", "1", Role.TRUTH, marks, times_h=times_h))
+        for pickup in self.pickups:
+            done_h = _recorded(self.world.station, f"{pickup.machine} worked", trace).value
+            wave_NxS = pickup.record(trace, done_h, self.world.line.station_of(pickup.machine).load)
+            series.append(Series(pickup.machine, "waveform", "mm/s", Role.PAST, wave_NxS, times_h=times_h))
         ended = ("passed", "rework", "scrap", "defect")
         yield Episode(
             run=trace.seed,

@@ -4,14 +4,15 @@ second.
 Velocity in mm/s: harmonics of the shaft, which turns as the speed says; blows of a worn bearing that ring at its
 resonance, their energy that which wear adds to the high band; broadband noise in both bands; and below them the slow
 shaking of the hall. Its band energies are those of the sensors `vibration_low` and `vibration_high` of the same moment,
-within a tenth where a stretch lasts
-ten seconds: a band's edge lets a little through, and noise scatters. Sample k lies at k / rate_hz seconds since
-0 h and depends on the run, the machine and k alone: any stretch equals that stretch of a longer one, bit for bit.
+within a tenth where a stretch lasts ten seconds: a band's edge lets a little through, and noise scatters. Sample k lies
+at k / rate_hz seconds since 0 h and depends on the run, the machine and k alone: any stretch equals that stretch of a
+longer one, bit for bit.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -71,14 +72,21 @@ class Vibration:
 
     def samples(self, trace: Trace, machine: str, first: int, count: int, load: float = 1.0) -> np.ndarray:
         """Samples first … first+count−1, float32; that stretch of any longer one, bit for bit."""
+        return self.stretches(trace, machine, [first], count, load)[0]
+
+    def stretches(
+        self, trace: Trace, machine: str, first_N: Sequence[int], count: int, load: float = 1.0
+    ) -> np.ndarray:
+        """Several stretches of *count* samples, each from its own first one on, float32[N, count]."""
         if trace.start_h != 0:
             raise InputError(f"a waveform needs a trace that begins at 0 h; this one begins at {trace.start_h} h")
         owned = math.ceil(trace.end_h * SECONDS * self.rate_hz)
-        if not 0 <= first <= first + count <= owned:
-            raise InputError(
-                f"samples {first} to {first + count - 1} of the vibration of {machine} were asked for; "
-                f"the trace owns 0 to {owned - 1}"
-            )
+        for first in first_N:
+            if not 0 <= first <= first + count <= owned:
+                raise InputError(
+                    f"samples {first} to {first + count - 1} of the vibration of {machine} were asked for; "
+                    f"the trace owns 0 to {owned - 1}"
+                )
         if count > MOST_SAMPLES:
             raise InputError(f"a waveform of {count} samples was asked for; ask for at most {MOST_SAMPLES} at once")
         steps = [trace[machine, quantity] for quantity in ("phase", "speed", "wear")]
@@ -87,12 +95,7 @@ class Vibration:
         low = combine(lambda *at: self.sensors.low(load, *at), *steps)
         high = combine(lambda *at: self.sensors.high(load, *at), *steps)
         unworn = combine(lambda phase, speed: self.sensors.high(load, phase, speed, 0.0), *steps[:2])
-
-        from_h = max(first / self.rate_hz - 1.0, 0.0) / SECONDS
-        until_h = (first + count) / self.rate_hz / SECONDS
         at_h = np.unique(np.concatenate([s.time_h for s in (low, high, unworn, revolved)]))
-        begin = max(int(np.searchsorted(at_h, from_h, side="right")) - 1, 0)
-        at_h = at_h[begin : max(int(np.searchsorted(at_h, until_h)), begin + 1)]
         turns = revolved.at(at_h) * (SECONDS * self.shaft_hz)
         turns_per_s = turning.at(at_h) * self.shaft_hz
         low_E, high_E, unworn_E = low.at(at_h), high.at(at_h), unworn.at(at_h)
@@ -115,17 +118,41 @@ class Vibration:
         drawing.normals(0, np.uint64(1 << 30), where, draws)
         rumble = np.stack([draws, np.full(3, self.sensors.vibration_floor_mm_s * math.sqrt(2 / 3))], axis=1)
         noise = np.empty(count + TAPS - 1, np.float32)
-        # Normal k + i belongs to tap i of sample k, so that no number lies below 0.
-        drawing.normals(first, np.uint64(0), where, noise)
-        out = np.empty(count, np.float32)
-        drawing.sound(
-            out, first, self.rate_hz, at_h * SECONDS, turns, turns_per_s,
-            *(a.astype(np.float32) for a in (tone, ring, rush, hum)),
-            np.arange(1.0, 1.0 + len(shares)), shares.astype(np.float32),
-            rumble_hz, rumble.astype(np.float32), filtered.astype(np.float32), noise,
-            self.blows, self.jitter, self.resonance_hz, decay_per_s, RINGING / decay_per_s, where,
-        )  # fmt: skip
-        return out
+        out_NxS = np.empty((len(first_N), count), np.float32)
+        loud = [a.astype(np.float32) for a in (tone, ring, rush, hum)]
+        for out, first in zip(out_NxS, first_N, strict=True):
+            begin = int(np.searchsorted(at_h, max(first / self.rate_hz - 1.0, 0.0) / SECONDS, side="right")) - 1
+            end = int(np.searchsorted(at_h, (first + count) / self.rate_hz / SECONDS))
+            near = slice(max(begin, 0), max(end, begin + 1, 1))
+            # Normal k + i belongs to tap i of sample k, so that no number lies below 0.
+            drawing.normals(first, np.uint64(0), where, noise)
+            drawing.sound(
+                out, first, self.rate_hz, at_h[near] * SECONDS, turns[near], turns_per_s[near],
+                *(a[near] for a in loud),
+                np.arange(1.0, 1.0 + len(shares)), shares.astype(np.float32),
+                rumble_hz, rumble.astype(np.float32), filtered.astype(np.float32), noise,
+                self.blows, self.jitter, self.resonance_hz, decay_per_s, RINGING / decay_per_s, where,
+            )  # fmt: skip
+        return out_NxS
+
+
+@dataclass(frozen=True)
+class Pickup:
+    """A vibration pickup on a machine: it keeps the last *samples* of each operation, as a waveform."""
+
+    machine: str
+    samples: int = 1024
+    vibration: Vibration = field(default_factory=Vibration)
+
+    def __post_init__(self):
+        require(1 <= self.samples <= 2**16, self, "samples", "from 1 to 65536")
+
+    def record(self, trace: Trace, done_h: np.ndarray, load: float = 1.0) -> np.ndarray:
+        """Velocity in mm/s before each of the times *done_h* of *trace*, float32[N, samples]."""
+        rate_hz = self.vibration.rate_hz
+        last_N = np.ceil(np.asarray(done_h) * SECONDS * rate_hz).astype(np.int64)
+        first_N = np.maximum(last_N - self.samples, 0).tolist()
+        return self.vibration.stretches(trace, self.machine, first_N, self.samples, load)
 
 
 def lowpass(cut: float) -> np.ndarray:

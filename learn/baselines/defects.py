@@ -117,7 +117,9 @@ def features(windows: Windows, anchors_Nx2: np.ndarray, sees: Sees) -> np.ndarra
         if not windows.frames:
             raise InputError("there are no frames to take features of; ask for those of the series")
         e_N, at_N = anchors_Nx2[:, 0], anchors_Nx2[:, 1] + windows.context - 1
-        parts += [frame_features(np.asarray(frames)[e_N, at_N]) for frames in windows.frames]
+        for frames in windows.frames:
+            own = np.asarray(frames[e_N, at_N])
+            parts.append(frame_features(own) if own.ndim == 3 else wave_features(own))
     return np.concatenate(parts, axis=-1)
 
 
@@ -133,6 +135,17 @@ def frame_features(frames_NxHxW: np.ndarray) -> np.ndarray:
         flat = smooth.reshape(len(x), -1)
         found += list(np.quantile(flat, (0.0, 0.01, 0.05, 0.95, 0.99, 1.0), axis=1))
         found += [flat.std(1), np.abs(np.diff(smooth, axis=1)).max((1, 2)), np.abs(np.diff(smooth, axis=2)).max((1, 2))]
+    return np.stack(found, axis=-1).astype(np.float32)
+
+
+def wave_features(waves_NxS: np.ndarray) -> np.ndarray:
+    """How loud each waveform is, how peaked (kurtosis), and the logarithm of its energy in each octave."""
+    x = np.nan_to_num(waves_NxS).astype(np.float64)
+    energy_NxF = np.abs(np.fft.rfft(x * np.hanning(x.shape[1]))) ** 2
+    edges = np.unique(np.geomspace(1, energy_NxF.shape[1], int(np.log2(energy_NxF.shape[1])) + 1).astype(int))
+    octaves = np.add.reduceat(energy_NxF, edges[:-1], axis=1)
+    square = np.mean(x**2, axis=1) + 1e-12
+    found = [np.log(square), np.mean(x**4, axis=1) / square**2, *np.log(octaves + 1e-12).T]
     return np.stack(found, axis=-1).astype(np.float32)
 
 

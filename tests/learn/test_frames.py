@@ -1,5 +1,7 @@
 """Frames: where they lie in a window, that no truth reaches a model, that a model finds marks, and their scores."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -132,6 +134,42 @@ def test_a_model_finds_the_marks_and_by_them_the_class():
     assert float(event_scores(found, mixed)["iou"](*everything)[0]) < 0.3
 
 
+def heard(run, n=150, samples=32):
+    """Waveforms of which every other one is louder in its high band, and that is what makes a sample bad."""
+    rng = np.random.default_rng(run)
+    bad = rng.random(n) < 0.4
+    high = np.sin(2.4 * np.arange(samples) + rng.uniform(0, 7, (n, 1))) * bad[:, None]
+    wave = rng.normal(0, 0.5, (n, samples)) + np.sin(0.2 * np.arange(samples) + rng.uniform(0, 7, (n, 1))) + high
+    verdict = np.where(rng.random(n) < 0.3, ~bad, bad).astype(np.float32)
+    times_h = np.arange(n) + 0.5
+    named = {
+        "verdict": (verdict, Role.PAST),
+        "waveform": (wave.astype(np.float32), Role.PAST),
+        "defective": (bad.astype(np.float32), Role.TRUTH),
+    }
+    return Episode(run, "q", tuple(Series("q", k, "1", role, x, times_h=times_h) for k, (x, role) in named.items()))
+
+
+def test_a_model_hears_the_class_in_a_waveform():
+    task, shape = Classify(), TwinFormer(width=32, layers=1, heads=2, hidden=48, patch=1, wave_patch=8)
+    train = Windows.of([heard(0), heard(1)], context=3, task=task)
+    other, test = (Windows.of([heard(i)], context=3, task=task, scale=train.scale) for i in (2, 3))
+    net, asked = shape.build(task, train), anchors(test)
+    budget = Budget(steps=80, batch=32, chunk=40, validate_every=40, validation_windows=64)
+    done = fit(net, train, other, Optim(5e-3), budget)
+    failed = class_truth(test, asked).failed_N
+    deaf = RateByVerdict().fit(train, other, task)(test, asked).p_N
+
+    def brier(p_N):
+        return float(np.mean((p_N - failed) ** 2))
+
+    assert brier(predict(net, done.params, test, asked).p_N) < 0.5 * brier(deaf)
+    assert brier(DefectLogistic("frames").fit(train, other, task)(test, asked).p_N) < 0.5 * brier(deaf)
+    # The planted fault, waveforms that are those of other samples, is told apart.
+    mixed = replace(test, frames=(test.frames[0][:, ::-1],))
+    assert brier(predict(net, done.params, mixed, asked).p_N) > brier(deaf)
+
+
 def test_scores_of_marks_are_the_textbook_s():
     rng = np.random.default_rng(0)
     truth, p = rng.integers(0, 4, (30, 6, 6)).astype(np.uint8), rng.random((30, 6, 6, 2))
@@ -192,7 +230,13 @@ def test_what_has_no_frames_has_no_parameter_of_theirs():
             lambda: Windows.of([EPISODES[0], episode(9, side=12)], context=5, task=TASK),
             "frames of frame are of different",
         ),
-        (lambda: TwinFormer(frame_patch=5, patch=1).build(TASK, TRAIN), "frame_patch"),
+        (lambda: TwinFormer(frame_patch=5, patch=1).build(TASK, TRAIN), "frame_patch 5 divides both"),
+        (
+            lambda: TwinFormer(wave_patch=5, patch=1).build(
+                Classify(), Windows.of([heard(0)], context=3, task=Classify())
+            ),
+            r"waveforms that wave_patch 5 divides",
+        ),
         (lambda: Classify(classes=("good",)), "at least two names"),
         (lambda: DefectTrees("sound"), "series, frames or both"),  # type: ignore[arg-type]
         (lambda: RateByVerdict("word").fit(TRAIN, OTHER, TASK), "there is no channel 'word'"),

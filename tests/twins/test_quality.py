@@ -1,5 +1,6 @@
 """The twin of an inspected line: windows alone, pictures through the store, and chances that are what they say."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from twins.camera import Camera
 from twins.dataset import Plan, ensure
 from twins.quality import CHANCE, WEAR_CHANCE, QualityTwin
 from twins.render import render
+from twins.sound import Pickup
 
 WORN = Station(Lognormal(0.5, 0.2), wear=Wiener(1 / 60, 0.02), repair=Lognormal(3.0, 0.5))
 WORLD = Inspected(Line((WORN, WORN), (3,)), (Flaw("m1", "scratch"), Flaw("m2", "stain")), misses=0.3)
@@ -81,6 +83,29 @@ def test_sensors_are_read_while_the_part_is_worked():
 def test_without_pictures_there_are_none():
     (plain,) = replace(TWIN, pictures=False).observe(RUN)
     assert all(not s.shape for s in plain.series)
+
+
+def test_a_pickup_records_the_end_of_each_operation_as_the_machine_sounds_then():
+    pickup = Pickup("m1", samples=400)
+    (heard,) = QualityTwin(WORLD, pictures=False, pickups=(pickup,)).observe(RUN)
+    wave = next(s for s in heard.series if s.quantity == "waveform")
+    done_h = RUN.trace["q1", "m1 worked"].value[1:]
+    assert (wave.entity, wave.unit, wave.shape, len(wave.values)) == ("m1", "mm/s", (400,), len(done_h))
+    rate_hz = pickup.vibration.rate_hz
+    for n in (0, 7, len(done_h) - 1):
+        first = math.ceil(done_h[n] * 3600 * rate_hz) - 400
+        assert np.array_equal(wave.values[n], pickup.vibration.samples(RUN.trace, "m1", first, 400))
+    worn = RUN.trace["q1", "m1 wear"].value[1:]
+    loud = (wave.values**2).mean(1)
+    assert loud[worn > 0.8].mean() > 1.2 * loud[worn < 0.4].mean()
+    early = next(iter(QualityTwin(WORLD, pictures=False, pickups=(pickup,)).observe(WORLD.run(WORLD.start(5), 300.0))))
+    assert np.array_equal(early.series[-1].values, wave.values[: len(early.series[-1].values)])
+
+
+def test_pickups_on_what_marks_nothing_are_refused():
+    for pickups in ((Pickup("m9"),), (Pickup("m1"), Pickup("m1", 64))):
+        with pytest.raises(InputError, match="each on another machine that marks parts, m1, m2"):
+            QualityTwin(WORLD, pickups=pickups)
 
 
 def test_a_camera_over_another_station_is_refused():
