@@ -153,6 +153,7 @@ def front(width: float, found: Mapping[str, Any], part: float) -> Figure:
 def gains(width: float, found: Mapping[str, Any]) -> Figure:
     """What one step of each lever adds to the throughput, a panel for each kind of step."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     from experiments.plots import BLUE, INK, NARROW
 
@@ -170,6 +171,7 @@ def gains(width: float, found: Mapping[str, Any]) -> Figure:
         axes.axvline(0, color=INK, lw=0.8)
         axes.set_yticks(range(len(rows[kind])), [g["place"] for g in rows[kind]])
         axes.set_title(kind)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.set_xlabel("parts per hour")
         axes.grid(axis="y", visible=False)
     return figure
@@ -206,7 +208,7 @@ def _margin(value: Mapping[str, float], places: int) -> str:
 
 def _times(ratio: float | None) -> str:
     """How many times; nothing where neither side of a step varied."""
-    return "–" if ratio is None else f"{ratio:.3g} ×"
+    return "–" if ratio is None else f"{float(f'{ratio:.3g}'):,.{1 if ratio < 100 else 0}f} ×".replace(",", " ")
 
 
 def _signed(value: float) -> str:

@@ -1,7 +1,8 @@
 """Where a line is held up: what one step of each machine's speed, repairs or buffer is worth in throughput.
 
-Central differences under common random numbers: both sides of a perturbation run on the same seed, so every draw that
-the step does not reach is shared and the difference varies far less than the two throughputs.
+Central differences, but of a buffer what a place more adds to those that are there, since the first are worth far more
+than the next. Both sides of a perturbation run on the same seed (common random numbers), so every draw that the step
+does not reach is shared and the difference varies far less than the two throughputs.
 """
 
 from __future__ import annotations
@@ -78,9 +79,8 @@ class Perturbed:
                 found.append(Lever(name, "1 % shorter repairs", worse, better, 2 * step / PERCENT))
         for k, room in enumerate(line.buffers):
             if room is not None:
-                less = max(room - 1, 0)
-                worse, better = ((replace(line, buffers=_put(line.buffers, k, b)), ()) for b in (less, room + 1))
-                found.append(Lever(f"b{k + 1}", "1 more place", worse, better, room + 1 - less))
+                better = replace(line, buffers=_put(line.buffers, k, room + 1)), ()
+                found.append(Lever(f"b{k + 1}", "1 more place", (line, ()), better, 1))
         return found
 
     def __call__(self, seed: int) -> np.ndarray:
