@@ -16,6 +16,7 @@ nothing where it was a false alarm; value: the part).
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -36,6 +37,7 @@ from sim.trace import Event, Run, Signal, Trace
 KINDS = ("scratch", "dent", "stain")
 BENCH, TIME = "bench", "bench/time"
 SEEN = ("part", "pass", *KINDS, "defective", "verdict")
+FIELDS = ("severity", "spoiled", "worked_h", "wear")  # what is on record of a part by flaw
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,8 @@ class Bench:
 
 
 class Part(NamedTuple):
-    """A part between two machines, or at the bench: by flaw, the severity and whether it has spoiled the part."""
+    """A part between two machines: by flaw, the severity, whether it has spoiled the part, when its machine worked the
+    part, and how worn the tool was. At the bench, where all marks are made anew, only the times are kept."""
 
     number: int
     passes: int = 0
@@ -183,7 +186,9 @@ class Inspected:
         ]
         streams = Streams(seed, (*per_flaw, f"{self.station}/verdict", TIME))
         line = self.line.start(seed)
-        return State(line, streams, [[] for _ in self.line.stations[1:]], last=self._row(Part(-1), 0.0))
+        return State(
+            line, streams, [[] for _ in self.line.stations[1:]], last=(-1.0, *(0.0,) * (len(self._columns) - 1))
+        )
 
     def run(self, state: State, until_h: float) -> Run:
         """Run to *until_h*; see `sim.world.World`."""
@@ -191,30 +196,31 @@ class Inspected:
         trace: Trace = made.trace
         s = replace(state, line=made.state, streams=state.streams.copy(), after=[q[:] for q in state.after])
         s.bench = state.bench[:]
-        rows, levels, events = [(s.last_h, s.last)], [(s.level_h, float(len(s.bench)))], list(trace.events)
-        leaving = self._work(s, trace, events)
+        events, levels = list(trace.events), [(s.level_h, float(len(s.bench)))]
+        leaves_h, parts_NxC = self._work(s, trace, events)
+        names = [flaw.name for flaw in self.flaws]
+        spoiled_NxF = self._of(parts_NxC, "spoiled").tolist()
+        causes = [next((name for name, bad in zip(names, row, strict=True) if bad), "") for row in spoiled_NxF]
 
         kernel = Kernel(trace.start_h)
+        verdict = s.streams[f"{self.station}/verdict"]
+        looks: list[tuple[float, int | Part, bool]] = []  # when, at which of the parts that left the line, rejected
         found: list[Event] = []
+        left = 0
 
-        def tell(kind: str, part: Part) -> None:
-            causes = [f.name for f, bad in zip(self.flaws, part.spoiled, strict=True) if bad]
-            found.append(Event(kernel.now, self.station, kind, causes[0] if causes else "", float(part.number)))
-
-        def inspect(part: Part) -> None:
-            chance = 1 - self.misses if any(part.spoiled) else self.false_alarms
-            rejected = s.streams[f"{self.station}/verdict"].draw(UNIT) < chance
-            s.last_h, s.last = kernel.now, self._row(part, float(rejected))
-            rows.append((s.last_h, s.last))
+        def inspect(number: float, passes: int, cause: str, seen: int | Part) -> None:
+            rejected = verdict.draw(UNIT) < (1 - self.misses if cause else self.false_alarms)
+            looks.append((kernel._now, seen, rejected))
             if not rejected:
                 s.passed += 1
-                tell("passed", part)
-            elif self.bench is None or part.passes >= self.bench.passes:
+                found.append(Event(kernel._now, self.station, "passed", cause, number))
+            elif self.bench is None or passes >= self.bench.passes:
                 s.scrapped += 1
-                tell("scrap", part)
+                found.append(Event(kernel._now, self.station, "scrap", cause, number))
             else:
-                tell("rework", part)
-                s.bench.append(part)
+                found.append(Event(kernel._now, self.station, "rework", cause, number))
+                when_h = tuple(worked_h[seen]) if isinstance(seen, int) else seen.worked_h
+                s.bench.append(Part(int(number), passes, worked_h=when_h))
                 change()
                 if len(s.bench) == 1:
                     begin()
@@ -233,20 +239,28 @@ class Inspected:
             part = s.bench.pop(0)
             change()
             begin()
-            inspect(self._reworked(s, part))
+            part = self._reworked(s, part)
+            cause = next((name for name, bad in zip(names, part.spoiled, strict=True) if bad), "")
+            inspect(float(part.number), part.passes, cause, part)
 
         def leave(_: object) -> None:
-            _, part = leaving.pop(0)
-            line.set(leaving[0][0] if leaving else math.inf)
-            inspect(part)
+            nonlocal left
+            here, left = left, left + 1
+            line.set(leaves_h[left] if left < len(leaves_h) else math.inf)
+            inspect(numbers[here], 0, causes[here], here)
 
-        line = kernel.deadline(0, leave, leaving[0][0] if leaving else math.inf)
+        numbers, worked_h = parts_NxC[:, 0].tolist(), self._of(parts_NxC, "worked_h").tolist()
+        line = kernel.deadline(0, leave, leaves_h[0] if leaves_h else math.inf)
         bench = kernel.deadline(1, finish, s.done_h)
         kernel.run_to(until_h)
+
+        put_down = np.concatenate(([(s.last_h, *s.last)], self._rows(parts_NxC, looks)))
+        s.last_h, *last = put_down[-1].tolist()
+        s.last = tuple(last)
+        time_h, *columns = np.ascontiguousarray(put_down.T)
         signals = dict(trace.signals)
-        time_h, values = [t for t, _ in rows], np.array([row for _, row in rows])
-        for i, name in enumerate(self._columns):
-            signals[self.station, name] = Signal.step(time_h, values[:, i])
+        for name, values in zip(self._columns, columns, strict=True):
+            signals[self.station, name] = Signal.step(time_h, values)
         signals[BENCH, "level"] = Signal.step(*zip(*levels, strict=True))
         merged = tuple(sorted([*events, *found], key=lambda event: event.time_h))  # stable
         return Run(Trace(trace.seed, trace.start_h, trace.end_h, signals, merged), s)
@@ -297,58 +311,82 @@ class Inspected:
         per_machine = (f"{machine} {what}" for machine in self.marking for what in ("worked", "wear"))
         return (*SEEN, *per_flaw, *per_machine)
 
-    def _row(self, part: Part, rejected: float) -> tuple[float, ...]:
-        """What an inspection puts down of a part."""
-        severity = part.severity or (0.0,) * len(self.flaws)
-        kinds, first = self._layout
-        by_kind = [math.fsum(severity[f] for f in mine) for mine in kinds]
-        about = [column[f] if column else 0.0 for f in first for column in (part.worked_h, part.wear)]
-        return (part.number, part.passes, *by_kind, float(any(part.spoiled)), rejected, *severity, *about)
+    # Many parts at once are a table with a row each: number, passes, and by flaw the four FIELDS.
 
-    def _work(self, s: State, trace: Trace, events: list[Event]) -> list[tuple[float, Part]]:
-        """Mark the parts that each machine has worked in *trace*; returns those that left the line, with the times."""
-        count, leaving = len(self.flaws), []
+    def _of(self, parts_NxC: np.ndarray, name: str) -> np.ndarray:
+        """The columns of a field, one a flaw; a view."""
+        first = 2 + len(self.flaws) * FIELDS.index(name)
+        return parts_NxC[:, first : first + len(self.flaws)]
+
+    def _table(self, parts: Sequence[Part]) -> np.ndarray:
+        rows = [(p.number, p.passes, *p.severity, *p.spoiled, *p.worked_h, *p.wear) for p in parts]
+        return np.array(rows, np.float64).reshape(len(rows), 2 + len(FIELDS) * len(self.flaws))
+
+    def _parts(self, parts_NxC: np.ndarray) -> list[Part]:
+        severity, spoiled, worked, wear = (self._of(parts_NxC, name).tolist() for name in FIELDS)
+        return [
+            Part(
+                int(row[0]),
+                int(row[1]),
+                tuple(severity[n]),
+                tuple(map(bool, spoiled[n])),
+                *map(tuple, (worked[n], wear[n])),
+            )
+            for n, row in enumerate(parts_NxC)
+        ]
+
+    def _rows(self, parts_NxC: np.ndarray, looks: Sequence[tuple[float, int | Part, bool]]) -> np.ndarray:
+        """What each inspection puts down, a row each, with its time first."""
+        again = self._table([seen for _, seen, _ in looks if isinstance(seen, Part)])
+        reworked, at = itertools.count(len(parts_NxC)), []
+        for _, seen, _ in looks:
+            at.append(seen if isinstance(seen, int) else next(reworked))
+        seen_NxC = np.concatenate((parts_NxC, again))[np.array(at, np.int64)]
+        kinds, first = self._layout
+        severity, spoiled, worked, wear = (self._of(seen_NxC, name) for name in FIELDS)
+        by_kind = [sum((severity[:, f] for f in mine), np.zeros(len(at))) for mine in kinds]
+        time_h, _, rejected = zip(*looks, strict=True) if looks else ((), (), ())
+        about = [column[:, f] for f in first for column in (worked, wear)]
+        told = (time_h, *seen_NxC[:, :2].T, *by_kind, spoiled.any(1), rejected, *severity.T, *about)
+        return np.stack(np.broadcast_arrays(*(np.asarray(column, np.float64) for column in told)), axis=1)
+
+    def _work(self, s: State, trace: Trace, events: list[Event]) -> tuple[list[float], np.ndarray]:
+        """Mark the parts that each machine has worked in *trace*; returns those that left the line, and when."""
+        time_h, parts_NxC = np.empty(0), self._table([])
         for i, machine in enumerate(self.line.machines):
-            parts = trace[machine, "parts"]
-            time_h = parts.time_h[1:]
-            wear = trace[machine, "wear"].at(time_h).tolist()
+            made = trace[machine, "parts"]
+            time_h = made.time_h[1:]
+            if i:
+                waiting = np.concatenate((self._table(s.after[i - 1]), parts_NxC))
+                parts_NxC, s.after[i - 1] = waiting[: len(time_h)], self._parts(waiting[len(time_h) :])
+            else:
+                parts_NxC = np.zeros((len(time_h), parts_NxC.shape[1]))
+                parts_NxC[:, 0] = made.value[1:] - 1
+            wear = trace[machine, "wear"].at(time_h)
+            severity, spoiled, worked, worn = (self._of(parts_NxC, name) for name in FIELDS)
             mine = [f for f, flaw in enumerate(self.flaws) if flaw.machine == machine]
-            for j, at_h in enumerate(time_h.tolist()):
-                if i:
-                    part = s.after[i - 1].pop(0)
-                else:
-                    blank = Part(int(parts.value[1 + j]) - 1)
-                    part = blank._replace(severity=(0.0,) * count, spoiled=(False,) * count)
-                    part = part._replace(worked_h=(0.0,) * count, wear=(0.0,) * count)
-                if mine:
-                    part = self._marked(s, part, mine, wear[j], at_h, "")
-                    spoilt = [f for f in mine if part.spoiled[f]]
-                    events += [Event(at_h, machine, "defect", self.flaws[f].kind, float(part.number)) for f in spoilt]
-                if i < len(s.after):
-                    s.after[i].append(part)
-                else:
-                    leaving.append((at_h, part))
-        return leaving
+            for f in mine:
+                flaw = self.flaws[f]
+                severity[:, f] = flaw.mean(wear) * s.streams[flaw.name].take(_UNIT_EXPONENTIAL, len(wear))
+                chance = s.streams[f"{flaw.name}/spoils"].take(UNIT, len(wear))
+                spoiled[:, f] = chance < flaw.spoils(severity[:, f])
+                worked[:, f], worn[:, f] = time_h, wear
+            for n, k in np.argwhere(spoiled[:, mine]).tolist():
+                kind = self.flaws[mine[k]].kind
+                events.append(Event(float(time_h[n]), machine, "defect", kind, float(parts_NxC[n, 0])))
+        return time_h.tolist(), parts_NxC
 
     def _reworked(self, s: State, part: Part) -> Part:
-        part = part._replace(passes=part.passes + 1)
+        """The part with new marks of all flaws, left by tools at the bench's wear."""
         wear = self.bench.wear if self.bench else 0.0
-        return self._marked(s, part, range(len(self.flaws)), wear, None, "bench/")
-
-    def _marked(
-        self, s: State, part: Part, flaws: Sequence[int], wear: float, worked_h: float | None, where: str
-    ) -> Part:
-        """The part with new marks of *flaws*, left by a tool at *wear*."""
-        severity, spoiled = list(part.severity), list(part.spoiled)
-        worked, worn = list(part.worked_h), list(part.wear)
-        for f in flaws:
-            flaw = self.flaws[f]
-            mean = flaw.base + flaw.gain * wear**flaw.power  # as `mean` and `spoils`, without arrays
-            severity[f] = x = mean * s.streams[where + flaw.name].draw(_UNIT_EXPONENTIAL)
-            spoiled[f] = s.streams[f"{where}{flaw.name}/spoils"].draw(UNIT) < -math.expm1(-(x**flaw.sharpness))
-            worn[f] = wear
-            worked[f] = worked[f] if worked_h is None else worked_h
-        return Part(part.number, part.passes, tuple(severity), tuple(spoiled), tuple(worked), tuple(worn))
+        severity, spoiled = [], []
+        for flaw in self.flaws:
+            x = (flaw.base + flaw.gain * wear**flaw.power) * s.streams[f"bench/{flaw.name}"].draw(_UNIT_EXPONENTIAL)
+            severity.append(x)
+            chance = s.streams[f"bench/{flaw.name}/spoils"].draw(UNIT)
+            spoiled.append(chance < -math.expm1(-(x**flaw.sharpness)))  # as `spoils`, without arrays
+        worn = (wear,) * len(self.flaws)
+        return part._replace(passes=part.passes + 1, severity=tuple(severity), spoiled=tuple(spoiled), wear=worn)
 
 
 _UNIT_EXPONENTIAL = Exponential(1.0)

@@ -34,6 +34,20 @@ class Stream:
         self.position += 1
         return self._values[at]
 
+    def take(self, law: Law, count: int) -> np.ndarray:
+        """The next *count* values of *law*, as so many calls of `draw` would give them, float64[count]."""
+        found = np.empty(count)
+        done = 0
+        while done < count:
+            at = self.position % BLOCK
+            if not at or law is not self._law:
+                self._fill(law)
+            some = min(BLOCK - at, count - done)
+            found[done : done + some] = self._values[at : at + some]
+            self.position += some
+            done += some
+        return found
+
     def _fill(self, law: Law) -> None:
         bits = np.random.Philox(key=self.key)
         bits.advance(self.position // BLOCK * (BLOCK // 4))  # Philox4x64 makes four draws a counter step

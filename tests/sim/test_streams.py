@@ -30,6 +30,17 @@ def test_a_draw_depends_on_its_position_alone(position, count):
     assert draws(other, count) == whole[position:] == draws(fresh, count)
 
 
+@settings(max_examples=30)
+@given(st.integers(0, 2 * BLOCK), st.lists(st.integers(0, 2 * BLOCK), max_size=4))
+def test_what_is_taken_at_once_is_what_so_many_draws_give(position, counts):
+    key = stream_key(7, "m1/cycle")
+    taken, drawn = Stream(key, position), Stream(key, position)
+    for count in counts:
+        assert taken.take(MEAN, count).tolist() == draws(drawn, count)
+        assert taken == drawn
+        assert taken.draw(MEAN) == drawn.draw(MEAN)
+
+
 def test_another_law_reads_the_same_uniforms():
     law, key = Lognormal(2.0, 0.5), stream_key(7, "m1/cycle")
     mixed, plain, other = Stream(key), draws(Stream(key), 40), draws(Stream(key), 40, law)
