@@ -160,7 +160,7 @@ class Inspected:
     bench: Bench | None = Bench()
     station: str = "q1"  # the name of the inspecting station
 
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
 
     def __post_init__(self):
         object.__setattr__(self, "flaws", tuple(self.flaws))
