@@ -1,4 +1,4 @@
-"""The tables of README.md from what was measured: `python docs/tables.py outputs/line_failure/… outputs/etth1/…`.
+"""The tables of README.md and docs/results.md from what was measured: `python docs/tables.py outputs/line_failure/… …`.
 
 Fills the stretch between `<!-- bench -->` and `<!-- /bench -->` from bench/RESULTS.json, and those named after a run
 (`<!-- line_failure -->`) from that run's metrics.json, or from the seeds.json of several. A stretch without a source is
@@ -69,7 +69,7 @@ def decisions(run: Path) -> str:
         cost, gap, closed = row["scores"]["cost_rate"], row["difference"], row["closed"]
         name = row["name"].replace("_", " ") + (" (the best fixed)" if row["name"] == metrics["best_fixed"] else "")
         apart = f"{number(gap['mean'], 4)} ({interval(gap, 4)})" if row["name"] != metrics["best_fixed"] else ""
-        share = f"{closed['mean']:.0%}".replace("%", " %") if isinstance(closed, dict) else closed
+        share = f"{closed['mean']:.0%}".replace("%", " %").replace("-", "−") if isinstance(closed, dict) else closed
         available = number(row["scores"]["availability"]["mean"], 3)
         cells = (number(cost["mean"], 4), interval(cost, 4), apart, available, share)
         lines.append(f"| {f'**{name}**' if row['kind'] == 'model' else name} | " + " | ".join(cells) + " |")
@@ -93,7 +93,7 @@ def layouts(run: Path) -> str:
         lines.append("| " + " | ".join((name, buffers(row), crew(row), ages(row), *measured)) + " |")
     said = f"Intervals of a column hold together at {found['confidence']:.0%}".replace("%", " %")
     of = f"{said}; {found['replications']} replications each, of seeds that the search has not seen."
-    return "\n".join([*lines, "", f"{of} The run took {sum(found['seconds'].values()):.0f} s."])
+    return "\n".join([*lines, "", f"{of} The run took {sum(found['seconds'].values()):.0f} s on {stamp(run)}."])
 
 
 def table(source: Path) -> str:
@@ -104,9 +104,9 @@ def table(source: Path) -> str:
 
 def stamp(run: Path) -> str:
     found = json.loads((run / "stamp.json").read_text())
-    platform, device = found["platform"], found["device"]
+    platform, device = found["platform"], found.get("device", {"platform": "cpu"})
     beside = "" if device["platform"] == "cpu" else f", {device['kind']}"
-    return f"{platform['cpus']} cores of {platform['processor']}{beside}"
+    return f"{platform.get('cpus') or platform['cores']} cores of {platform['processor']}{beside}"
 
 
 def fill(text: str, name: str, table: str) -> str:
@@ -115,10 +115,11 @@ def fill(text: str, name: str, table: str) -> str:
 
 
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    filled = readme.read_text(encoding="utf-8")
+    stretches = {run.resolve().parent.name: table(run) for run in map(Path, sys.argv[1:])}
     if (ROOT / "bench" / "RESULTS.json").exists():
-        filled = fill(filled, "bench", bench())
-    for run in map(Path, sys.argv[1:]):
-        filled = fill(filled, run.resolve().parent.name, table(run))
-    readme.write_text(filled, encoding="utf-8")
+        stretches["bench"] = bench()
+    for page in (ROOT / "README.md", ROOT / "docs" / "results.md"):
+        text = page.read_text(encoding="utf-8")
+        for name, filled in stretches.items():
+            text = fill(text, name, filled)
+        page.write_text(text, encoding="utf-8")

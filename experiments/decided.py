@@ -60,14 +60,7 @@ def verdict(scores: Mapping[str, Any]) -> words.Verdict:
 
 def write(run: Path) -> Path:
     """Write report.html into the run's folder and return its path."""
-    import jinja2
-
-    page = jinja2.Environment(
-        loader=jinja2.PackageLoader("experiments"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    page.filters |= {"number": report.number, "interval": report.interval, "seconds": report.seconds}
-    page.filters |= {"words": words.name_of, "phrase": _phrase}
-    write_text(run / "report.html", page.get_template("decisions.html").render(contents(run)))
+    write_text(run / "report.html", report.page("decisions.html", contents(run)))
     return run / "report.html"
 
 
@@ -87,6 +80,7 @@ def contents(run: Path) -> dict[str, Any]:
         "policy": (config.get("station") or {}).get("policy"),
         "stamp": made or {},
         "yaml": (run / "config.yaml").read_text(encoding="utf-8"),
+        "phrase": _phrase,
         "run": run,
     }
 

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.report import decimals, number
-from experiments.run_dir import RunDir, to_yaml, write_text
+from experiments.run_dir import config_of, to_yaml, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from experiments.optimising import Study
 
 PLAIN_WIDTH = 140  # of the table where there is no terminal
 COLUMNS = ("parts_per_h", "cost_per_h", "profit_per_h", "against_best")
@@ -65,14 +64,14 @@ def headline(found: Mapping[str, Any]) -> str:
     return f"The best layout earns {number(more['mean'], 1)} {money} more than the line as it is ({apart})"
 
 
-def write(run: RunDir, found: Mapping[str, Any], study: Study) -> Path:
+def write(run: Path) -> Path:
     """Write report.html into the run's folder and return its path."""
     from experiments import plots, report
-    from experiments.cli import command
 
+    found, config, made = report.json_of(run / "metrics.json"), config_of(run), report.json_of(run / "stamp.json") or {}
     best = next(row for row in found["rows"] if row["kind"] == "best")
     shown = {
-        "title": study.config["name"],
+        "title": config["name"],
         "headline": headline(found),
         "found": found,
         "best": best,
@@ -87,7 +86,7 @@ def write(run: RunDir, found: Mapping[str, Any], study: Study) -> Path:
         "times": _times,
         "most": max((g["pairing"] for g in found["bottleneck"] if g["pairing"]), default=None),
         "plots": {
-            "front": plots.both("front", lambda width: front(width, found, study.prices.part)),
+            "front": plots.both("front", lambda width: front(width, found, config["prices"]["part"])),
             "gains": plots.both("gains", lambda width: gains(width, found)),
         },
         "captions": {
@@ -96,14 +95,14 @@ def write(run: RunDir, found: Mapping[str, Any], study: Study) -> Path:
             + (" Along the broken line profit is that of the best." if found["gain"] == "throughput" else ""),
             "gains": f"Bars are intervals that hold together at {found['confidence']:.0%}.",
         },
-        "command": command(),
+        "command": made.get("command"),
         "yaml": to_yaml(
-            {k: v for k, v in study.config.items() if k in ("world", "levers", "prices", "length", "search", "judge")}
+            {k: v for k, v in config.items() if k in ("world", "levers", "prices", "length", "search", "judge")}
         ),
-        "run": run.path,
+        "run": run,
     }
-    write_text(run.report, report.page("layouts.html", shown))
-    return run.report
+    write_text(run / "report.html", report.page("layouts.html", shown))
+    return run / "report.html"
 
 
 def front(width: float, found: Mapping[str, Any], part: float) -> Figure:

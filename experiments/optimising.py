@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from experiments.build import fit
+from experiments.cli import command
 from experiments.console import progress
 from experiments.experiment import Experiment, run_path
 from experiments.run_dir import RunDir, open_run, write_json
@@ -221,9 +222,9 @@ def _execute(study: Study, run: RunDir, hands: Callable[[], Any]) -> tuple[dict[
         "settled_h": _settled_h(settles, opening),
         "seconds": seconds,
     }
-    write_json(run.path / "stamp.json", platform.stamp())
+    write_json(run.path / "stamp.json", {"platform": platform.stamp(), "command": command()})
     write_json(run.path / "metrics.json", found)
-    layouts.write(run, found, study)
+    layouts.write(run.path)
     return found, seconds
 
 

@@ -38,11 +38,23 @@ def main() -> None:
 
 
 def job(config: Any) -> None:
-    print(write(Path(config.run)))
+    from experiments import decided, layouts
+    from experiments.run_dir import damaged, find_run
+
+    run = find_run(Path(config.run))
+    found = json_of(run / "metrics.json")
+    kind = found if isinstance(found, dict) else {}
+    page = decided.write if "best_fixed" in kind else layouts.write if "bottleneck" in kind else write
+    try:
+        print(page(run))
+    except InputError:
+        raise
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise damaged(run / "metrics.json", f"{type(error).__name__}: {error}") from error
 
 
 def write(run: Path, drawn: Mapping[str, Any] | None = None) -> Path:
-    """Write report.html into the run's folder and return its path; raises InputError where there are no scores yet.
+    """Write report.html into a run's folder and return its path; raises InputError where there are no scores yet.
 
     *drawn* are the figures, where `draw` has made them.
     """
@@ -84,7 +96,7 @@ def contents(run: Path, drawn: Mapping[str, Any] | None = None) -> dict[str, Any
     from experiments.run_dir import config_of
 
     metrics = json_of(run / "metrics.json")
-    if not metrics or "rows" not in metrics:
+    if not isinstance(metrics, dict) or "rows" not in metrics:
         raise InputError(
             f"{run / 'metrics.json'} holds no scores; finish the run first, with the command that began it"
         )

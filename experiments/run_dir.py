@@ -96,7 +96,7 @@ def config_of(path: Path) -> dict[str, Any]:
         config = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError) as error:
         raise damaged(file, error) from None
-    if not isinstance(config, dict) or "task" not in config:
+    if not isinstance(config, dict) or "name" not in config:
         raise damaged(file, "it holds no configuration of a run")
     return config
 

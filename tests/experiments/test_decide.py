@@ -5,11 +5,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from experiments import decided, load
+from experiments import decided, load, report
 from experiments.decisions import Chances, Played, Worlds, between, parts, score
 from experiments.model import Model
 from learn.batch import Windows
@@ -170,5 +171,7 @@ def test_the_command_ends_with_a_report_and_says_when_it_is_done(tmp_path):
     (run / "report.html").unlink()  # killed before the report: what is kept is not made again
     before = {p.name: p.stat().st_mtime_ns for p in run.glob("*.json")}
     assert call().returncode == 0
+    assert (run / "report.html").read_text().count("<h2>") == page.count("<h2>")
+    report.job(SimpleNamespace(run=str(run)))
     assert (run / "report.html").read_text().count("<h2>") == page.count("<h2>")
     assert all((run / f"{n}.json").stat().st_mtime_ns == before[f"{n}.json"] for n in ("search", "choice", "played"))

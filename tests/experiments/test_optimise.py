@@ -8,10 +8,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from experiments import layouts
+from experiments import layouts, report
 from experiments.cli import compose
 from experiments.optimising import Study, _chosen
 from sim.errors import InputError
@@ -78,6 +79,9 @@ def test_the_judges_seeds_are_none_of_the_search(run):
 
 @pytest.mark.slow
 def test_the_same_command_again_says_that_it_is_done(work, run):
+    page = (run / "report.html").read_text()
+    report.job(SimpleNamespace(run=str(run)))
+    assert (run / "report.html").read_text().split("<footer>")[0] == page.split("<footer>")[0]
     before = (run / "report.html").stat().st_mtime_ns
     code, out, err = call(work)  # another number of workers is the same study
     assert (code, (work / out.splitlines()[-1]).parent) == (0, run)

@@ -5,6 +5,7 @@ import re
 import sys
 from dataclasses import dataclass
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -188,6 +189,16 @@ def test_a_folder_without_scores_is_refused(tmp_path):
     (tmp_path / "metrics.json").write_text("{")
     with pytest.raises(InputError, match=r"metrics\.json"):
         report.write(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "scores", ['{"rows": 3}', '{"rows": [{"name": "x"}]}', '{"best_fixed": "age"}', '{"bottleneck": 1}']
+)
+def test_scores_of_another_shape_are_refused_in_one_sentence(tmp_path, scores):
+    (tmp_path / "config.yaml").write_text("name: x\n")
+    (tmp_path / "metrics.json").write_text(scores)
+    with pytest.raises(InputError, match=r"metrics\.json is damaged .*; remove it and run the command"):
+        report.job(SimpleNamespace(run=str(tmp_path)))
 
 
 @pytest.mark.parametrize(

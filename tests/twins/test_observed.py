@@ -338,6 +338,14 @@ BAD_FILES = [
     ),
     (["time,temperature", "2024-03-01,1", "yesterday,1"], r"line 3: time is 'yesterday'; it must be a time as YYYY"),
     (["time,temperature", "1,1", ",1"], r"line 3: time is ''; it must be a time in h"),
+    (
+        ["time,temperature", "2024-03-01T00:00:00Z,1", "2024-03-01T01:00:00,2"],
+        r"line 3: time is .* it must be a time with a zone, as in the rows before",
+    ),
+    (
+        ["time,temperature", "2024-03-01T00:00:00,1", "2024-03-01T01:00:00+01:00,2"],
+        r"line 3: time is .* it must be a time without a zone",
+    ),
     (["time,temperature", "2024-03-01,1", "2024-03-02"], r"line 3: 1 cells, but 2 columns"),
     (["time,temperature", "", "2024-03-01,1,2"], r"line 3: 3 cells, but 2 columns"),
     (["time,temperature"], r"has no rows"),

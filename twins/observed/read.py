@@ -172,12 +172,16 @@ class _Source:
             if (absent := np.flatnonzero(np.isnan(values))).size:
                 self.refuse(name, absent[0], right)
             return units.convert(values, self.table.time_unit, "h"), self.table.epoch
-        micros = np.empty(len(cells), np.int64)
+        micros, zoned = np.empty(len(cells), np.int64), None
         for row, cell in enumerate(cells):
             moment = _moment(cell, self.table.time_format)
             if moment is None:
                 self.refuse(name, row, f"a time as {self.table.time_format or 'YYYY-MM-DD hh:mm:ss'}")
-            micros[row] = moment
+            if zoned is None:
+                zoned = moment.tzinfo is not None
+            elif zoned != (moment.tzinfo is not None):
+                self.refuse(name, row, f"a time {'with' if zoned else 'without'} a zone, as in the rows before")
+            micros[row] = _micros(moment)
         epoch = np.datetime64(int(micros.min()), "us")
         text = str(epoch.astype("datetime64[s]")) if micros.min() % 1_000_000 == 0 else str(epoch)
         return (micros - micros.min()) / HOUR_US, text
@@ -190,11 +194,14 @@ def _is_number(cell: str) -> bool:
         return False
 
 
-def _moment(cell: str, pattern: str | None) -> int | None:
-    """Microseconds since 1970, in UTC where the text has a zone."""
+def _moment(cell: str, pattern: str | None) -> datetime | None:
     try:
-        moment = datetime.strptime(cell, pattern) if pattern else datetime.fromisoformat(cell)
+        return datetime.strptime(cell, pattern) if pattern else datetime.fromisoformat(cell)
     except ValueError:
         return None
+
+
+def _micros(moment: datetime) -> int:
+    """Microseconds since 1970, in UTC where it has a zone."""
     since = (moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)) - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
