@@ -108,7 +108,9 @@ def forecasts(
 ) -> list[dict[str, Any]]:
     """*count* windows spread over the anchors, one target each, in its own unit; *model*, *naive* are predictions."""
     anchors_Nx2, context, horizon = np.asarray(anchors_Nx2), windows.context, windows.horizon
-    targets = np.flatnonzero(np.isfinite(np.asarray(model.mean_NxVxH)).all((0, 2)))
+    from learn.baselines.series import targets as asked
+
+    targets = np.flatnonzero(asked(windows).any(0) & np.isfinite(np.asarray(model.mean_NxVxH)).all((0, 2)))
     found = []
     for i, n in enumerate(np.linspace(0, len(anchors_Nx2) - 1, count + 2).astype(int)[1:-1]):
         (e, k), v = anchors_Nx2[n], int(targets[i % len(targets)])

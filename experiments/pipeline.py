@@ -22,10 +22,11 @@ from experiments.settings import Scoring
 from learn import update
 from learn.batch import Windows, anchors, gather
 from learn.cost import Cost, flops
+from learn.counterfactual import planned
 from learn.evaluate import Row, evaluate
 from learn.fit import Budget, fit
 from learn.metrics import EventPrediction, EventTruth, ForecastPrediction, LifePrediction, LifeTruth, Prediction
-from learn.tasks import Classify, Forecast, RemainingLife, Task, TimeToEvent
+from learn.tasks import Classify, Counterfactual, Forecast, RemainingLife, Task, TimeToEvent
 from learn.update import Optim
 from sim.errors import InputError
 from twins.dataset import SPLITS, Dataset, describe
@@ -35,6 +36,7 @@ MODEL = "model"  # the model's row in the table
 PRIMARY: dict[type, tuple[str, ...]] = {  # scores of which less is better
     TimeToEvent: ("brier", "log_loss"),
     Forecast: ("crps", "mse", "mae", "wql"),
+    Counterfactual: ("nrmse", "mse", "mae"),
     RemainingLife: ("crps", "rmse"),
     Classify: ("brier", "log_loss"),
 }
@@ -61,19 +63,19 @@ def execute(experiment: Experiment, run: RunDir) -> tuple[dict[str, Any], dict[s
     with costs.stage("training", accelerated=True):
         model, spent = train(experiment, run)
         kept = run.path / "predictions"
-        forecast = predictions.kept(kept / f"{MODEL}.npz", lambda: model.predict(test, asked.anchors_Nx2))
+        forecast = predictions.kept(kept / f"{MODEL}.npz", lambda: model.predict(asked.windows, asked.anchors_Nx2))
     costs.add_flops("training", spent)
     with costs.stage("baselines"):
-        rows = baselines(experiment, test, asked, kept)
+        rows = baselines(experiment, asked, kept)
     rows[MODEL] = Row("model", forecast)
     if experiment.oracle is not None:
         with costs.stage("oracle"):
-            known = predictions.kept(kept / "oracle.npz", lambda: _oracle(experiment, test, episodes, asked))
+            known = predictions.kept(kept / "oracle.npz", lambda: _oracle(experiment, episodes, asked))
             rows["oracle"] = Row("oracle", known)
-            rows |= beside(experiment, test, episodes, asked)
+            rows |= beside(experiment, episodes, asked)
     with costs.stage("scores"):
         scores = score(experiment, asked, rows)
-        _figures(experiment, run, test, episodes, asked, rows, scores["best_baseline"])
+        _figures(experiment, run, asked.windows, episodes, asked, rows, scores["best_baseline"])
     with costs.stage("report"):
         drawn = report.draw(run.path, scores)
     write_json(run.path / "metrics.json", scores | {"cost": costs.report()})  # all stages, the drawing included
@@ -104,17 +106,17 @@ def examine(experiment: Experiment, model: Model, dataset: Dataset, split: str) 
     episodes = dataset.episodes(split)
     windows = Windows.of(dataset, split, model.context, task=model.task, scale=model.scale)
     asked = ask(model.task, experiment.scoring, experiment.windows("train"), windows, episodes)
-    rows = baselines(experiment, windows, asked)
-    rows[MODEL] = Row("model", model.predict(windows, asked.anchors_Nx2))
+    rows = baselines(experiment, asked)
+    rows[MODEL] = Row("model", model.predict(asked.windows, asked.anchors_Nx2))
     simulated = dataset.manifest["configuration"].get("twin")
     if experiment.oracle is not None and simulated == describe(experiment.twin):
-        rows["oracle"] = Row("oracle", _oracle(experiment, windows, episodes, asked))
-        rows |= beside(experiment, windows, episodes, asked)
+        rows["oracle"] = Row("oracle", _oracle(experiment, episodes, asked))
+        rows |= beside(experiment, episodes, asked)
     return score(experiment, asked, rows)
 
 
-def baselines(experiment: Experiment, test: Windows, asked: Asked, kept: Path | None = None) -> dict[str, Row]:
-    """Every baseline of the configuration, fitted on the training split and asked about *test*."""
+def baselines(experiment: Experiment, asked: Asked, kept: Path | None = None) -> dict[str, Row]:
+    """Every baseline of the configuration, fitted on the training split and *asked* about the test split."""
     found, rows = experiment.part("baselines"), {}
     with progress("baselines") as advance:
         for done, (name, baseline) in enumerate(found.items()):
@@ -122,17 +124,18 @@ def baselines(experiment: Experiment, test: Windows, asked: Asked, kept: Path | 
 
             def make(baseline: Any = baseline) -> Any:
                 fitted = baseline.fit(experiment.windows("train"), experiment.windows("validation"), experiment.task)
-                return fitted(test, asked.anchors_Nx2)
+                return fitted(asked.windows, asked.anchors_Nx2)
 
             prediction = make() if kept is None else predictions.kept(kept / f"{name}.npz", make)
             rows[name] = Row(baseline.kind, prediction)
     return rows
 
 
-def beside(experiment: Experiment, windows: Windows, episodes: Sequence[Episode], asked: Asked) -> dict[str, Row]:
+def beside(experiment: Experiment, episodes: Sequence[Episode], asked: Asked) -> dict[str, Row]:
     """What an oracle tells beside the best that can be known: rows of what can be known from less."""
     found = getattr(experiment.oracle, "beside", {})
-    return {name: Row("oracle", recorded(episodes, windows, asked.anchors_Nx2, q)) for name, q in found.items()}
+    about = (asked.windows, asked.anchors_Nx2)
+    return {name: Row("oracle", recorded(episodes, *about, q, asked.rows_Nx3)) for name, q in found.items()}
 
 
 def score(
@@ -148,7 +151,7 @@ def train(experiment: Experiment, run: RunDir) -> tuple[Model, float]:
     """The trained model, and the floating-point operations that it took now."""
     first = begun(experiment)
     budget, optim = experiment.part("fit", Budget), experiment.part("optim", Optim)
-    train, validation = experiment.windows("train"), experiment.windows("validation")
+    train, validation = (learned_from(experiment, split) for split in ("train", "validation"))
     if not Model.saved(run.path):
         say("training: compiling the step, before the first row")
     with progress("training") as advance:
@@ -166,6 +169,14 @@ def train(experiment: Experiment, run: RunDir) -> tuple[Model, float]:
         return model, 0.0
     model.save(run.path)
     return model, budget.steps * _flops(first.module, optim, budget, train)
+
+
+def learned_from(experiment: Experiment, split: str) -> Windows:
+    """The windows of a split from which a model learns: what happened, or the outcomes of plans where it is paired."""
+    windows, task = experiment.windows(split), experiment.task
+    if not isinstance(task, Counterfactual) or task.paired is None:
+        return windows
+    return planned(windows, experiment.dataset.episodes(split), task, task.paired).windows
 
 
 def begun(experiment: Experiment) -> Model:
@@ -194,11 +205,13 @@ def _flops(module: Any, optim: Optim, budget: Budget, train: Windows) -> float:
     return found if np.isfinite(found) else 0.0
 
 
-def _oracle(experiment: Experiment, test: Windows, episodes: Sequence[Episode], asked: Asked) -> Prediction:
+def _oracle(experiment: Experiment, episodes: Sequence[Episode], asked: Asked) -> Prediction:
     cache, workers = experiment.dataset.path / "cache", int(experiment.config["workers"])
     with progress("oracle") as advance:
         how: dict[str, Any] = {"workers": workers, "cache": cache, "progress": advance}
-        return experiment.oracle.predict(experiment.task, experiment.twin, test, episodes, asked.anchors_Nx2, **how)
+        how |= {} if asked.rows_Nx3 is None else {"rows": asked.rows_Nx3}
+        about = (experiment.task, experiment.twin, asked.windows, episodes, asked.anchors_Nx2)
+        return experiment.oracle.predict(*about, **how)
 
 
 def _figures(

@@ -11,8 +11,9 @@ import numpy as np
 from experiments.settings import Scoring
 from learn import evaluate
 from learn.batch import Windows, anchors, runs, sampled, variates
+from learn.counterfactual import planned, told
 from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction, Prediction, Truth
-from learn.tasks import Classify, Forecast, RemainingLife, Task, TimeToEvent
+from learn.tasks import Classify, Counterfactual, Forecast, RemainingLife, Task, TimeToEvent
 from sim.errors import InputError, require
 from twins import oracle
 from twins.channel import Role
@@ -24,16 +25,25 @@ Progress = Callable[[int, int, str], None]
 class Asked(NamedTuple):
     """The windows that are scored (N of them), what came after each, and the clusters that are resampled together."""
 
+    windows: Windows  # of the test split, or of what would have been in it
     anchors_Nx2: np.ndarray
     truth: Truth
     cluster_N: np.ndarray
+    rows_Nx3: np.ndarray | None = None  # of plans: episode, sample, and which of its plans
 
 
 def ask(task: Task, scoring: Scoring, train: Windows, test: Windows, episodes: Sequence[Episode]) -> Asked:
     """The scored windows of the *test* windows over *episodes*."""
+    truth: Truth
+    if isinstance(task, Counterfactual):
+        found = planned(test, episodes, task, scoring.every or 1)
+        chosen = anchors(found.windows)
+        percent_V = 100 * np.asarray(test.scale.std) / task.full
+        truth = evaluate.forecast_truth(found.windows, chosen, train)._replace(percent_V=percent_V)
+        return Asked(found.windows, chosen, truth, runs(found.windows, chosen), found.rows_Nx3)
     if isinstance(task, RemainingLife):
         chosen = evaluate.life_anchors(test, scoring.every)
-        truth: Truth = evaluate.life_truth(test, chosen, task)
+        truth = evaluate.life_truth(test, chosen, task)
     elif isinstance(task, Classify):
         chosen = anchors(test, scoring.every or 1)
         truth = evaluate.class_truth(test, chosen)
@@ -47,7 +57,7 @@ def ask(task: Task, scoring: Scoring, train: Windows, test: Windows, episodes: S
     cluster_N = runs(test, chosen)
     if scoring.cluster_h is not None:
         cluster_N = evaluate.stretches(chosen[:, 1] * (test.step_h or 1.0), scoring.cluster_h)
-    return Asked(chosen, truth, cluster_N)
+    return Asked(test, chosen, truth, cluster_N)
 
 
 @dataclass(frozen=True)
@@ -70,8 +80,10 @@ class Futures:
         if isinstance(task, RemainingLife):
             left_h_NxM = _failures(self, task.cap_h, twin, test, asked, **how)
             return LifePrediction.ensemble(left_h_NxM / task.unit_h, task)
-        if isinstance(task, Classify):
-            raise InputError("oracle cannot be Futures where a class is asked; it must be questions.Recorded, or null")
+        if isinstance(task, Classify | Counterfactual):
+            raise InputError(
+                "oracle cannot be Futures where a class or plans are asked; it must be questions.Recorded, or null"
+            )
         return _forecasts(self, task, twin, test, episodes, asked, **how)
 
 
@@ -79,7 +91,8 @@ class Futures:
 class Recorded:
     """The oracle that a twin writes down: a hidden channel of the chance, given the true state, of what is asked.
 
-    *beside* names further rows of the table, each with the hidden channel of what can be known from less.
+    Of plans it is the hidden channel of what comes of them but for chance. *beside* names further rows of the table,
+    each with the hidden channel of what can be known from less.
     """
 
     quantity: str
@@ -88,12 +101,16 @@ class Recorded:
     def predict(
         self, task: Task, twin: Any, test: Windows, episodes: Sequence[Episode], asked: np.ndarray, **how: Any
     ) -> Prediction:
-        """What is written down of the newest sample of each window."""
-        return recorded(episodes, test, asked, self.quantity)
+        """What is written down of the newest sample of each window, or of its plan (*rows*)."""
+        return recorded(episodes, test, asked, self.quantity, how.get("rows"))
 
 
-def recorded(episodes: Sequence[Episode], test: Windows, asked: np.ndarray, quantity: str) -> EventPrediction:
-    """The chances of one hidden channel at the newest sample of each window."""
+def recorded(
+    episodes: Sequence[Episode], test: Windows, asked: np.ndarray, quantity: str, rows: np.ndarray | None = None
+) -> Prediction:
+    """The chances of one hidden channel at the newest sample of each window; of plans, what comes of each."""
+    if rows is not None:
+        return ForecastPrediction.point(told(test, episodes, rows, quantity))
     found = np.full(len(asked), np.nan)
     for e in np.unique(asked[:, 0]):
         here = asked[:, 0] == e

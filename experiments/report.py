@@ -22,6 +22,7 @@ METRICS = {  # name for a person, and whether less is better
     "iou": ("IoU of marks", False),
     "average_precision": ("average precision of marks", False),
     "rmse": ("RMSE", True),
+    "nrmse": ("RMSE at the last step, %", True),
     "mse": ("MSE", True),
     "mae": ("MAE", True),
     "crps": ("CRPS", True),

@@ -142,6 +142,9 @@ def question(task: Mapping[str, Any]) -> str:
         return f"How much life is left to this asset, up to {task['cap']:g} {task.get('unit', 'h')}?"
     if "horizon_h" in task:
         return f"Does this asset fail within {hours(task['horizon_h'])}?"
+    if "outcome" in task:
+        days = "" if task["horizon"] == 1 else f" of {task['horizon']} samples"
+        return f"What would come of each plan{days}, followed or not? Research only, not for clinical use."
     if "horizon" in task:
         return "What comes next?" if task["horizon"] == 1 else f"What are the next {task['horizon']} samples?"
     return ""

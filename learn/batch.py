@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from learn.tasks import Classify, RemainingLife, Task, TimeToEvent
+from learn.tasks import Classify, Counterfactual, RemainingLife, Task, TimeToEvent
 from sim.errors import InputError
 from twins.channel import Role
 from twins.episode import CENSORED, PLANNED, Episode, Series
@@ -103,7 +103,7 @@ class Scale:
         "frames",
         "marks_ExLxHxW",
     ],
-    meta_fields=["context", "horizon", "step_h", "scale", "runs", "assets", "first", "last"],
+    meta_fields=["context", "horizon", "step_h", "scale", "runs", "assets", "first", "last", "least"],
 )
 @dataclass(frozen=True, eq=False)
 class Windows:
@@ -128,6 +128,7 @@ class Windows:
     last: tuple[int, ...]  # and the one before which they end
     frames: tuple[jax.Array, ...] = ()  # of each frame of the scale, ExLx*shape: float32, normalised; NaN where missing
     marks_ExLxHxW: jax.Array | None = None  # uint8, the task's label of each pixel; 0 where there is none
+    least: int | None = None  # samples that have to lie before an anchor; None: a whole context
 
     @staticmethod
     def of(
@@ -304,6 +305,7 @@ def _assemble(
         last=tuple(last),
         frames=tuple(map(jnp.asarray, frames)),
         marks_ExLxHxW=None if marks is None else jnp.asarray(marks),
+        least=task.history if isinstance(task, Counterfactual) else None,
     )
 
 
@@ -380,17 +382,18 @@ def _marks(
 
 
 def anchors(windows: Windows, stride: int = 1, at_risk: bool | None = None) -> np.ndarray:
-    """Every *stride*-th anchor with its whole context, and all its targets within the split: int32[N, 2] (episode, k).
+    """Every *stride*-th anchor that has its context and, within the split, all its targets: int32[N, 2] (episode, k).
 
-    *at_risk* (by default: where the windows carry events) keeps anchors whose asset is at risk now. Raises InputError
-    where nothing is left.
+    The context has to be whole unless the windows ask for less of it. *at_risk* (by default: where the windows carry
+    events) keeps anchors whose asset is at risk now. Raises InputError where nothing is left.
     """
     event_h_ExL = np.asarray(windows.event_h_ExL)
     if at_risk is None:
         at_risk = bool(np.isfinite(event_h_ExL).any())
+    least = windows.context if windows.least is None else windows.least
     found = []
     for e, (first, last) in enumerate(zip(windows.first, windows.last, strict=True)):
-        k = np.arange(max(first, windows.context), last - max(windows.horizon, 1) + 1, stride)
+        k = np.arange(max(first, least), last - max(windows.horizon, 1) + 1, stride)
         if at_risk:
             k = k[np.isfinite(event_h_ExL[e, windows.context + k - 1])]
         found.append(np.stack((np.full_like(k, e), k), axis=1))

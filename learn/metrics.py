@@ -84,6 +84,7 @@ class ForecastTruth(NamedTuple):
     y_NxVxH: np.ndarray
     mask_NxVxH: np.ndarray
     mase_scale_NxV: np.ndarray | None = None  # in-sample MAE of the seasonal naive forecast
+    percent_V: np.ndarray | None = None  # what a scaled unit is, in percent of what the task calls full
 
 
 class EventTruth(NamedTuple):
@@ -173,6 +174,8 @@ Score = Ratio | Root | Pairs | Precision
 def forecast_scores(prediction: ForecastPrediction, truth: ForecastTruth) -> dict[str, Score]:
     """mse of the mean; mae of the median; crps, wql, mase (given its scale) and coverage of the central 80 %.
 
+    Given percents, nrmse: the root mean square error of the mean at the last step.
+
     An ensemble's mse and crps are the fair ones, unbiased for the ensemble of infinitely many members.
     """
     y, mask = _observed(truth)
@@ -192,6 +195,9 @@ def forecast_scores(prediction: ForecastPrediction, truth: ForecastTruth) -> dic
         "crps": Ratio(crps_N, count),
         "wql": Ratio(2 * loss_NxQ.mean(-1), _windows(_zero(np.abs(y), mask))),
     }
+    if truth.percent_V is not None:
+        last = (error * truth.percent_V[:, None] ** 2)[..., -1:]
+        scores = {"nrmse": Root(Ratio(_windows(last), _windows(mask[..., -1:])))} | scores
     if truth.mase_scale_NxV is not None:
         scores["mase"] = Ratio(_windows(absolute / truth.mase_scale_NxV[..., None]), count)
     if len(prediction.levels) > 1:

@@ -33,6 +33,34 @@ class Forecast:
 
 
 @dataclass(frozen=True)
+class Counterfactual(Forecast):
+    """The next *horizon* samples of the target under each of several plans of action, of which one at most was taken.
+
+    A plan's first action is the newest sample of the context, its others lie over the horizon. Hidden channels of
+    frames tell plans (S of them, H steps, a number an action) and what came of them (S, H). A model learns from what
+    happened; where it is *paired*, which none can be with real patients, from the outcomes of all plans at every so
+    many samples.
+    """
+
+    horizon: int = 1
+    loss: Literal["pinball", "mse"] = "mse"
+    plan: str = "plan"
+    outcome: str = "outcome"
+    actions: tuple[str, ...] = ("chemo_dose", "radio_dose")
+    full: float = 1.0  # what errors are told in percent of, in the target's unit
+    history: int = 1  # samples of the context that have to be there
+    paired: int | None = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        object.__setattr__(self, "actions", tuple(self.actions))
+        require(bool(self.actions) and all(self.actions), self, "actions", "the names of channels, at least one")
+        require(0 < self.full < math.inf, self, "full", "above 0 and finite")
+        require(self.history >= 1, self, "history", "at least 1 sample")
+        require(self.paired is None or self.paired >= 1, self, "paired", "at least 1 sample, or null")
+
+
+@dataclass(frozen=True)
 class TimeToEvent:
     """When an asset next fails, and of which cause. Bins of hours (0, e₁], (e₁, e₂] … from now on.
 

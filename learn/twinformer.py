@@ -18,13 +18,14 @@ from flax import nnx
 from learn.batch import ROLES, TIME_FEATURES, Batch, Windows
 from learn.heads import ClassHead, HazardHead, LifeHead, QuantileHead, Told, dense, first_bias
 from learn.losses import targets
-from learn.tasks import Classify, RemainingLife, Task, TimeToEvent
+from learn.tasks import Classify, Counterfactual, Forecast, RemainingLife, Task, TimeToEvent
 from sim.errors import InputError, require
 from twins.channel import Role
 
 LEVELS = 3  # causal location, log spread, and the patch's own mean, in the dataset's scaled units
 SPREAD_FLOOR = 1e-2  # train standard deviations
 QUIET = 1e-6  # mean square of a waveform, in train variances, below which it is silence
+SMALLEST = 1e-3  # train standard deviations: less of a positive quantity is not told from it
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,25 @@ class TwinFormer:
     dropout: float = 0.0
     mix: bool = True  # attention across an asset's variates; else each is read by itself
     levels: bool = True  # the embedding sees where and how wide a series lies; leave it out where levels wander off
+    join: bool = False  # one token a moment for all channels together: of forecasts of one target among a few channels
+    overlap: int = 0  # samples before a patch that its embedding sees as well
+    growth: bool = False  # targets begin at a natural 0: they are read by their growth, told as multiples of the newest
     bf16: bool = False  # compute in bfloat16; parameters, scales and losses stay float32
 
     def __post_init__(self):
         for field in ("width", "layers", "heads", "hidden", "patch", "frame_patch", "wave_patch"):
             require(getattr(self, field) >= 1, self, field, "at least 1")
         require(self.width % (2 * self.heads) == 0, self, "width", f"a multiple of twice the {self.heads} heads")
+        require(self.overlap >= 0, self, "overlap", "at least 0 samples")
         require(0 <= self.dropout < 1, self, "dropout", "at least 0 and below 1")
 
     def build(self, task: Task, windows: Windows, seed: int = 0) -> TwinFormerNet:
         """The module for *windows*' variates. Raises InputError where the context holds no whole patch."""
         if windows.context < self.patch:
             raise InputError(f"a context of {windows.context} samples holds no patch of {self.patch}; lengthen it")
+        asked = (np.asarray(windows.role_ExV) == ROLES.index(Role.TARGET)).any(0).sum()
+        if self.join and (not isinstance(task, Forecast) or asked != 1 or windows.scale.frames):
+            raise InputError("model.join is true; it takes a forecast of one target, and no frames")
         for frame in windows.scale.frames:
             if len(frame.shape) > 2 or any(side % self.piece(frame.shape) for side in frame.shape):
                 raise InputError(
@@ -84,6 +92,25 @@ def causal_scale(x_BxVxPxS: jax.Array, mask_BxVxPxS: jax.Array) -> tuple[jax.Arr
     spread = jnp.sqrt(jnp.maximum(square - mean**2, 0.0) + SPREAD_FLOOR**2)
     own = jnp.where(count > 0, total / jnp.maximum(count, 1), mean)
     return origin + mean, spread, origin + own
+
+
+def growth(x_BxVxT: jax.Array, mask_BxVxT: jax.Array, zero_BxV: jax.Array) -> jax.Array:
+    """The logarithms of positive series, and by how much each grew since the sample before; (2, B, V, T).
+
+    *zero_BxV* is where 0 lies in scaled units. Whatever is below a thousandth of a deviation counts as that.
+    """
+    above = jnp.maximum(x_BxVxT - zero_BxV[..., None], 0.0) + SMALLEST
+    level = jnp.where(mask_BxVxT, jnp.log(above), 0.0)
+    both = mask_BxVxT[..., 1:] & mask_BxVxT[..., :-1]
+    grew = jnp.where(both, jnp.clip(level[..., 1:] - level[..., :-1], -2.0, 2.0), 0.0)
+    return jnp.stack((level, 10 * jnp.pad(grew, ((0, 0), (0, 0), (1, 0)))))
+
+
+def before(x_BxVxT: jax.Array, patch: int, count: int) -> jax.Array:
+    """The *count* samples before each patch, 0 before the first one; (B, V, P, count)."""
+    padded = jnp.pad(x_BxVxT, ((0, 0), (0, 0), (count, 0)))
+    starts = np.arange(0, x_BxVxT.shape[-1], patch)
+    return padded[..., starts[:, None] + np.arange(count)]
 
 
 def rope(x_xPxD: jax.Array) -> jax.Array:
@@ -134,7 +161,7 @@ class Block(nnx.Module):
         linear = partial(nnx.Linear, use_bias=False, dtype=dtype, rngs=rngs)
         self.time_norm, self.variate_norm, self.mlp_norm = norm(), norm(), norm()
         self.time = Attention(shape, True, dtype, rngs)
-        self.variate = Attention(shape, False, dtype, rngs)
+        self.variate = None if shape.join else Attention(shape, False, dtype, rngs)
         self.gate_up = linear(shape.width, 2 * shape.hidden)
         self.down = linear(shape.hidden, shape.width)
 
@@ -143,8 +170,9 @@ class Block(nnx.Module):
         patches = z_BxVxPxD.shape[2]
         past = jnp.tril(jnp.ones((patches, patches), bool))
         z_BxVxPxD = z_BxVxPxD + dropout(self.time(self.time_norm(z_BxVxPxD), past), self.rate, keys[0])
-        across_BxPxVxD = self.variate(jnp.swapaxes(self.variate_norm(z_BxVxPxD), 1, 2), same_BxVxV[:, None, None])
-        z_BxVxPxD = z_BxVxPxD + dropout(jnp.swapaxes(across_BxPxVxD, 1, 2), self.rate, keys[1])
+        if self.variate is not None:
+            across_BxPxVxD = self.variate(jnp.swapaxes(self.variate_norm(z_BxVxPxD), 1, 2), same_BxVxV[:, None, None])
+            z_BxVxPxD = z_BxVxPxD + dropout(jnp.swapaxes(across_BxPxVxD, 1, 2), self.rate, keys[1])
         gate, up = jnp.split(self.gate_up(self.mlp_norm(z_BxVxPxD)), 2, axis=-1)
         return z_BxVxPxD + dropout(self.down(jax.nn.silu(gate) * up), self.rate, keys[2])
 
@@ -200,15 +228,20 @@ class TwinFormerNet(nnx.Module):
         self.dtype = jnp.bfloat16 if shape.bf16 else jnp.float32
         dtype, width = self.dtype, shape.width
         linear = partial(nnx.Linear, dtype=dtype, rngs=rngs)
-        features = 2 * shape.patch + (LEVELS if shape.levels else 0)
-        self.from_values = linear(features, width)
+        self.join, self.overlap, self.growth = shape.join, shape.overlap, shape.growth
+        together = windows.variates if shape.join else 1
+        self.zero = tuple(-m / s for m, s in zip(windows.scale.mean, windows.scale.std, strict=True))
+        features = (4 if shape.growth else 2) * shape.patch + (LEVELS if shape.levels else 0) + shape.overlap
+        self.from_values = linear(together * features, width)
         self.from_time = linear(TIME_FEATURES * shape.patch, width, use_bias=False)
         self.embed_out = linear(width, width)
-        self.embed_skip = linear(features, width, use_bias=False)
+        self.embed_skip = linear(together * features, width, use_bias=False)
         embed = partial(nnx.Embed, features=width, embedding_init=nnx.initializers.normal(0.02), rngs=rngs)
         self.quantity, self.role = embed(windows.variates), embed(len(ROLES))
-        known = bool(np.any(np.asarray(windows.role_ExV) == ROLES.index(Role.KNOWN))) and windows.horizon > 0
-        self.from_known = linear(windows.horizon, width, use_bias=False) if known else None
+        plan = isinstance(task, Counterfactual) and windows.horizon > 1
+        self.known = tuple(ROLES.index(role) for role in ((Role.KNOWN, Role.ACTION) if plan else (Role.KNOWN,)))
+        known = bool(np.isin(np.asarray(windows.role_ExV), self.known).any()) and windows.horizon > 0
+        self.from_known = linear(together * windows.horizon, width, use_bias=False) if known else None
         self.blocks = nnx.List([Block(shape, dtype, rngs) for _ in range(shape.layers)])
         self.norm = nnx.RMSNorm(width, dtype=dtype, rngs=rngs)
         frames = windows.scale.frames
@@ -237,18 +270,35 @@ class TwinFormerNet(nnx.Module):
         location, spread, own = causal_scale(x, mask)
         scaled = jnp.where(mask, jnp.arcsinh((x - location[..., None]) / spread[..., None]), 0.0)
         parts = [scaled, mask.astype(scaled.dtype)]
+        is_target = (batch.role_BxV == ROLES.index(Role.TARGET))[..., None]
+        zero = jnp.asarray(self.zero)[batch.quantity_BxV]
+        if self.growth:
+            grown = growth(batch.x_BxVxT[..., cut:], batch.mask_BxVxT[..., cut:], zero)
+            parts += list(jnp.where(is_target, grown, 0.0).reshape(2, *x.shape))
+        if self.overlap:
+            parts.append(before(jnp.arcsinh(batch.x_BxVxT[..., cut:]), self.patch, self.overlap))
         if self.levels:
             parts.append(jnp.stack((jnp.arcsinh(location), jnp.log(spread), jnp.arcsinh(own)), axis=-1))
-        tokens = jnp.concatenate(parts, axis=-1).astype(self.dtype)
+        tokens = self._joined(jnp.concatenate(parts, axis=-1)).astype(self.dtype)
         hidden = jax.nn.silu(self.from_values(tokens) + self.from_time(time.astype(self.dtype)))
         z = self.embed_skip(tokens) + self.embed_out(hidden)
-        z = z + (self.quantity(batch.quantity_BxV) + self.role(batch.role_BxV))[:, :, None].astype(self.dtype)
+        if not self.join:
+            z = z + (self.quantity(batch.quantity_BxV) + self.role(batch.role_BxV))[:, :, None].astype(self.dtype)
         if self.from_known is not None:
             ahead, _ = targets(batch, patches)
-            is_known = (batch.role_BxV == ROLES.index(Role.KNOWN))[..., None, None]
-            z = z + self.from_known(jnp.where(is_known, ahead, 0.0).astype(self.dtype))
+            is_known = jnp.isin(batch.role_BxV, jnp.asarray(self.known))[..., None, None]
+            # What is done at the last sample of the horizon is done after that sample is read.
+            too_late = (batch.role_BxV == ROLES.index(Role.ACTION))[..., None, None] & (
+                jnp.arange(ahead.shape[-1]) == ahead.shape[-1] - 1
+            )
+            z = z + self.from_known(self._joined(jnp.where(is_known & ~too_late, ahead, 0.0)).astype(self.dtype))
 
-        group, present, pieces = batch.group_BxV, batch.variate_mask_BxV, []
+        if self.growth:
+            newest = jnp.where(mask[..., -1], x[..., -1], location)
+            location = jnp.where(is_target, newest, location)
+            spread = jnp.where(is_target, jnp.maximum(newest - zero[..., None], 0.0), spread)
+
+        group, present, pieces = batch.group_BxV[:, : z.shape[1]], batch.variate_mask_BxV[:, : z.shape[1]], []
         for reader, frames in zip(self.readers, batch.frames, strict=True):
             features, own = reader(frames[:, cut:])
             pieces.append(features)
@@ -273,6 +323,13 @@ class TwinFormerNet(nnx.Module):
             return Told(out)
         newest = pieces[0][:, -1:] if last else pieces[0][:, self.patch - 1 :: self.patch]
         return Told(out, self._marked(newest.astype(jnp.float32)))
+
+    def _joined(self, x_BxVxPxF: jax.Array) -> jax.Array:
+        """What is known of all channels at a moment in one row, where they are joined: (B, 1, P, V · F)."""
+        if not self.join:
+            return x_BxVxPxF
+        b, v, p, f = x_BxVxPxF.shape
+        return jnp.swapaxes(x_BxVxPxF, 1, 2).reshape(b, 1, p, v * f)
 
     def _marked(self, squares_BxPxNxD: jax.Array) -> jax.Array:
         """Logits of each pixel's marks, from the features of its square."""

@@ -15,6 +15,7 @@ from learn.baselines.classifiers import BoostedTrees, SupportVectors, features
 from learn.baselines.defects import DefectLogistic, DefectTrees, RateByVerdict
 from learn.baselines.hazard import AgeWeibull, Weibull, horizon_labels
 from learn.baselines.lives import AgeLife, FeatureRidge, LifeTrees
+from learn.baselines.plans import LinearPlan, MarginalStructural
 from learn.baselines.series import RepeatLast, Ridge, SameHour, TrainMean
 from learn.batch import Windows
 from learn.metrics import Prediction
@@ -40,6 +41,8 @@ __all__ = [
     "DefectTrees",
     "FeatureRidge",
     "LifeTrees",
+    "LinearPlan",
+    "MarginalStructural",
     "RateByVerdict",
     "RepeatLast",
     "Ridge",

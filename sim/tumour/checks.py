@@ -154,8 +154,8 @@ class Doses(Replicated):
             radio_dose_gy=Tumour.radio_dose_gy * up,
         )
         both = ((True, True), *[(True, False)] * (self.days - 1))
-        trace = world.run(world.act(world.start(seed), Treat("p1", both)), (self.days + 1) * DAY_H).trace
-        return [trace["p1", "chemo"].at(self.days * DAY_H).item(), trace["p1", "volume"].at(2 * DAY_H).item()]
+        trace = world.run(world.act(world.start(seed), Treat("p1", both)), self.days * DAY_H).trace
+        return [trace["p1", "chemo"].at((self.days - 1) * DAY_H).item(), trace["p1", "volume"].at(DAY_H).item()]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,7 +66,10 @@ def recovers(volume: float, cells_per_cm3: float) -> float:
 
 @dataclass(frozen=True)
 class Treat:
-    """Action: the patient's next decisions are these, (chemotherapy, radiotherapy) each; none gives them back."""
+    """Action: the patient's next decisions are these, (chemotherapy, radiotherapy) each; none gives them back.
+
+    A plan that is there at 0 h begins on day 0, on which nobody is treated otherwise.
+    """
 
     patient: str
     plan: tuple[tuple[bool, bool], ...] = ()
@@ -109,7 +112,7 @@ class State:
 
 @dataclass(frozen=True)
 class Tumour:
-    """Patients with a lung tumour whose treatment depends on its size. Research only, not for clinical use.
+    """Patients with a lung tumour whose treatment depends on its size, for research only, not for clinical use.
 
     Signals of each patient `p1`, `p2` …, all steps with a breakpoint a day: `volume` (cm³), `chemo` (concentration),
     `chemo_dose`, `radio_dose` (Gy), `chemo_propensity`, `radio_propensity` (the chance that this day's decision had;
@@ -128,7 +131,7 @@ class Tumour:
     half_life_h: float = 24.0
     radio_dose_gy: float = 2.0
     cells_per_cm3: float = CELLS_PER_CM3
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
 
     def __post_init__(self):
         require(self.patients >= 1, self, "patients", "at least 1")
@@ -211,7 +214,12 @@ class Tumour:
                     "+".join(n for n, on in zip("cr", both, strict=True) if on) or "-" for both in action.plan
                 )
                 events.append(Event(s.time_h, action.patient, "action", f"Treat {said}".strip()))
-                s.patients[i] = s.patients[i]._replace(plan=action.plan)
+                p = s.patients[i] = s.patients[i]._replace(plan=action.plan)
+                if s.time_h == 0 and p.plan:
+                    (chemo, radio), *rest = p.plan
+                    dose, gray = self.chemo_dose * chemo, self.radio_dose_gy * radio
+                    s.patients[i] = p._replace(chemo=dose, chemo_dose=dose, radio_dose=gray, plan=tuple(rest))
+                    points[i].append((0.0, *s.patients[i].values))
             s.actions.clear()
         kernel.run_to(until_h)
         s.time_h = until_h

@@ -90,7 +90,7 @@ def test_another_patient_leaves_the_lives_of_the_others_untouched():
 def test_a_plan_is_given_as_told_and_recorded_beside_the_chance_that_there_was():
     world = Tumour(1, gamma=3.0)
     plan = ((True, False), (False, True), (True, True), (False, False))
-    run = world.run(world.act(world.start(2), Treat("p1", plan)), 5.5 * DAY_H)
+    run = world.run(world.act(world.run(world.start(2), 1.0).state, Treat("p1", plan)), 5.5 * DAY_H)
     days = np.arange(1, 5) * DAY_H
     given = [(run.trace["p1", q].at(days) > 0).tolist() for q in ("chemo_dose", "radio_dose")]
     assert list(zip(*given, strict=True)) == list(plan)
@@ -99,9 +99,18 @@ def test_a_plan_is_given_as_told_and_recorded_beside_the_chance_that_there_was()
         mean_cm = np.mean((6 / np.pi * volume[:t]) ** (1 / 3))
         chance = 1 / (1 + np.exp(-3 / 13 * (mean_cm - 6.5)))
         assert run.trace["p1", "chemo_propensity"].at(t * DAY_H) == pytest.approx(chance, rel=1e-12)
-    released = world.act(world.act(world.start(2), Treat("p1", plan)), Treat("p1"))
-    plain = world.run(world.start(2), 200.0)
-    assert world.run(released, 200.0).trace.signals == plain.trace.signals
+    begun = world.run(world.start(2), 1.0).state
+    released = world.act(world.act(begun, Treat("p1", plan)), Treat("p1"))
+    assert world.run(released, 200.0).trace.signals == world.run(begun, 200.0).trace.signals
+
+
+def test_a_plan_at_the_start_begins_on_day_0():
+    world = Tumour(1)
+    trace = world.run(world.act(world.start(2), Treat("p1", ((True, True), (False, True)))), 3 * DAY_H).trace
+    days = np.arange(2) * DAY_H
+    assert trace["p1", "chemo_dose"].at(days).tolist() == [5.0, 0.0]
+    assert trace["p1", "radio_dose"].at(days).tolist() == [2.0, 2.0]
+    assert trace["p1", "chemo_propensity"].at(0.0) == 0
 
 
 def test_only_days_before_the_decision_decide_and_no_more_than_the_window():
@@ -119,7 +128,7 @@ def test_a_tumour_beyond_the_limit_kills_and_one_without_a_cell_is_gone():
     assert trace["p1", "volume"].value[-1] == doomed.death_cm3
     cured = Tumour(1, population=alike(1e-9, 3.0, alpha=0.6), noise_sd=0.0)
     trace = cured.run(cured.act(cured.start(0), Treat("p1", ((False, True),))), 100.0).trace  # 1 − 1.2 − 0.24 < 0
-    assert [(e.kind, e.time_h) for e in trace.events if e.kind != "action"] == [("recovered", 48.0)]
+    assert [(e.kind, e.time_h) for e in trace.events if e.kind != "action"] == [("recovered", 24.0)]
     assert trace["p1", "volume"].value[-1] == 0
 
 

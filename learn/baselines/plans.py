@@ -1,0 +1,188 @@
+"""What comes of a plan of actions, without a deep model: a linear regression, and a marginal structural model.
+
+Both see the target's past, what was done, what the plan does up to the sample before each step, and static channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from learn.baselines.series import cut, filled, targets
+from learn.batch import ROLES, Windows, anchors
+from learn.metrics import ForecastPrediction
+from learn.tasks import Counterfactual
+from sim.errors import InputError, require
+from twins.channel import Role
+
+RIDGE = 1e-4  # share of the number of rows, against columns that are alike
+
+
+@dataclass(frozen=True)
+class LinearPlan:
+    """The change from the last value, linear in the past values and actions, in the plan and in static channels."""
+
+    lookback: int = 8  # samples
+    rows: int = 200_000  # training windows, at most
+    kind: str = "baseline"
+
+    def __post_init__(self):
+        require(self.lookback >= 1, self, "lookback", "at least 1 sample")
+        require(self.rows >= 1, self, "rows", "at least 1")
+
+    def fit(self, train: Windows, validation: Windows, task: Counterfactual) -> Regression:
+        asked = _spread(anchors(train), self.rows)
+        return Regression.fit(train, asked, self.lookback, False, np.ones((len(asked), train.horizon)))
+
+
+@dataclass(frozen=True)
+class MarginalStructural:
+    """A weighted linear regression on how often each action was taken and on the plan (Robins, Hernán & Brumback 2000).
+
+    Stabilised weights from histories: the product over the plan's steps of the chance of each action given the actions
+    before, over that given the target's past as well, both logistic regressions. They are cut off at *outer* quantiles.
+    """
+
+    window: int = 15  # samples whose mean stands for the target's past
+    outer: float = 0.01
+    rows: int = 200_000
+    kind: str = "baseline"
+
+    def __post_init__(self):
+        require(self.window >= 1, self, "window", "at least 1 sample")
+        require(0 <= self.outer < 0.5, self, "outer", "a share, at least 0 and below 0.5")
+        require(self.rows >= 1, self, "rows", "at least 1")
+
+    def fit(self, train: Windows, validation: Windows, task: Counterfactual) -> Regression:
+        asked = _spread(anchors(train), self.rows)
+        ratio_ExL = self.ratios(train)
+        at_NxH = (asked[:, 1] + train.context - 1)[:, None] + np.arange(train.horizon)
+        weight_NxH = np.cumprod(ratio_ExL[asked[:, :1], at_NxH], axis=1)
+        weight_NxH = np.clip(weight_NxH, *np.quantile(weight_NxH, (self.outer, 1 - self.outer), axis=0))
+        return Regression.fit(train, asked, 1, True, weight_NxH)
+
+    def ratios(self, windows: Windows) -> np.ndarray:
+        """Of each sample the chance of what was done given what had been done, over that given the target as well.
+
+        float64[E, L], in the windows' own positions; 1 where nothing could be decided yet.
+        """
+        little_ExAxL, much_ExAxL = self.chances(windows)
+        return np.prod(little_ExAxL / much_ExAxL, axis=1)
+
+    def chances(self, windows: Windows) -> np.ndarray:
+        """The chance of what was done, given what had been done, and given the target as well: float64[2, E, A, L]."""
+        done_ExAxL = _taken(windows)
+        before_ExAxL = np.cumsum(done_ExAxL, axis=-1) - done_ExAxL
+        target = _target(windows)
+        raw_ExL = np.asarray(windows.values_ExVxL)[:, target]
+        seen_ExL = np.isfinite(raw_ExL)
+        value_ExL = np.nan_to_num(filled(windows)[:, target])
+        count_ExL, total_ExL = (_trailing(x, self.window) for x in (seen_ExL, np.where(seen_ExL, raw_ExL, 0.0)))
+        mean_ExL = total_ExL / np.maximum(count_ExL, 1)
+        # A decision needs something seen before it; the last sample of a record, at which it has ended, has none.
+        e_N, at_N = np.nonzero(seen_ExL & (np.cumsum(seen_ExL, 1) > 1) & np.roll(seen_ExL, -1, 1))
+        little_NxF = before_ExAxL[e_N, :, at_N]
+        much_NxF = np.column_stack((little_NxF, value_ExL[e_N, at_N], mean_ExL[e_N, at_N]))
+        found_2xExAxL = np.ones((2, *done_ExAxL.shape))
+        for a in range(done_ExAxL.shape[1]):
+            y_N = done_ExAxL[e_N, a, at_N]
+            if y_N.min() == y_N.max():
+                continue  # always or never done
+            for i, x_NxF in enumerate((little_NxF, much_NxF)):
+                found_2xExAxL[i, e_N, a, at_N] = _chance(x_NxF, y_N)
+        return found_2xExAxL
+
+
+@dataclass(frozen=True, eq=False)
+class Regression:
+    """The predictor: of each step ahead, weights of the features of its windows."""
+
+    lookback: int
+    counts: bool
+    weights: tuple[np.ndarray, ...]  # of each step, by feature
+
+    @staticmethod
+    def fit(windows: Windows, asked: np.ndarray, lookback: int, counts: bool, weight_NxH: np.ndarray) -> Regression:
+        last_N = _last(windows, asked)
+        y_NxH = cut(np.asarray(windows.values_ExVxL), windows.context, asked, 0, windows.horizon)[:, _target(windows)]
+        change_NxH = y_NxH.astype(np.float64) - last_N[:, None]
+        solved = []
+        for h in range(windows.horizon):
+            x_NxF = _features(windows, asked, lookback, counts, h)
+            known = np.isfinite(change_NxH[:, h])
+            x, w = x_NxF[known], weight_NxH[known, h, None]
+            gram = x.T @ (w * x) + RIDGE * len(x) * np.eye(x.shape[1])
+            solved.append(np.linalg.solve(gram, x.T @ (w[:, 0] * change_NxH[known, h])))
+        return Regression(lookback, counts, tuple(solved))
+
+    def __call__(self, windows: Windows, anchors_Nx2: np.ndarray) -> ForecastPrediction:
+        mean_NxVxH = np.zeros((len(anchors_Nx2), windows.variates, len(self.weights)), np.float32)
+        last_N = _last(windows, anchors_Nx2)
+        for h, weights_F in enumerate(self.weights):
+            x_NxF = _features(windows, anchors_Nx2, self.lookback, self.counts, h)
+            mean_NxVxH[:, _target(windows), h] = last_N + x_NxF @ weights_F
+        return ForecastPrediction.point(mean_NxVxH)
+
+
+def _features(windows: Windows, asked: np.ndarray, lookback: int, counts: bool, ahead: int) -> np.ndarray:
+    """The target's last *lookback* values, less the last of them but for it; actions; static channels and squares; 1.
+
+    Actions are those of the *lookback* (or their *counts* before the newest, and the newest) and of *ahead* steps of
+    the plan.
+    """
+    values, role_V = filled(windows), np.asarray(windows.role_ExV).max(0)
+    past_NxL = np.nan_to_num(cut(values, windows.context, asked, -lookback, lookback)[:, _target(windows)])
+    last_Nx1 = past_NxL[:, -1:].copy()
+    past_NxL[:, :-1] -= last_Nx1
+    done_ExAxL = _taken(windows)
+    plan_NxAxH = np.nan_to_num(cut(done_ExAxL, windows.context, asked, 0, max(ahead, 1)))[..., :ahead]
+    if counts:
+        new_NxA = np.nan_to_num(cut(done_ExAxL, windows.context, asked, -1, 1))[..., 0]
+        whole = np.nan_to_num(cut(done_ExAxL, windows.context, asked, -windows.context, windows.context)).sum(-1)
+        acted = [whole - new_NxA, new_NxA]
+    else:
+        acted = [np.nan_to_num(cut(done_ExAxL, windows.context, asked, -lookback, lookback)).reshape(len(asked), -1)]
+    static_V = np.flatnonzero(role_V == ROLES.index(Role.STATIC))
+    static_NxS = np.nan_to_num(cut(values, windows.context, asked, -1, 1)[:, static_V, 0])
+    plan_NxP = plan_NxAxH.reshape(len(asked), -1)
+    parts = (past_NxL, *acted, plan_NxP, static_NxS, static_NxS**2, np.ones_like(last_Nx1))
+    return np.concatenate(parts, axis=1).astype(np.float64)
+
+
+def _taken(windows: Windows) -> np.ndarray:
+    """Whether each action was taken at each sample, ExAxL: its channel was above the middle of its range."""
+    actions = np.flatnonzero((np.asarray(windows.role_ExV) == ROLES.index(Role.ACTION)).any(0))
+    if not len(actions):
+        raise InputError("there is no channel of role action to plan with")
+    x_ExAxL = np.asarray(windows.values_ExVxL)[:, actions]
+    least, most = (f(x_ExAxL, axis=(0, 2), keepdims=True) for f in (np.nanmin, np.nanmax))
+    return (np.nan_to_num(x_ExAxL, nan=-np.inf) > (least + most) / 2).astype(np.float32)
+
+
+def _chance(x_NxF: np.ndarray, y_N: np.ndarray) -> np.ndarray:
+    """The fitted chance of what each row did."""
+    scaled = StandardScaler().fit_transform(x_NxF)
+    p_N = LogisticRegression(C=1e4, max_iter=200).fit(scaled, y_N).predict_proba(scaled)[:, 1]
+    return np.where(y_N > 0, p_N, 1 - p_N)
+
+
+def _trailing(x_ExL: np.ndarray, length: int) -> np.ndarray:
+    """The sum over the *length* samples before each, that one left out."""
+    total = np.cumsum(x_ExL, axis=1, dtype=np.float64)
+    total = np.pad(total, ((0, 0), (length + 1, 0)))
+    return total[:, length:-1] - total[:, : -length - 1]
+
+
+def _last(windows: Windows, asked: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(cut(filled(windows), windows.context, asked, -1, 1)[:, _target(windows), 0]).astype(np.float64)
+
+
+def _target(windows: Windows) -> int:
+    return int(np.flatnonzero(targets(windows).any(0))[0])
+
+
+def _spread(asked: np.ndarray, most: int) -> np.ndarray:
+    return asked[:: -(-len(asked) // most)]
