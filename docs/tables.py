@@ -1,8 +1,8 @@
 """The tables of README.md and docs/results.md from what was measured: `python docs/tables.py outputs/line_failure/… …`.
 
 Fills the stretch between `<!-- bench -->` and `<!-- /bench -->` from bench/RESULTS.json, and those named after a run
-(`<!-- line_failure -->`) from that run's metrics.json, or from the seeds.json of several. A stretch without a source is
-left as it is.
+(`<!-- line_failure -->`) from that run's metrics.json, or from the seeds.json of several. Runs named `…_gamma_0`,
+`…_gamma_2` … are columns of one table. A stretch without a source is left as it is.
 """
 
 from __future__ import annotations
@@ -94,6 +94,36 @@ def layouts(run: Path) -> str:
     said = f"Intervals of a column hold together at {found['confidence']:.0%}".replace("%", " %")
     of = f"{said}; {found['replications']} replications each, of seeds that the search has not seen."
     return "\n".join([*lines, "", f"{of} The run took {sum(found['seconds'].values()):.0f} s on {stamp(run)}."])
+
+
+def confounded(sources: list[Path]) -> str:
+    """Runs of one question at several strengths of confounding, side by side; below them what others have published."""
+    columns: dict[float, dict[str, tuple[str, str]]] = {}
+    told, seeds = [], set()
+    for source in sources:
+        metrics = json.loads((source if source.is_file() else source / "metrics.json").read_text())
+        run = Path(next(iter(metrics["runs"].values()))[0]) if source.is_file() else source
+        metric, gamma = metrics["primary"], float(config_of(run)["world"]["gamma"])
+        seeds.add(metrics.get("seeds", 1))
+        told.append(f"{metrics['scored']} plans of {metrics['clusters']} independent {cluster(config_of(run))}")
+        for row in metrics["rows"]:
+            score = row["scores"][metric]
+            cell = f"{number(score['mean'], 2)} ({interval(score, 2)})"
+            columns.setdefault(gamma, {})[row["name"]] = (row["kind"], cell)
+    gammas = sorted(columns)
+    names = sorted(columns[gammas[0]], key=lambda name: float(columns[gammas[0]][name][1].split()[0]))
+    lines = ["| method | " + " | ".join(f"γ = {g:g}" for g in gammas) + " |", "|---|" + "---|" * len(gammas)]
+    for name in names:
+        cells = [columns[g].get(name, ("", "–"))[1] for g in gammas]
+        shown = name.replace("_", " ")
+        lines.append(f"| {f'**{shown}**' if columns[gammas[0]][name][0] == 'model' else shown} | {' | '.join(cells)} |")
+    known = json.loads((ROOT / "docs" / "published.json").read_text())["tumour_counterfactual"]
+    if config_of(run)["task"]["horizon"] == 1:
+        at = [known["gamma"].index(g) if g in known["gamma"] else None for g in gammas]
+        for name, values in known["rows"].items():
+            lines.append(f"| published: {name} | {' | '.join('–' if i is None else f'{values[i]:.2f}' for i in at)} |")
+    times = ", ".join(map(str, sorted(seeds)))
+    return "\n".join([*lines, "", f"{'; '.join(dict.fromkeys(told))}. Seeds of training: {times}."])
 
 
 def table(source: Path) -> str:

@@ -294,9 +294,12 @@ class TwinFormerNet(nnx.Module):
             z = z + self.from_known(self._joined(jnp.where(is_known & ~too_late, ahead, 0.0)).astype(self.dtype))
 
         if self.growth:
-            newest = jnp.where(mask[..., -1], x[..., -1], location)
-            location = jnp.where(is_target, newest, location)
-            spread = jnp.where(is_target, jnp.maximum(newest - zero[..., None], 0.0), spread)
+            there, newest = (
+                mask[..., -1],
+                x[..., -1],
+            )  # a first value, of which nothing tells, is not told and so not learned
+            location = jnp.where(is_target & there, newest, location)
+            spread = jnp.where(is_target, jnp.where(there, jnp.maximum(newest - zero[..., None], 0.0), 0.0), spread)
 
         group, present, pieces = batch.group_BxV[:, : z.shape[1]], batch.variate_mask_BxV[:, : z.shape[1]], []
         for reader, frames in zip(self.readers, batch.frames, strict=True):

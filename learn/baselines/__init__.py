@@ -17,6 +17,7 @@ from learn.baselines.hazard import AgeWeibull, Weibull, horizon_labels
 from learn.baselines.lives import AgeLife, FeatureRidge, LifeTrees
 from learn.baselines.plans import LinearPlan, MarginalStructural
 from learn.baselines.series import RepeatLast, Ridge, SameHour, TrainMean
+from learn.baselines.tumour import KnownEquation
 from learn.batch import Windows
 from learn.metrics import Prediction
 
@@ -26,7 +27,7 @@ class Baseline(Protocol):
 
     @property
     def kind(self) -> str:
-        """naive (a mark that skill is measured from) or baseline."""
+        """naive (a mark that skill is measured from), baseline, or oracle (a mark that knows more than a record)."""
         ...
 
     def fit(self, train: Windows, validation: Windows, task: Any) -> Callable[[Windows, np.ndarray], Prediction]: ...
@@ -40,6 +41,7 @@ __all__ = [
     "DefectLogistic",
     "DefectTrees",
     "FeatureRidge",
+    "KnownEquation",
     "LifeTrees",
     "LinearPlan",
     "MarginalStructural",

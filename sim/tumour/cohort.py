@@ -41,7 +41,7 @@ def draws(seed: int, name: str, days: int) -> tuple[np.ndarray, ...]:
 
 
 def constants(world: Tumour) -> np.ndarray:
-    """What the compiled loops know of a world: float64[10]."""
+    """What the compiled loops know of a world: float64[11]."""
     return np.array(
         [
             world.gamma,
@@ -54,6 +54,7 @@ def constants(world: Tumour) -> np.ndarray:
             world.left_a_day,
             world.radio_dose_gy,
             world.cells_per_cm3,
+            -1.0 if world.chance is None else world.chance,
         ]
     )
 
@@ -94,7 +95,7 @@ def outcomes(
 
 @compiled()
 def _lives(body, told, noise_T, recovery_T, chemo_T, radio_T, out_6xT):
-    gamma, noise_sd, window, capacity, death, death_cm, dose, left, gray, cells = told
+    gamma, noise_sd, window, capacity, death, death_cm, dose, left, gray, cells, fixed = told
     volume, alpha, beta, rho, beta_c = body
     days = out_6xT.shape[1]
     diameters_cm = np.empty(days)
@@ -118,7 +119,7 @@ def _lives(body, told, noise_T, recovery_T, chemo_T, radio_T, out_6xT):
         total_cm = 0.0
         for day in range(first, t):
             total_cm += diameters_cm[day]
-        chance = propensity(gamma, total_cm, float(t - first), death_cm)
+        chance = fixed if fixed >= 0.0 else propensity(gamma, total_cm, float(t - first), death_cm)
         chemo = dose if chemo_T[t - 1] < chance else 0.0
         given = gray if radio_T[t - 1] < chance else 0.0
         concentration += chemo
@@ -133,7 +134,7 @@ def _lives(body, told, noise_T, recovery_T, chemo_T, radio_T, out_6xT):
 
 @compiled()
 def _outcomes(body, told, volume, chemo_before, noise_H, recovery_H, plan_SxHx2, out_SxH):
-    _, noise_sd, _, capacity, death, _, dose, left, gray, cells = told
+    _, noise_sd, _, capacity, death, _, dose, left, gray, cells, _ = told
     _, alpha, beta, rho, beta_c = body
     for s in range(plan_SxHx2.shape[0]):
         now, concentration = volume, chemo_before

@@ -122,6 +122,7 @@ class Tumour:
 
     patients: int = 1
     gamma: float = 0.0  # confounding
+    chance: float | None = None  # of each treatment a day, whatever the size; None: by the size
     population: Population = Population()
     noise_sd: float = 0.01  # of a day's growth
     window: int = 15  # days whose diameters decide
@@ -136,6 +137,7 @@ class Tumour:
     def __post_init__(self):
         require(self.patients >= 1, self, "patients", "at least 1")
         require(0 <= self.gamma <= 100, self, "gamma", "between 0 and 100")
+        require(self.chance is None or 0 <= self.chance <= 1, self, "chance", "a probability, or null")
         require(0 <= self.noise_sd < 0.2, self, "noise_sd", "at least 0 and below 0.2")
         require(self.window >= 1, self, "window", "at least 1 day")
         require(0 < self.death_cm < math.inf, self, "death_cm", "above 0 and finite")
@@ -245,7 +247,9 @@ class Tumour:
         total_cm = 0.0
         for one_cm in before_cm:
             total_cm += one_cm
-        chance = propensity(self.gamma, total_cm, float(len(before_cm)), self.death_cm)
+        chance = self.chance
+        if chance is None:
+            chance = propensity(self.gamma, total_cm, float(len(before_cm)), self.death_cm)
         given = p.plan[0] if p.plan else tuple(coin < chance for coin in coins)
         dose, gray = self.chemo_dose * given[0], self.radio_dose_gy * given[1]
         return Patient(b, p.day + 1, Phase.ILL, volume, faded + dose, dose, gray, chance, chance, before_cm, p.plan[1:])

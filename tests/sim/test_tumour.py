@@ -34,12 +34,13 @@ def history(world: Tumour):
     return first + world.run(state, 60 * DAY_H).trace
 
 
-@pytest.mark.parametrize("gamma", [0.0, 2.0, 4.0])
-def test_the_compiled_cohort_is_what_the_events_give_bit_for_bit(gamma):
-    world = Tumour(60, gamma=gamma)
+@pytest.mark.parametrize(("gamma", "chance"), [(0.0, None), (2.0, None), (4.0, None), (4.0, 0.6)])
+def test_the_compiled_cohort_is_what_the_events_give_bit_for_bit(gamma, chance):
+    world = Tumour(60, gamma=gamma, chance=chance)
     trace, found = world.run(world.start(5), 60 * DAY_H).trace, follow(world, 5)
     ends = {event.entity: event for event in trace.events}
     assert {1, 0} <= set(found.phase_N.tolist())
+    assert chance is None or set(found.propensity_NxT[:, 1].tolist()) == {chance}
     for i, name in enumerate(world.names):
         days = found.days_N[i]
         for quantity, field in SERIES.items():
@@ -149,6 +150,7 @@ def test_the_kinds_differ_as_published():
         (lambda: Tumour(0), "Tumour.patients is 0; it must be at least 1"),
         (lambda: Tumour(gamma=-1), "Tumour.gamma is -1"),
         (lambda: Tumour(noise_sd=0.5), "noise_sd"),
+        (lambda: Tumour(chance=1.5), "chance"),
         (lambda: Tumour(death_cm=12.0), "at least 13, the largest diameter"),
         (lambda: replace(Population(), correlation=1.0), "correlation"),
         (lambda: replace(Population(), alpha_mean=-1.0), "alpha_mean"),
