@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from examples.pump.sim import Pump, ReplaceSeal
 from sim.factory import SetPriority
+from sim.grid import Grid, LoadPoint, Network, Section, SwitchSection
+from sim.grid.network import YEAR_H
 from sim.house import House, Offer
 from sim.laws import Deterministic, Exponential
 from sim.line import Line, Material, SetSpeed, Station, Sudden
@@ -25,6 +27,7 @@ from sim.tumour import Treat, Tumour
 from sim.tumour.checks import alike
 from sim.wear import Wiener
 from tests.sim import factories
+from tests.sim.grids import grid_actions, grids
 from tests.sim.strategies import line_actions, lines
 from tests.sim.supplied import supplied_actions, supplied_lines
 from tests.sim.supplies import supplies, supply_actions
@@ -78,6 +81,7 @@ SLOW = Inspected(
 )
 PERFECT = Inspected(replace(CLOCKWORK, stations=CLOCKWORK.stations[:1], buffers=()), (Flaw("m1", "dent", 0, 0),), 0, 0)
 SIEVE = Pump(Deterministic(1e9), Deterministic(1e-6), Wiener(1e-9, 1e-9), Exponential(40.0), lumps=1)  # never stops
+WIRE = Grid(Network(("b",), (Section("s", "b", "n", 1.0, YEAR_H / 40, at_a="breaker"),), (LoadPoint("LP", "n"),)))
 MENDED = replace(
     FLAKY,
     stations=(replace(FLAKY.stations[0], cycle=Deterministic(4.0), spare="spares"),),
@@ -128,6 +132,14 @@ WORLDS = [
         horizon_h=200.0,
         actions=lambda pump: st.just(ReplaceSeal()),
         memoryless=(SIEVE, "backwash", 1 / 40.0),
+    ),
+    Case(
+        "grid",
+        grids(),
+        horizon_h=150.0,
+        actions=grid_actions,
+        nothing=lambda grid: SwitchSection(grid.network.sections[0].name, False),
+        memoryless=(WIRE, "failure", 1 / 40.0),
     ),
     Case(
         "supply",

@@ -1,0 +1,35 @@
+"""Distribution grids: sections and transformers that fail, protection, switching, ties, crews and storms.
+
+Signals of a trace, all steps: "up" of each section and transformer ("LP1.transformer"), "fed" of each load point, of
+"grid" the "customers_out" and the faults "waiting" for a crew, of "weather" whether there is a "storm".
+
+Events: of an element "failure" (cause "chance" or "storm"; value: customers that it cut off), "isolated" (value:
+customers that are fed again), "planned" (it is taken out to be replaced) and "renewal" (cause "repair" or
+"replacement"; value: kWh that were not supplied because of it); of a load point "interruption" (cause: the element, or
+"switch"; value: customers) and "restoration" (value: kWh not supplied); of "weather" "storm" and "calm"; "action"
+(cause: the action's name).
+"""
+
+from sim.grid.cases import rbts_bus2
+from sim.grid.grid import Action, Grid, Replace, Storms, SwitchSection
+from sim.grid.network import LoadPoint, Network, Section, Transformer
+from sim.grid.reliability import Indices, Reliability, indices, measured
+from sim.grid.state import State
+
+__all__ = [
+    "Action",
+    "Grid",
+    "Indices",
+    "LoadPoint",
+    "Network",
+    "Reliability",
+    "Replace",
+    "Section",
+    "State",
+    "Storms",
+    "SwitchSection",
+    "Transformer",
+    "indices",
+    "measured",
+    "rbts_bus2",
+]
