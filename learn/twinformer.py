@@ -18,14 +18,13 @@ from flax import nnx
 from learn.batch import ROLES, TIME_FEATURES, Batch, Windows
 from learn.heads import ClassHead, HazardHead, LifeHead, QuantileHead, Told, dense, first_bias
 from learn.losses import targets
+from learn.scaling import before, causal_scale, growth
 from learn.tasks import Classify, Counterfactual, Forecast, RemainingLife, Task, TimeToEvent
 from sim.errors import InputError, require
 from twins.channel import Role
 
 LEVELS = 3  # causal location, log spread, and the patch's own mean, in the dataset's scaled units
-SPREAD_FLOOR = 1e-2  # train standard deviations
 QUIET = 1e-6  # mean square of a waveform, in train variances, below which it is silence
-SMALLEST = 1e-3  # train standard deviations: less of a positive quantity is not told from it
 
 
 @dataclass(frozen=True)
@@ -75,42 +74,6 @@ class TwinFormer:
     def piece(self, sides: tuple[int, ...]) -> int:
         """A side of the pieces that frames with these sides are cut into."""
         return self.wave_patch if len(sides) == 1 else self.frame_patch
-
-
-def causal_scale(x_BxVxPxS: jax.Array, mask_BxVxPxS: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Mean and standard deviation of all observed samples up to each patch's end, and each patch's own mean; (B, V, P).
-
-    Sums run about the first patch's mean, so that a level far from zero costs no digits.
-    """
-    count = mask_BxVxPxS.sum(-1)
-    origin = jnp.sum(x_BxVxPxS[:, :, :1], -1) / jnp.maximum(count[:, :, :1], 1)  # missing samples are 0
-    from_origin = jnp.where(mask_BxVxPxS, x_BxVxPxS - origin[..., None], 0.0)
-    total = from_origin.sum(-1)
-    seen = jnp.maximum(jnp.cumsum(count, -1), 1)
-    mean = jnp.cumsum(total, -1) / seen
-    square = jnp.cumsum(jnp.square(from_origin).sum(-1), -1) / seen
-    spread = jnp.sqrt(jnp.maximum(square - mean**2, 0.0) + SPREAD_FLOOR**2)
-    own = jnp.where(count > 0, total / jnp.maximum(count, 1), mean)
-    return origin + mean, spread, origin + own
-
-
-def growth(x_BxVxT: jax.Array, mask_BxVxT: jax.Array, zero_BxV: jax.Array) -> jax.Array:
-    """The logarithms of positive series, and by how much each grew since the sample before; (2, B, V, T).
-
-    *zero_BxV* is where 0 lies in scaled units. Whatever is below a thousandth of a deviation counts as that.
-    """
-    above = jnp.maximum(x_BxVxT - zero_BxV[..., None], 0.0) + SMALLEST
-    level = jnp.where(mask_BxVxT, jnp.log(above), 0.0)
-    both = mask_BxVxT[..., 1:] & mask_BxVxT[..., :-1]
-    grew = jnp.where(both, jnp.clip(level[..., 1:] - level[..., :-1], -2.0, 2.0), 0.0)
-    return jnp.stack((level, 10 * jnp.pad(grew, ((0, 0), (0, 0), (1, 0)))))
-
-
-def before(x_BxVxT: jax.Array, patch: int, count: int) -> jax.Array:
-    """The *count* samples before each patch, 0 before the first one; (B, V, P, count)."""
-    padded = jnp.pad(x_BxVxT, ((0, 0), (0, 0), (count, 0)))
-    starts = np.arange(0, x_BxVxT.shape[-1], patch)
-    return padded[..., starts[:, None] + np.arange(count)]
 
 
 def rope(x_xPxD: jax.Array) -> jax.Array:
