@@ -1,0 +1,47 @@
+"""Runs that differ in how confounded their patients are become the columns of one table of README.md."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+spec = importlib.util.spec_from_file_location("tables", ROOT / "docs" / "tables.py")
+assert spec is not None
+assert spec.loader is not None
+tables = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tables)
+
+
+def run(folder: Path, gamma: float, model: float, horizon: int = 1) -> Path:
+    folder.mkdir(parents=True)
+    config = {
+        "world": {"gamma": gamma},
+        "task": {"horizon": horizon},
+        "evaluate": {"cluster_h": None},
+        "name": folder.parent.name,
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    rows = [
+        {"name": name, "kind": kind, "scores": {"nrmse": {"mean": mean, "low": mean - 0.1, "high": mean + 0.1}}}
+        for name, kind, mean in (("model", "model", model), ("last_value", "naive", 1.7))
+    ]
+    found = {"primary": "nrmse", "rows": rows, "scored": 400, "clusters": 100, "seeds": 1}
+    (folder / "metrics.json").write_text(json.dumps(found))
+    return folder
+
+
+def test_columns_are_sorted_and_published_rows_stand_below(tmp_path):
+    runs = [run(tmp_path / f"tumour_gamma_{g}" / "a", g, m) for g, m in ((4.0, 0.6), (0.0, 0.7), (1.0, 0.65))]
+    lines = tables.confounded(runs).splitlines()
+    assert lines[0] == "| method | γ = 0 | γ = 1 | γ = 4 |"
+    assert lines[2] == "| **model** | 0.70 (0.60 to 0.80) | 0.65 (0.55 to 0.75) | 0.60 (0.50 to 0.70) |"
+    assert lines[3].startswith("| last value | 1.70 (1.60 to 1.80)")
+    assert "| published: CRN | 0.76 | – | 1.36 |" in lines
+    assert lines[-1] == "400 plans of 100 independent world runs. Seeds of training: 1."
+
+
+def test_nothing_is_published_of_six_days(tmp_path):
+    table = tables.confounded([run(tmp_path / "six_gamma_0" / "a", 0.0, 2.0, horizon=6)])
+    assert "published" not in table
