@@ -1,7 +1,8 @@
 """Distribution grids: sections and transformers that fail, protection, switching, ties, crews and storms.
 
-Signals of a trace, all steps: "up" of each section and transformer ("LP1.transformer"), "fed" of each load point, of
-"grid" the "customers_out" and the faults "waiting" for a crew, of "weather" whether there is a "storm".
+Signals of a trace, all steps: "up" of each section and transformer ("LP1.transformer"), "live" of each section (under
+voltage at both ends; a tie, while it is closed), "fed" of each load point, of "grid" the "customers_out" and the faults
+"waiting" for a crew, of "weather" whether there is a "storm".
 
 Events: of an element "failure" (cause "chance" or "storm"; value: customers that it cut off), "isolated" (value:
 customers that are fed again), "planned" (it is taken out to be replaced) and "renewal" (cause "repair" or
@@ -10,7 +11,7 @@ customers that are fed again), "planned" (it is taken out to be replaced) and "r
 (cause: the action's name).
 """
 
-from sim.grid.cases import rbts_bus2
+from sim.grid.cases import case33bw, rbts_bus2
 from sim.grid.grid import Action, Grid, Replace, Storms, SwitchSection
 from sim.grid.network import LoadPoint, Network, Section, Transformer
 from sim.grid.reliability import Indices, Reliability, indices, measured
@@ -29,6 +30,7 @@ __all__ = [
     "Storms",
     "SwitchSection",
     "Transformer",
+    "case33bw",
     "indices",
     "measured",
     "rbts_bus2",

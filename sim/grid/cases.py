@@ -64,3 +64,36 @@ def rbts_bus2(
         name = f"tie{a}{b}"
         sections.append(Section(name, ends[a], ends[b], 0.0, at_a="switch", at_b="switch", open=True))
     return Network(("busbar",), tuple(sections), tuple(points[n] for n in sorted(points)))
+
+
+# The 33-bus feeder of Baran & Wu, IEEE Trans. Power Delivery 4(2), 1989, as in MATPOWER's case33bw: from, to, ohms of
+# resistance and of reactance; the last five are normally open. Loads in kW and kvar of buses 2 to 33.
+BRANCHES_33 = (
+    (1, 2, 0.0922, 0.0470), (2, 3, 0.4930, 0.2511), (3, 4, 0.3660, 0.1864), (4, 5, 0.3811, 0.1941),
+    (5, 6, 0.8190, 0.7070), (6, 7, 0.1872, 0.6188), (7, 8, 0.7114, 0.2351), (8, 9, 1.0300, 0.7400),
+    (9, 10, 1.0440, 0.7400), (10, 11, 0.1966, 0.0650), (11, 12, 0.3744, 0.1238), (12, 13, 1.4680, 1.1550),
+    (13, 14, 0.5416, 0.7129), (14, 15, 0.5910, 0.5260), (15, 16, 0.7463, 0.5450), (16, 17, 1.2890, 1.7210),
+    (17, 18, 0.7320, 0.5740), (2, 19, 0.1640, 0.1565), (19, 20, 1.5042, 1.3554), (20, 21, 0.4095, 0.4784),
+    (21, 22, 0.7089, 0.9373), (3, 23, 0.4512, 0.3083), (23, 24, 0.8980, 0.7091), (24, 25, 0.8960, 0.7011),
+    (6, 26, 0.2030, 0.1034), (26, 27, 0.2842, 0.1447), (27, 28, 1.0590, 0.9337), (28, 29, 0.8042, 0.7006),
+    (29, 30, 0.5075, 0.2585), (30, 31, 0.9744, 0.9630), (31, 32, 0.3105, 0.3619), (32, 33, 0.3410, 0.5302),
+    (21, 8, 2.0, 2.0), (9, 15, 2.0, 2.0), (12, 22, 2.0, 2.0), (18, 33, 0.5, 0.5), (25, 29, 0.5, 0.5),
+)  # fmt: skip
+LOADS_33 = (
+    (100, 60), (90, 40), (120, 80), (60, 30), (60, 20), (200, 100), (200, 100), (60, 20), (60, 20), (45, 30), (60, 35),
+    (60, 35), (120, 80), (60, 10), (60, 20), (60, 20), (90, 40), (90, 40), (90, 40), (90, 40), (90, 40), (90, 50),
+    (420, 200), (420, 200), (60, 25), (60, 25), (60, 20), (120, 70), (200, 600), (150, 70), (210, 100), (60, 40),
+)  # fmt: skip
+
+
+def case33bw() -> Network:
+    """The 33-bus feeder, fed at bus 1 with 12.66 kV; a switch at both ends of every section."""
+    sections = [
+        Section(
+            f"l{i}", str(a), str(b), at_a="breaker" if i == 1 else "switch", at_b="switch", open=i > 32,
+            resistance_ohm=r, reactance_ohm=x,
+        )
+        for i, (a, b, r, x) in enumerate(BRANCHES_33, 1)
+    ]  # fmt: skip
+    points = [LoadPoint(f"LP{bus}", str(bus), 1, kw, load_kvar=kvar) for bus, (kw, kvar) in enumerate(LOADS_33, 2)]
+    return Network(("1",), tuple(sections), tuple(points), 12.66)

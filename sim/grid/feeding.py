@@ -24,8 +24,15 @@ class Fault(NamedTuple):
     isolated: bool
 
 
+class Supply(NamedTuple):
+    """What is under voltage."""
+
+    fed: tuple[bool, ...]  # each load point
+    live: tuple[bool, ...]  # each section, ties that were closed included
+
+
 class Feeding:
-    """A network's topology; `fed` is the answer, kept for the sets of few faults it was asked for."""
+    """A network's topology; `supply` is the answer, kept for the sets of few faults it was asked for."""
 
     def __init__(self, network: Network):
         self.network = network
@@ -39,7 +46,7 @@ class Feeding:
         self._load_kw: defaultdict[str, float] = defaultdict(float)
         for point in network.load_points:
             self._load_kw[point.bus] += point.load_kw
-        self._known: dict[object, tuple[bool, ...]] = {}
+        self._known: dict[object, Supply] = {}
 
     def __reduce__(self):
         return Feeding, (self.network,)
@@ -48,16 +55,16 @@ class Feeding:
         """Whether what protection cuts off is already the least that can be."""
         return element in self.owner or self._zone(element, False) == self._zone(element, True)
 
-    def fed(self, faults: Iterable[Fault], opened: frozenset[int] = frozenset()) -> tuple[bool, ...]:
-        """Whether each load point is fed, while *faults* last and the sections *opened* by hand stay so."""
+    def supply(self, faults: Iterable[Fault], opened: frozenset[int] = frozenset()) -> Supply:
+        """What is under voltage while *faults* last and the sections *opened* by hand stay so."""
         key = (frozenset(faults), opened)
         if (found := self._known.get(key)) is None:
-            found = self._fed(*key)
+            found = self._supply(*key)
             if len(key[0]) <= KEPT:
                 self._known[key] = found
         return found
 
-    def _fed(self, faults: frozenset[Fault], opened: frozenset[int]) -> tuple[bool, ...]:
+    def _supply(self, faults: frozenset[Fault], opened: frozenset[int]) -> Supply:
         dead_sections: set[int] = set()
         dead_buses: set[str] = set()
         waiting: set[int | None] = set()  # feeders in which a fault has not been found yet
@@ -75,6 +82,7 @@ class Feeding:
             return i not in dead_sections and i not in opened and not self.network.sections[i].open
 
         self._spread(live, dead_buses, passable)
+        closed: set[int] = set()
         for i, tie in enumerate(self.network.sections):
             if not tie.open or i in opened or i in dead_sections or (tie.a in live) == (tie.b in live):
                 continue
@@ -84,8 +92,15 @@ class Feeding:
             island = self._spread({far}, dead_buses | live, passable)
             if sum(self._load_kw[bus] for bus in island) <= tie.capacity_kw:
                 live |= island
+                closed.add(i)
         dark = {self.owner[element] for element, _ in faults if element in self.owner}
-        return tuple(p.bus in live and k not in dark for k, p in enumerate(self.network.load_points))
+        return Supply(
+            tuple(p.bus in live and k not in dark for k, p in enumerate(self.network.load_points)),
+            tuple(
+                i in closed or (passable(i) and section.a in live and section.b in live)
+                for i, section in enumerate(self.network.sections)
+            ),
+        )
 
     def _spread(self, live: set[str], barred: set[str], passable: Callable[[int], bool]) -> set[str]:
         """*live*, grown in place over passable sections up to buses that are *barred*."""

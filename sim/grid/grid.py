@@ -102,6 +102,10 @@ class Grid:
         """Every signal of a trace, and its value at 0 h."""
         return (
             *(((name, "up"), 1.0) for name in self.network.elements),
+            *(
+                ((section.name, "live"), float(live))
+                for section, live in zip(self.network.sections, self.feeding.supply(()).live, strict=True)
+            ),
             *(((point.name, "fed"), 1.0) for point in self.network.load_points),
             (("grid", "customers_out"), 0.0),
             (("grid", "waiting"), 0.0),

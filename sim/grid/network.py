@@ -38,12 +38,14 @@ class Section:
     at_b: Device = ""
     open: bool = False
     capacity_kw: float = math.inf  # of a tie: mean load that it can take over
+    resistance_ohm: float = 0.0  # of a phase, over its whole length; 0 with no reactance: not known
+    reactance_ohm: float = 0.0
     exposed: bool = True  # storms raise the rate of its failures
 
     def __post_init__(self):
         require(bool(self.name) and "/" not in self.name, self, "name", "some text without a slash")
         require(self.a != self.b, self, "b", f"another bus than {self.a!r}")
-        for name in ("length_km", "failures_per_km_year"):
+        for name in ("length_km", "failures_per_km_year", "resistance_ohm", "reactance_ohm"):
             require(0 <= getattr(self, name) < math.inf, self, name, "at least 0 and finite")
         for name in ("at_a", "at_b"):
             require(getattr(self, name) in DEVICES, self, name, "'', 'switch', 'fuse' or 'breaker'")
@@ -78,11 +80,13 @@ class LoadPoint:
     customers: int = 1
     load_kw: float = 1.0  # mean, of all of them together
     transformer: Transformer | None = None
+    load_kvar: float = 0.0
 
     def __post_init__(self):
         require(bool(self.name) and "/" not in self.name, self, "name", "some text without a slash")
         require(self.customers >= 0, self, "customers", "at least 0")
         require(0 <= self.load_kw < math.inf, self, "load_kw", "at least 0 and finite")
+        require(math.isfinite(self.load_kvar), self, "load_kvar", "finite")
 
 
 @dataclass(frozen=True)
@@ -92,10 +96,12 @@ class Network:
     sources: tuple[str, ...]
     sections: tuple[Section, ...]
     load_points: tuple[LoadPoint, ...]
+    voltage_kv: float = 11.0  # nominal, between phases
 
     def __post_init__(self):
-        for field in fields(self):
-            object.__setattr__(self, field.name, tuple(getattr(self, field.name)))
+        for name in ("sources", "sections", "load_points"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        require(0 < self.voltage_kv < math.inf, self, "voltage_kv", "above 0 and finite")
         require(bool(self.sources), self, "sources", "the name of at least one bus")
         require(bool(self.sections), self, "sections", "at least one Section")
         counted = Counter([part.name for part in (*self.sections, *self.load_points)])

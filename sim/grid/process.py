@@ -41,7 +41,12 @@ def run(grid: Grid, s: State, until_h: float) -> Run:
         """Who is fed now, after *cause* has changed something: customers that went dark, and that came back."""
         now_h = kernel._now
         faults = [Fault(i, e.isolated) for i, e in enumerate(s.elements) if not e.up]
-        fed = grid.feeding.fed(faults, frozenset(s.opened))
+        fed, live = grid.feeding.supply(faults, frozenset(s.opened))
+        if live != s.live:
+            for section, before, now in zip(network.sections, s.live, live, strict=True):
+                if before != now:
+                    put(section.name, "live", float(now))
+            s.live = live
         lost = regained = 0
         for k, (point, dark) in enumerate(zip(points, s.dark, strict=True)):
             if fed[k]:

@@ -60,7 +60,7 @@ def reliability(grid: Grid) -> Reliability:
     points = len(grid.network.load_points)
     often, long_h = np.zeros(points), np.zeros(points)
     for i, ((rate_per_h, _), repair) in enumerate(zip(grid.rates, grid.repairs, strict=True)):
-        first, then = (~np.array(feeding.fed([Fault(i, isolated)])) for isolated in (False, True))
+        first, then = (~np.array(feeding.supply([Fault(i, isolated)]).fed) for isolated in (False, True))
         if feeding.found_at_once(i):
             first = then
         switching_h = min(grid.switching_h, repair.mean_h)

@@ -49,6 +49,7 @@ class State:
     time_h: float
     elements: list[Element]  # by rank
     dark: list[Dark | None]  # of each load point
+    live: tuple[bool, ...]  # each section
     streams: Streams
     waiting: list[int] = field(default_factory=list)  # elements that wait for a crew, first come first
     busy: int = 0  # crews at work
@@ -77,7 +78,7 @@ def start(grid: Grid, seed: int) -> State:
     per_element = (f"{name}/{kind}" for name in names for kind in ("life", "repair", "replacement"))
     streams = Streams(seed, (*per_element, GAP, LENGTH))
     elements = [Element(streams[f"{name}/life"].draw(UNIT_LIFE)) for name in names]
-    s = State(seed, 0.0, elements, [None] * len(grid.network.load_points), streams)
+    s = State(seed, 0.0, elements, [None] * len(grid.network.load_points), grid.feeding.supply(()).live, streams)
     if grid.storms:
         s.storm_h = streams[GAP].draw(grid.storms.gap)
     for i in range(len(elements)):

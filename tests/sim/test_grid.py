@@ -11,6 +11,7 @@ from sim.errors import InputError
 from sim.grid import Grid, LoadPoint, Network, Replace, Section, SwitchSection, Transformer, indices, rbts_bus2
 from sim.grid.adequacy import Generation, generation, hourly_load
 from sim.grid.checks import (
+    BaseCase,
     Crews,
     DrawnAdequacy,
     EnumeratedAdequacy,
@@ -33,7 +34,7 @@ NAMES = [section.name for section in BUS2.sections]
 
 def dark(element: str, isolated: bool, network: Network = BUS2) -> set[int]:
     """Numbers of the load points that a fault leaves dark."""
-    fed = Feeding(network).fed([Fault(network.elements.index(element), isolated)])
+    fed = Feeding(network).supply([Fault(network.elements.index(element), isolated)]).fed
     return {int(p.name[2:]) for p, on in zip(network.load_points, fed, strict=True) if not on}
 
 
@@ -66,12 +67,12 @@ def test_a_tie_takes_over_what_it_can_carry():
     network = replace(BUS2, sections=tuple(weak))
     assert dark("s4", True, network) == {3, 4, 5, 6, 7}
     assert dark("s7", True, network) == {5, 6}
-    assert all(FEEDING.fed([]))
+    assert all(FEEDING.supply([]).fed)
 
 
 def test_two_faults_leave_dark_what_neither_way_reaches():
     faults = [Fault(NAMES.index(name), True) for name in ("s4", "s12")]
-    found = {p.name for p, on in zip(BUS2.load_points, FEEDING.fed(faults), strict=True) if not on}
+    found = {p.name for p, on in zip(BUS2.load_points, FEEDING.supply(faults).fed, strict=True) if not on}
     assert found == {
         "LP3",
         "LP4",
@@ -117,6 +118,10 @@ def test_energy_and_customers_balance(grid, seed):
     out = sum(p.customers * (1 - trace[p.name, "fed"].at(at_h)) for p in points)
     np.testing.assert_array_equal(trace["grid", "customers_out"].at(at_h), out)
     down = sum(1 - trace[name, "up"].at(at_h) for name in grid.network.elements)
+    for p in points:  # who is fed is a source, or has a live section
+        touching = [s for s in grid.network.sections if p.bus in (s.a, s.b)]
+        live = sum(trace[s.name, "live"].at(at_h) for s in touching) if p.bus not in grid.network.sources else 1
+        assert np.all(trace[p.name, "fed"].at(at_h) <= live)
     assert np.all(trace["grid", "waiting"].at(at_h) <= down)
     if grid.crews is not None:
         assert np.all(down - trace["grid", "waiting"].at(at_h) <= grid.crews)
@@ -185,6 +190,7 @@ def test_the_load_of_a_year_and_a_system_by_hand():
 
 
 SHORT = {
+    "flow": BaseCase(),
     "published": Published(),
     "simulated": Simulated(years=1500, replications=8, looks=1),
     "two_state": TwoState(replications=200, looks=1),

@@ -4,9 +4,11 @@ A check's *fault* scales one stated parameter of what is simulated or computed, 
 """
 
 from sim.grid.checks.adequacy import DrawnAdequacy, EnumeratedAdequacy, MajorDays
+from sim.grid.checks.flow import BaseCase
 from sim.grid.checks.upkeep import Crews, Published, Simulated, Stormy, TwoState
 
 __all__ = [
+    "BaseCase",
     "Crews",
     "DrawnAdequacy",
     "EnumeratedAdequacy",
