@@ -33,7 +33,8 @@ class BaseCase(Replicated):
             for s in case.sections
         ]
         flow = Flow(replace(case, sections=tuple(sections)))
-        found = flow(*(np.array([[getattr(p, f) for p in case.load_points]]) for f in ("load_kw", "load_kvar")))
+        kw, kvar = (np.array([[getattr(p, f) for p in case.load_points]]) for f in ("load_kw", "load_kvar"))
+        found = flow(kw, kvar)
         return [float(found.loss_kw_T[0]), float(found.voltage_pu_TxB[0, flow.buses.index("18")])]
 
     def estimates(self, samples, alpha):
