@@ -17,6 +17,7 @@ from examples.pump.sim import Pump, ReplaceSeal
 from sim.factory import SetPriority
 from sim.grid import Grid, LoadPoint, Network, Section, SwitchSection
 from sim.grid.network import YEAR_H
+from sim.homes import Call, Chargers, Clouds, Group, Homes, Household
 from sim.house import House, Offer
 from sim.laws import Deterministic, Exponential
 from sim.line import Line, Material, SetSpeed, Station, Sudden
@@ -94,6 +95,12 @@ KITTED = replace(
     supply=STEADY,
     material=Material("shop", 2),
 )
+STREET = Homes(
+    (Group(2, Household(heat_kw_per_k=0.15, car=True)), Group(1, Household(pv_kw=5.0, spread_cv=0.0))),
+    weather=replace(Homes.weather, clouds=Clouds((1.0, 0.3), (1.0, 2.0))),
+    chargers=Chargers(1, visits_per_h=0.2, dwell=Exponential(2.0)),
+)
+PARK = Homes((), chargers=Chargers(2, visits_per_h=1 / 40.0))
 WORLDS = [
     Case(
         "line",
@@ -166,6 +173,15 @@ WORLDS = [
         ),
         nothing=lambda world: Treat(world.names[-1]),
         determined=Tumour(2, population=alike(1e-3, 4.0), noise_sd=0.0, chemo_dose=0.0, radio_dose_gy=0.0),
+    ),
+    Case(
+        "homes",
+        st.sampled_from([STREET, replace(STREET, chargers=Chargers(2, dwell=Deterministic(1.0), plug=1.0)), PARK]),
+        actions=lambda world: st.builds(
+            Call, st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from([0.5, 2.0]), rebound_h=st.sampled_from([1.0, 3.0])
+        ),
+        nothing=lambda world: Call(0.0),
+        memoryless=(PARK, "charge", 1 / 40.0),
     ),
 ]
 
