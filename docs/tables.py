@@ -99,13 +99,14 @@ def layouts(run: Path) -> str:
 def confounded(sources: list[Path]) -> str:
     """Runs of one question at several strengths of confounding, side by side; below them what others have published."""
     columns: dict[float, dict[str, tuple[str, str]]] = {}
-    told, seeds = [], set()
+    plans, of, seeds = [], "", set()
     for source in sources:
         metrics = json.loads((source if source.is_file() else source / "metrics.json").read_text())
         run = Path(next(iter(metrics["runs"].values()))[0]) if source.is_file() else source
         metric, gamma = metrics["primary"], float(config_of(run)["world"]["gamma"])
         seeds.add(metrics.get("seeds", 1))
-        told.append(f"{metrics['scored']} plans of {metrics['clusters']} independent {cluster(config_of(run))}")
+        plans.append(str(metrics["scored"]))
+        of = f"{metrics['clusters']} independent {cluster(config_of(run))}"
         for row in metrics["rows"]:
             score = row["scores"][metric]
             cell = f"{number(score['mean'], 2)} ({interval(score, 2)})"
@@ -122,14 +123,24 @@ def confounded(sources: list[Path]) -> str:
         at = [known["gamma"].index(g) if g in known["gamma"] else None for g in gammas]
         for name, values in known["rows"].items():
             lines.append(f"| published: {name} | {' | '.join('–' if i is None else f'{values[i]:.2f}' for i in at)} |")
-    times = ", ".join(map(str, sorted(seeds)))
-    return "\n".join([*lines, "", f"{'; '.join(dict.fromkeys(told))}. Seeds of training: {times}."])
+    many = ", ".join(plans[:-1]) + " and " * (len(plans) > 1) + plans[-1]
+    trained = "one seed" if seeds == {1} else f"means over {' or '.join(map(str, sorted(seeds)))} seeds"
+    return "\n".join([*lines, "", f"{many} plans of {of}; {trained} of training; intervals of 95 %."])
 
 
 def table(source: Path) -> str:
     """What a run's metrics.json has to say, whichever command wrote it."""
     found = json.loads((source / "metrics.json").read_text()) if source.is_dir() else {}
     return decisions(source) if "best_fixed" in found else layouts(source) if "bottleneck" in found else scores(source)
+
+
+def tabulated(sources: list[Path]) -> dict[str, str]:
+    """A table of each run by its name; of those named `…_gamma_0`, `…_gamma_2` … one together."""
+    found: dict[str, list[Path]] = {}
+    for source in sources:
+        found.setdefault(source.resolve().parent.name.partition("_gamma_")[0], []).append(source)
+    apart = {name: "_gamma_" not in runs[0].resolve().parent.name for name, runs in found.items()}
+    return {name: table(runs[-1]) if apart[name] else confounded(runs) for name, runs in found.items()}
 
 
 def stamp(run: Path) -> str:
@@ -145,7 +156,7 @@ def fill(text: str, name: str, table: str) -> str:
 
 
 if __name__ == "__main__":
-    stretches = {run.resolve().parent.name: table(run) for run in map(Path, sys.argv[1:])}
+    stretches = tabulated(list(map(Path, sys.argv[1:])))
     if (ROOT / "bench" / "RESULTS.json").exists():
         stretches["bench"] = bench()
     for page in (ROOT / "README.md", ROOT / "docs" / "results.md"):

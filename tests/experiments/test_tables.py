@@ -34,12 +34,14 @@ def run(folder: Path, gamma: float, model: float, horizon: int = 1) -> Path:
 
 def test_columns_are_sorted_and_published_rows_stand_below(tmp_path):
     runs = [run(tmp_path / f"tumour_gamma_{g}" / "a", g, m) for g, m in ((4.0, 0.6), (0.0, 0.7), (1.0, 0.65))]
-    lines = tables.confounded(runs).splitlines()
+    found = tables.tabulated(runs)
+    assert list(found) == ["tumour"]
+    lines = found["tumour"].splitlines()
     assert lines[0] == "| method | γ = 0 | γ = 1 | γ = 4 |"
     assert lines[2] == "| **model** | 0.70 (0.60 to 0.80) | 0.65 (0.55 to 0.75) | 0.60 (0.50 to 0.70) |"
     assert lines[3].startswith("| last value | 1.70 (1.60 to 1.80)")
     assert "| published: CRN | 0.76 | – | 1.36 |" in lines
-    assert lines[-1] == "400 plans of 100 independent world runs. Seeds of training: 1."
+    assert lines[-1] == "400, 400 and 400 plans of 100 independent world runs; one seed of training; intervals of 95 %."
 
 
 def test_nothing_is_published_of_six_days(tmp_path):
