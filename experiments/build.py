@@ -6,9 +6,11 @@ takes one dataclass needs no `_target_`, a value of the wrong type is refused, a
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import inspect
 import pydoc
+import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -135,15 +137,23 @@ def _enum(value: Any, kind: type[Enum], key: str) -> Enum:
 
 
 def _refuse(value: Any, key: str, wanted: str) -> Any:
-    raise InputError(f"{key} is {value!r}; it must be {wanted}")
+    shown = f"a {type(value).__name__}" if is_dataclass(value) else repr(value)
+    raise InputError(f"{key} is {shown if len(shown) <= 120 else shown[:119] + '…'}; it must be {wanted}")
 
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
-    plain = inspect.isclass(target) and not is_dataclass(target)  # a field's hint is a name of the class it is from
-    try:
-        return typing.get_type_hints(target.__init__ if plain else target)
-    except NameError:  # a hint that exists for the type checker alone
-        return {}
+    """The type of each parameter, but for those that exist for the type checker alone."""
+    if inspect.isclass(target) and is_dataclass(target):  # a field's hint is a name of the module that its class is from
+        owners = [(vars(sys.modules[kind.__module__]), inspect.get_annotations(kind)) for kind in target.__mro__[::-1]]
+    else:
+        made = target.__init__ if inspect.isclass(target) else target
+        owners = [(getattr(made, "__globals__", {}), getattr(made, "__annotations__", {}))]
+    found = {}
+    for names, hints in owners:
+        for name in hints.keys() & inspect.signature(target).parameters.keys():
+            with contextlib.suppress(NameError):
+                found |= typing.get_type_hints(types.SimpleNamespace(__annotations__={name: hints[name]}), names)
+    return found
 
 
 def _locate(path: Any, key: str) -> Callable[..., Any]:

@@ -153,6 +153,12 @@ def parts(experiment: Experiment) -> tuple[Environment, Worlds, dict[str, list[P
         )
     worlds = fit(config["worlds"], Worlds, "decisions.worlds")
     families = {name: _family(node, f"decisions.policies.{name}") for name, node in config["policies"].items()}
+    for name, family in families.items():
+        for policy in family:
+            try:
+                policy.check(environment)
+            except InputError as error:
+                raise InputError(f"decisions.policies.{name}: {error}") from None
     limits = fit(config["limits"], list[float], "decisions.limits")
     if not limits or not all(0 < limit < 1 for limit in limits):
         raise InputError(f"decisions.limits is {limits}; it must be chances between 0 and 1")

@@ -56,6 +56,13 @@ def test_a_nested_choice_is_checked():
         build(station(sudden=sudden | {"clock": "sundial"}), "w")
 
 
+@pytest.mark.parametrize("twin", ["line.LineTwin", "factory.FactoryTwin", "quality.QualityTwin"])
+def test_a_twin_of_another_world_is_refused_in_few_words(twin):
+    house = {"_target_": "sim.house.House"}
+    with pytest.raises(InputError, match=r"^twin\.world is a House; it must be a (Line|Factory|Inspected) \("):
+        build({"_target_": f"twins.{twin}", "world": house}, "twin")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
