@@ -143,7 +143,7 @@ def _refuse(value: Any, key: str, wanted: str) -> Any:
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
     """The type of each parameter, but for those that exist for the type checker alone."""
-    if inspect.isclass(target) and is_dataclass(target):  # a field's hint is a name of the module that its class is from
+    if inspect.isclass(target) and is_dataclass(target):  # a field's hint is a name of its class's module
         owners = [(vars(sys.modules[kind.__module__]), inspect.get_annotations(kind)) for kind in target.__mro__[::-1]]
     else:
         made = target.__init__ if inspect.isclass(target) else target
