@@ -30,7 +30,7 @@ def planned(windows: Windows, episodes: Sequence[Episode], task: Counterfactual,
     if unknown := [name for name in task.actions if name not in names]:
         raise InputError(f"task.actions names {unknown[0]!r}; the channels are {', '.join(names)}")
     actions = [names.index(name) for name in task.actions]
-    target = _target(windows)
+    target = the_target(windows)
     values_ExVxL = np.asarray(windows.values_ExVxL)
     mean, std = np.asarray(windows.scale.mean, np.float32), np.asarray(windows.scale.std, np.float32)
     parts, rows = [], []
@@ -81,7 +81,7 @@ def planned(windows: Windows, episodes: Sequence[Episode], task: Counterfactual,
 
 def told(windows: Windows, episodes: Sequence[Episode], rows_Nx3: np.ndarray, quantity: str) -> np.ndarray:
     """What a hidden channel of frames (S, H) says of the target in *rows*, in scaled units: float32[N, V, H]."""
-    target = _target(windows)
+    target = the_target(windows)
     frames = [hidden(episode, quantity).values for episode in episodes]
     each = np.stack([frames[e][at, s] for e, at, s in rows_Nx3])
     out = np.full((len(each), windows.variates, each.shape[-1]), np.nan, np.float32)
@@ -89,7 +89,7 @@ def told(windows: Windows, episodes: Sequence[Episode], rows_Nx3: np.ndarray, qu
     return out
 
 
-def _target(windows: Windows) -> int:
+def the_target(windows: Windows) -> int:
     """The one variate of role target; raises InputError where there are none or several."""
     found = np.flatnonzero((np.asarray(windows.role_ExV) == ROLES.index(Role.TARGET)).any(0))
     if len(found) != 1:

@@ -11,8 +11,9 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from learn.baselines.series import cut, filled, targets
+from learn.baselines.series import cut, filled
 from learn.batch import ROLES, Windows, anchors
+from learn.counterfactual import the_target
 from learn.metrics import ForecastPrediction
 from learn.tasks import Counterfactual
 from sim.errors import InputError, require
@@ -76,7 +77,7 @@ class MarginalStructural:
         """The chance of what was done, given what had been done, and given the target as well: float64[2, E, A, L]."""
         done_ExAxL = _taken(windows)
         before_ExAxL = np.cumsum(done_ExAxL, axis=-1) - done_ExAxL
-        target = _target(windows)
+        target = the_target(windows)
         raw_ExL = np.asarray(windows.values_ExVxL)[:, target]
         seen_ExL = np.isfinite(raw_ExL)
         value_ExL = np.nan_to_num(filled(windows)[:, target])
@@ -107,7 +108,9 @@ class Regression:
     @staticmethod
     def fit(windows: Windows, asked: np.ndarray, lookback: int, counts: bool, weight_NxH: np.ndarray) -> Regression:
         last_N = _last(windows, asked)
-        y_NxH = cut(np.asarray(windows.values_ExVxL), windows.context, asked, 0, windows.horizon)[:, _target(windows)]
+        y_NxH = cut(np.asarray(windows.values_ExVxL), windows.context, asked, 0, windows.horizon)[
+            :, the_target(windows)
+        ]
         change_NxH = y_NxH.astype(np.float64) - last_N[:, None]
         solved = []
         for h in range(windows.horizon):
@@ -123,7 +126,7 @@ class Regression:
         last_N = _last(windows, anchors_Nx2)
         for h, weights_F in enumerate(self.weights):
             x_NxF = _features(windows, anchors_Nx2, self.lookback, self.counts, h)
-            mean_NxVxH[:, _target(windows), h] = last_N + x_NxF @ weights_F
+            mean_NxVxH[:, the_target(windows), h] = last_N + x_NxF @ weights_F
         return ForecastPrediction.point(mean_NxVxH)
 
 
@@ -134,7 +137,7 @@ def _features(windows: Windows, asked: np.ndarray, lookback: int, counts: bool, 
     the plan.
     """
     values, role_V = filled(windows), np.asarray(windows.role_ExV).max(0)
-    past_NxL = np.nan_to_num(cut(values, windows.context, asked, -lookback, lookback)[:, _target(windows)])
+    past_NxL = np.nan_to_num(cut(values, windows.context, asked, -lookback, lookback)[:, the_target(windows)])
     last_Nx1 = past_NxL[:, -1:].copy()
     past_NxL[:, :-1] -= last_Nx1
     done_ExAxL = _taken(windows)
@@ -177,11 +180,9 @@ def _trailing(x_ExL: np.ndarray, length: int) -> np.ndarray:
 
 
 def _last(windows: Windows, asked: np.ndarray) -> np.ndarray:
-    return np.nan_to_num(cut(filled(windows), windows.context, asked, -1, 1)[:, _target(windows), 0]).astype(np.float64)
-
-
-def _target(windows: Windows) -> int:
-    return int(np.flatnonzero(targets(windows).any(0))[0])
+    return np.nan_to_num(cut(filled(windows), windows.context, asked, -1, 1)[:, the_target(windows), 0]).astype(
+        np.float64
+    )
 
 
 def _spread(asked: np.ndarray, most: int) -> np.ndarray:

@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import log_ndtr
 
-from learn.baselines.plans import _target
 from learn.baselines.series import cut
 from learn.batch import Windows
+from learn.counterfactual import the_target
 from learn.metrics import ForecastPrediction
 from learn.tasks import Counterfactual
+from sim.errors import InputError
 from sim.tumour import Tumour
 
+SEEN = ("volume", "chemo_dose", "radio_dose", "kind")
 NODES = 24  # of the quadrature over alpha
 LEAST_CM3 = 0.05  # of less than this the windows' float32 does not tell how fast it grows
 
@@ -33,7 +35,15 @@ class KnownEquation:
     world: Tumour = field(default_factory=Tumour)
     kind: str = "oracle"
 
+    def __post_init__(self):
+        if not self.world.noise_sd > 0:
+            raise InputError(f"KnownEquation.world has noise_sd {self.world.noise_sd!r}; it must be above 0")
+
     def fit(self, train: Windows, validation: Windows, task: Counterfactual) -> KnownEquation:
+        if missing := [name for name in SEEN if name not in train.scale.names]:
+            raise InputError(
+                f"KnownEquation needs the channel {missing[0]!r}; there are {', '.join(train.scale.names)}"
+            )
         return self
 
     def __call__(self, windows: Windows, anchors_Nx2: np.ndarray) -> ForecastPrediction:
@@ -66,7 +76,7 @@ class KnownEquation:
         before = concentration[:, -2] if windows.context > 1 else np.zeros(len(seen))
         told_NxH = self._mean(*law, volume[:, -1], before, dose_NxH, drug)
         out = np.zeros((len(seen), windows.variates, windows.horizon), np.float32)
-        v = _target(windows)
+        v = the_target(windows)
         out[:, v] = (told_NxH - windows.scale.mean[v]) / windows.scale.std[v]
         return ForecastPrediction.point(out)
 

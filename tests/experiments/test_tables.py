@@ -4,6 +4,7 @@ import importlib.util
 import json
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -14,11 +15,11 @@ tables = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tables)
 
 
-def run(folder: Path, gamma: float, model: float, horizon: int = 1) -> Path:
+def run(folder: Path, gamma: float, model: float, **task: int) -> Path:
     folder.mkdir(parents=True)
     config = {
         "world": {"gamma": gamma},
-        "task": {"horizon": horizon},
+        "task": {"horizon": 1, **task},
         "evaluate": {"cluster_h": None},
         "name": folder.parent.name,
     }
@@ -44,6 +45,6 @@ def test_columns_are_sorted_and_published_rows_stand_below(tmp_path):
     assert lines[-1] == "400, 400 and 400 plans of 100 independent world runs; one seed of training; intervals of 95 %."
 
 
-def test_nothing_is_published_of_six_days(tmp_path):
-    table = tables.confounded([run(tmp_path / "six_gamma_0" / "a", 0.0, 2.0, horizon=6)])
-    assert "published" not in table
+@pytest.mark.parametrize("task", [{"horizon": 6}, {"paired": 8}])
+def test_nothing_is_published_of_six_days_or_of_what_no_patient_can_teach(tmp_path, task):
+    assert "published" not in tables.confounded([run(tmp_path / "other_gamma_0" / "a", 0.0, 2.0, **task)])

@@ -10,6 +10,7 @@ from learn.batch import Windows, anchors
 from learn.counterfactual import planned, told
 from learn.evaluate import forecast_truth
 from learn.tasks import Counterfactual
+from sim.errors import InputError
 from sim.tumour import DAY_H, Tumour
 from twins.tumour import TumourTwin
 
@@ -60,3 +61,12 @@ def test_patients_of_another_population_are_told_worse():
     wrong = KnownEquation(replace(right.world, population=meek))
     mine, theirs = (np.mean(errors(m, task, windows, found) ** 2) for m in (right, wrong))
     assert mine < 0.8 * theirs
+
+
+def test_what_it_cannot_know_is_refused():
+    with pytest.raises(InputError, match=r"noise_sd 0\.0; it must be above 0"):
+        KnownEquation(Tumour(noise_sd=0.0))
+    task, windows, _, _ = asked(patients=2)
+    named = replace(windows, scale=replace(windows.scale, names=("size", *windows.scale.names[1:])))
+    with pytest.raises(InputError, match="needs the channel 'volume'; there are size"):
+        KnownEquation().fit(named, named, task)
