@@ -119,8 +119,11 @@ class Feeding:
         """Buses and sections that a fault on a section makes dead: up to the devices that part them from it.
 
         Before switching only devices that interrupt by themselves count. A section with a device at the near end is
-        spared; one without is within the zone. A source is never within it: there the faulty section is cut off.
+        spared; one without is within the zone. A source is never within it: there the faulty section is cut off. A tie
+        is open at both ends: its own fault takes nothing but itself.
         """
+        if self.network.sections[element].open:
+            return set(), {element}
         stops = ("switch", *INTERRUPTING) if isolated else INTERRUPTING
         sections, buses, todo = {element}, set(), [element]
         while todo:
