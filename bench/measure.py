@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 
 from bench import lean_line, ticking_line
-from experiments import load
 from experiments.experiment import Experiment
 from sim import factory as factories
-from sim.laws import Exponential
+from sim.laws import Exponential, Lognormal
 from sim.line import Line, Material, Station, Sudden
-from sim.quality import Inspected
+from sim.quality import Bench, Flaw, Inspected
 from sim.quality_checks import STEADY
 from sim.supply import MinMax, Point, Supply
+from sim.wear import Wiener
 from twins.camera import Camera
 from twins.channel import Channel, Role
 from twins.line import LineTwin
@@ -206,7 +206,7 @@ def factory(bench: Experiment, repeats: int) -> Measured:
 
 
 def inspected(bench: Experiment, repeats: int) -> Measured:
-    """The line of `world=quality`, whose parts are marked, inspected, reworked and scrapped, against the same without.
+    """A line such as that of `world=quality`, its parts marked, inspected, reworked and scrapped, against one without.
 
     In the detail, the same of a line of two machines of which three parts in four are rejected.
     """
@@ -216,7 +216,11 @@ def inspected(bench: Experiment, repeats: int) -> Measured:
             lambda k: world.run(world.start(k), hours), lambda k: world.line.run(world.line.start(k), hours), repeats
         )
 
-    ours, plain = against_line(load("line_quality").world, 4 * MONTH_H)
+    wear = Wiener(1 / 120, 0.02, levels=50, spread_cv=0.2)
+    station = Station(Lognormal(0.5, 0.15), wear=wear, repair=Lognormal(3.0, 0.5))
+    flaws = tuple(Flaw(m, kind, 0.12, 0.5) for m, kind in (("m1", "scratch"), ("m2", "dent"), ("m3", "stain")))
+    line = Line((station,) * 3, (4, 4), crew=1)
+    ours, plain = against_line(Inspected(line, flaws, 0.3, 0.05, Bench(Exponential(0.7))), 4 * MONTH_H)
     hard, bare = against_line(STEADY, MONTH_H / 4)
     return Measured(
         "inspected", "time of a line whose parts are marked, inspected, reworked over the line's", "×", 4.0, False,
