@@ -2,15 +2,20 @@
 
 from sim.patient.circulation import HFPEF, HFREF, NORMAL, Circulation, Steady, follow, solve, steady, wave
 from sim.patient.pharmacology import Body, Drug, Hill
+from sim.patient.population import HEALTHY, PRESERVED, REDUCED, Population
 
 __all__ = [
+    "HEALTHY",
     "HFPEF",
     "HFREF",
     "NORMAL",
+    "PRESERVED",
+    "REDUCED",
     "Body",
     "Circulation",
     "Drug",
     "Hill",
+    "Population",
     "Steady",
     "follow",
     "solve",

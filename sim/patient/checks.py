@@ -1,4 +1,4 @@
-"""Checks of the circulation against its table and its laws, and of drugs against integration of their equations."""
+"""Checks of the circulation against its table and its laws, and of drugs. Research only, not for clinical use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The circulation compiled: one beat of the closed loop, and the steady state as a periodic orbit of it.
+"""The circulation compiled: one beat of the closed loop, and its steady state. Research only, not for clinical use.
 
 Volumes in ml, pressures in mmHg, time in s, in the order lv, sa, sv, rv, pa, pv. A steady state is a root of
 "one beat later, less now" in five volumes and the reflex; the sixth volume (sv) is what the total leaves, so that no
