@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate
@@ -104,10 +105,7 @@ class Plan:
 
 
 def first_above(cumulative: Sequence[float], u: float) -> int:
-    for i, x in enumerate(cumulative):
-        if u < x:
-            return i
-    return len(cumulative) - 1
+    return min(bisect_right(cumulative, u), len(cumulative) - 1)
 
 
 @lru_cache(maxsize=64)
