@@ -14,7 +14,7 @@ import numpy as np
 from sim.errors import require
 from sim.homes import CHARGERS, WEATHER, Calendar, Homes
 from sim.homes.calendar import WORKDAY
-from sim.homes.power import PARTS, begun_h, home_kwh, part_kwh, street_kwh
+from sim.homes.power import PARTS, appliance_kwh, begun_h, home_kwh, part_kwh, street_kwh
 from sim.homes.tariff import Tariff, TimeOfUse
 from sim.trace import Run, Signal, Trace
 from twins.channel import Channel, Role
@@ -41,6 +41,7 @@ class HomesTwin:
     feeder_meter: Noise = Noise(white=0.02, drift=0.05, drift_knot_h=336.0, quantum=0.01, dropout=0.002)
     thermometer: Noise = Noise(white=0.2, autocorrelated=0.2, correlation_h=3.0, drift=0.3, quantum=0.1, dropout=0.005)
     tariff: Tariff = TimeOfUse()
+    appliances: bool = False  # whether the power of each appliance is told beside, as truth, for taking loads apart
 
     revision: ClassVar[int] = 1
 
@@ -89,6 +90,10 @@ class HomesTwin:
     def _channel(self, entity: str, quantity: str, unit: str, role: Role, reading, noise: Noise = EXACT) -> Channel:
         return Channel(entity, quantity, unit, role, reading, self.step_h, noise)
 
+    @property
+    def _appliances(self) -> tuple[str, ...]:
+        return tuple(a.name for a in self.world.appliances) if self.appliances else ()
+
     def _home(self, name: str) -> tuple[Channel, ...]:
         def mean(quantity: str, role: Role, counted: Callable, noise: Noise = EXACT) -> Channel:
             return self._channel(name, quantity, "kW", role, partial(_mean_kw, self.world, self.step_h, counted), noise)
@@ -96,6 +101,7 @@ class HomesTwin:
         return (
             mean("load", Role.TARGET, partial(_home, name), self.meter),
             *(mean(f"{part}_kw", Role.TRUTH, partial(_part, name, part)) for part in PARTS),
+            *(mean(f"{a}_kw", Role.TRUTH, partial(_appliance, name, a)) for a in self._appliances),
             self._channel(name, "phase", "1", Role.TRUTH, partial(_signal, name, "phase")),
         )
 
@@ -129,6 +135,10 @@ def _home(name: str, world: Homes, trace: Trace, at_h: np.ndarray) -> np.ndarray
 
 def _part(name: str, part: str, world: Homes, trace: Trace, at_h: np.ndarray) -> np.ndarray:
     return part_kwh(world, trace, name, part, at_h)
+
+
+def _appliance(name: str, appliance: str, world: Homes, trace: Trace, at_h: np.ndarray) -> np.ndarray:
+    return appliance_kwh(world, trace, name, appliance, at_h)
 
 
 def _mean_kw(world: Homes, step_h: float, counted: Callable[..., np.ndarray], trace: Trace) -> Signal:

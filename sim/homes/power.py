@@ -49,6 +49,14 @@ def part_kwh(world: Homes, trace: Trace, name: str, part: str, at_h: np.ndarray)
     raise InputError(f"no part {part!r} of a household's power; there are {', '.join(PARTS)}")
 
 
+def appliance_kwh(world: Homes, trace: Trace, name: str, appliance: str, at_h: np.ndarray) -> np.ndarray:
+    """Energy of one appliance of a household up to each of *at_h*, from a trace that begins where the run began."""
+    mine = [e for e in trace.events if e.entity == name and e.cause == appliance]
+    change_kw = [e.value if e.kind == "use" else -e.value for e in mine]
+    running = Signal.step([0.0, *(e.time_h for e in mine)], np.concatenate(([0.0], np.cumsum(change_kw))))
+    return integral(running, at_h)
+
+
 def home_kwh(world: Homes, trace: Trace, name: str, at_h: np.ndarray) -> np.ndarray:
     """What the meter of a household has counted up to each of *at_h*, from wherever; what is fed in counts below 0."""
     total = np.zeros_like(at_h)

@@ -39,8 +39,8 @@ class Homes:
     Signals. Of `weather`: `temperature` and `forecast`, the temperature as foretold a day before (°C, linear), `cloud`
     (state, step), `irradiance` on the panels (kW/m², linear), `heat` (K, step): electric power of heating per kW/K of
     loss. Of each household, steps: `phase`, `uses` (kW of appliances), `fridge` (kW). Of `chargers`, steps: `busy`,
-    `power` (kW). Events: `use` of a household (cause: the appliance; value: kW), `charge`, `blocked` and `leave` of
-    `chargers` (cause: who), `rebound` (value: K), `action`.
+    `power` (kW). Events: `use` and `off` of a household (cause: the appliance; value: kW), `charge`, `blocked` and
+    `leave` of `chargers` (cause: who), `rebound` (value: K), `action`.
 
     The mean over households of uses, fridge and standby follows the standard profile H25 (`sim.homes.calibration`).
     """
@@ -53,7 +53,7 @@ class Homes:
     appliances: tuple[Appliance, ...] = APPLIANCES
     pump: HeatPump = HeatPump()
     chargers: Chargers = Chargers(0)
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
 
     def __post_init__(self):
         object.__setattr__(self, "groups", tuple(self.groups))
@@ -215,6 +215,10 @@ class Homes:
                 events.append(Event(now_h, name, "use", self.appliances[a].name, plan.power_kw[a]))
                 h.start_h = self._start_h(plan, streams, i, h, now_h)
             if kept != h.uses:
+                for use in h.uses:
+                    if use not in kept:
+                        off = self.appliances[use.appliance]
+                        events.append(Event(now_h, name, "off", off.name, off.power_kw))
                 h.uses, h.kw = kept, sum([plan.power_kw[use.appliance] for use in kept], 0.0)
                 h.changed_h = (h.changed_h[0], now_h, h.changed_h[2])
                 uses[i].append((now_h, h.kw))

@@ -14,7 +14,7 @@ from sim.trace import Trace
 from tests.sim.test_golden import digest
 
 FILE = Path(__file__).parents[1] / "golden" / "homes.json"
-KINDS = ("use", "charge", "blocked", "leave", "rebound", "action")
+KINDS = ("use", "off", "charge", "blocked", "leave", "rebound", "action")
 CASES = {
     "plain": Homes((Group(3),)),
     "electric": Homes(

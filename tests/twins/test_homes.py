@@ -88,6 +88,14 @@ def test_roles_and_gaps():
     assert 0.2 < (told - seen).std() < 3
 
 
+def test_appliances_add_up():
+    found = series(replace(EXACT, appliances=True))
+    for name in STREET.names:
+        apart = sum(found[name, f"{a.name}_kw"].values for a in STREET.appliances)
+        np.testing.assert_allclose(apart, found[name, "uses_kw"].values, atol=1e-5)
+        assert found[name, "cooking_kw"].role is Role.TRUTH
+
+
 def test_a_call_shows_in_the_loads():
     state = STREET.run(STREET.start(3), 48.0).state
     plain = RUN.trace
