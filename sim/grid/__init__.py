@@ -6,9 +6,9 @@ voltage at both ends; a tie, while it is closed), "fed" of each load point, of "
 
 Events: of an element "failure" (cause "chance" or "storm"; value: customers that it cut off), "isolated" (value:
 customers that are fed again), "planned" (it is taken out to be replaced) and "renewal" (cause "repair" or
-"replacement"; value: kWh that were not supplied because of it); of a load point "interruption" (cause: the element, or
-"switch"; value: customers) and "restoration" (value: kWh not supplied); of "weather" "storm" and "calm"; "action"
-(cause: the action's name).
+"replacement"; value: kWh that were not supplied because of it); of a load point "failure" (it is no longer fed; cause:
+a "section", a "transformer", or a "switch" opened by hand; value: customers) and "renewal" (cause: the element; value:
+kWh not supplied); of "weather" "storm" and "calm"; "action" (cause: the action's name).
 """
 
 from sim.grid.cases import case33bw, rbts_bus2

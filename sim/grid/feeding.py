@@ -87,7 +87,7 @@ class Feeding:
             if not tie.open or i in opened or i in dead_sections or (tie.a in live) == (tie.b in live):
                 continue
             far = tie.b if tie.a in live else tie.a
-            if far in dead_buses or waiting & {self._feeder_of.get(tie.a), self._feeder_of.get(tie.b)}:
+            if far in dead_buses or waiting & {self.feeder_of.get(tie.a), self.feeder_of.get(tie.b)}:
                 continue
             island = self._spread({far}, dead_buses | live, passable)
             if sum(self._load_kw[bus] for bus in island) <= tie.capacity_kw:
@@ -142,7 +142,7 @@ class Feeding:
         return buses, sections
 
     @cached_property
-    def _feeder_of(self) -> Mapping[str, int]:
+    def feeder_of(self) -> Mapping[str, int]:
         """A number for each bus but the sources: equal where closed sections join them without passing a source."""
         found: dict[str, int] = {}
         for bus in sorted(self.network.buses - set(self.network.sources)):
@@ -154,4 +154,4 @@ class Feeding:
     @cached_property
     def _feeder(self) -> list[int | None]:
         """The feeder of each section."""
-        return [self._feeder_of.get(s.b, self._feeder_of.get(s.a)) for s in self.network.sections]
+        return [self.feeder_of.get(s.b, self.feeder_of.get(s.a)) for s in self.network.sections]

@@ -92,6 +92,10 @@ class Grid:
             *((transformer.failures_per_h, False) for transformer in owned),
         ]
 
+    def kind(self, element: int) -> str:
+        """What an element is by rank: "section" or "transformer"; −1 is a "switch" opened by hand."""
+        return "switch" if element < 0 else "section" if element < len(self.network.sections) else "transformer"
+
     @cached_property
     def repairs(self) -> list[Law]:
         owned = [p.transformer for p in self.network.load_points if p.transformer]

@@ -54,12 +54,12 @@ def run(grid: Grid, s: State, until_h: float) -> Run:
                     count(k, dark)
                     s.dark[k] = None
                     regained += point.customers
-                    note(point.name, "restoration", told(dark.cause), point.load_kw * (now_h - dark.since_h))
+                    note(point.name, "renewal", told(dark.cause), point.load_kw * (now_h - dark.since_h))
                     put(point.name, "fed", 1.0)
             elif dark is None:
                 s.dark[k] = Dark(now_h, cause, now_h)
                 lost += point.customers
-                note(point.name, "interruption", told(cause), point.customers)
+                note(point.name, "failure", grid.kind(cause), point.customers)
                 put(point.name, "fed", 0.0)
             elif dark.cause >= 0 and s.elements[dark.cause].up:  # mended, but something else keeps it dark
                 count(k, dark)

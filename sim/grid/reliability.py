@@ -93,9 +93,11 @@ def daily_saidi_h(grid: Grid, trace: Trace) -> np.ndarray:
     customers = {point.name: point.customers / grid.network.customers for point in grid.network.load_points}
     began_h: dict[str, float] = {}
     for event in trace.events:
-        if event.kind == "interruption":
+        if event.entity not in customers:
+            continue
+        if event.kind == "failure":
             began_h[event.entity] = event.time_h
-        elif event.kind == "restoration" and event.entity in began_h:
+        elif event.kind == "renewal" and event.entity in began_h:
             day = int(began_h[event.entity] // DAY_H) - first
             if 0 <= day < len(found):
                 found[day] += customers[event.entity] * (event.time_h - began_h.pop(event.entity))

@@ -15,7 +15,7 @@ from sim.trace import Trace
 from tests.sim.test_golden import digest
 
 FILE = Path(__file__).parents[1] / "golden" / "grid.json"
-KINDS = ("failure", "isolated", "planned", "renewal", "interruption", "restoration", "storm", "calm", "action")
+KINDS = ("failure", "isolated", "planned", "renewal", "storm", "calm", "action")
 GRID = Grid(rbts_bus2(repair=Exponential(5.0)).scaled(100.0), crews=2, storms=Storms(50.0, Exponential(12.0), 5.0))
 
 

@@ -169,7 +169,8 @@ class Stormy(Replicated):
         warm_up_h = 4 * (self.storms.gap.mean_h + self.storms.length.mean_h)
         settled = grid.run(grid.start(seed), warm_up_h).state
         trace = grid.run(settled, warm_up_h + self.years * YEAR_H).trace
-        failures = [event.cause for event in trace.events if event.kind == "failure"]
+        sections = {section.name for section in grid.network.sections}
+        failures = [event.cause for event in trace.events if event.kind == "failure" and event.entity in sections]
         often = len(failures) / self.sections / self.years
         return [often, failures.count("storm") / self.sections / self.years]
 
