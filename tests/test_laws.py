@@ -19,8 +19,9 @@ from sim.grid import Grid, LoadPoint, Network, Section, SwitchSection
 from sim.grid.network import YEAR_H
 from sim.homes import Call, Chargers, Clouds, Group, Homes, Household
 from sim.house import House, Offer
-from sim.laws import Deterministic, Exponential
+from sim.laws import Deterministic, Exponential, Uniform
 from sim.line import Line, Material, SetSpeed, Station, Sudden
+from sim.patient import Care, Policy, Prescribe, Risk
 from sim.quality import Bench, Flaw, Inspected
 from sim.supply import BaseStock, Demand, MinMax, Point, SetPolicy, Supply
 from sim.trace import Trace
@@ -101,6 +102,22 @@ STREET = Homes(
     chargers=Chargers(1, visits_per_h=0.2, dwell=Exponential(2.0)),
 )
 PARK = Homes((), chargers=Chargers(2, visits_per_h=1 / 40.0))
+QUIET = Risk(cardiac=0, other=0, decompensation=0, infarction=0, lost=0)
+STABLE = Care(2, risk=QUIET, policy=None, at_start=(("bisoprolol", 2),), adherence=1.0, lab_cv=0.0, beds=(None,) * 4)
+STABLE = replace(STABLE, visit=Deterministic(50.0), age=(70.0, 0.0))
+MORTAL = replace(
+    STABLE, patients=1, at_start=(), risk=replace(QUIET, cardiac=8766 / 40, age=0, ef=0, pcwp=0, hormones=0)
+)
+MORTAL = replace(MORTAL, risk=replace(MORTAL.risk, sbp=0, creatinine=0, frailty=0))
+BUSY = Care(
+    4,
+    risk=Risk(cardiac=2.0, other=1.0, decompensation=120.0, infarction=60.0, lost=2.0),
+    policy=Policy(gamma=1.0, hidden=0.5),
+    adherence=0.7,
+    visit=Exponential(40.0),
+    beds=(1, 1, 1, 1),
+    stay=(Exponential(5.0), Exponential(30.0), Deterministic(20.0), Uniform(2.0, 4.0)),
+)
 WORLDS = [
     Case(
         "line",
@@ -182,6 +199,17 @@ WORLDS = [
         ),
         nothing=lambda world: Call(0.0),
         memoryless=(PARK, "charge", 1 / 40.0),
+    ),
+    Case(
+        "patient",
+        st.sampled_from([BUSY, replace(BUSY, patients=2, policy=None), replace(BUSY, patients=2, beds=(None,) * 4)]),
+        horizon_h=150.0,
+        actions=lambda world: st.builds(
+            Prescribe, st.sampled_from(world.names), st.sampled_from([(), (("furosemide", 3),), (("bisoprolol", 0),)])
+        ),
+        nothing=lambda world: Prescribe(world.names[-1]),
+        memoryless=(MORTAL, "death", 1 / 40.0),
+        determined=STABLE,
     ),
 ]
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -88,14 +89,26 @@ def prepare(patient: Circulation, slow: Slow = Slow()) -> Body:
     o = here.orbits[0]
     unknowns = np.array([o[0], o[1], o[3], o[4], o[5], 100 * o[6]])
     out = {name: float(values[0]) for name, values in here.outputs.items()}
-    healthy = {name: float(v[0]) for name, v in steady([NORMAL], FAST_STEPS).outputs.items()}
     own = _stress(patient.alpha, patient.beta, patient.v0_ml, out["edv"])
-    ref = own * (_stress(NORMAL.alpha, NORMAL.beta, NORMAL.v0_ml, healthy["edv"]) / own) ** slow.lost
+    ref = own * (healthy_stress() / own) ** slow.lost
     n0 = (93.0 / out["map"]) ** 3 * (5.2 / out["co"]) ** 2
     ees_max = patient.ees * (1 + slow.k3 * n0 * (1 - slow.lost))
     balance = np.array([out["map"], n0, patient.v0_ml, patient.ees, ees_max, ref])
     heart = Heart(n0, patient.vs_ml, patient.v0_ml, patient.ees)
     return Body(patient, patient.row, unknowns, here.inverses[0], balance, heart)
+
+
+@lru_cache(maxsize=8192)
+def body_of(patient: Circulation, slow: Slow) -> Body:
+    """`prepare`, remembered: it is a function of the patient alone."""
+    return prepare(patient, slow)
+
+
+@lru_cache(maxsize=1)
+def healthy_stress() -> float:
+    """End-diastolic stress of the normal adult of the table, mmHg·ml^⅓."""
+    edv = float(steady([NORMAL], FAST_STEPS).outputs["edv"][0])
+    return _stress(NORMAL.alpha, NORMAL.beta, NORMAL.v0_ml, edv)
 
 
 def outputs(body: Body, heart: Heart, effects: tuple[float, ...]) -> dict[str, float]:
@@ -104,7 +117,7 @@ def outputs(body: Body, heart: Heart, effects: tuple[float, ...]) -> dict[str, f
     Off by at most FAST_ERROR of each output over the sampled populations; refuses a heart out of FAST_RANGE.
     """
     out = np.empty(len(FIELDS))
-    said = _outputs(body.row, body.orbit, body.inverse, np.array(heart), np.array(effects), out)
+    said = _outputs(body.row, body.orbit.copy(), body.inverse.copy(), np.array(heart), np.array(effects), out)
     _lived(said, heart)
     return dict(zip(FIELDS, out.tolist(), strict=True))
 
@@ -135,14 +148,16 @@ def fast_error(bodies: list[Body], hearts: list[Heart], effects: list[tuple[floa
     return {n: float(np.max(np.abs([f[n] for f in fast] / full.outputs[n] - 1))) for n in orbit.OUTPUTS}
 
 
+class Collapse(InputError):
+    """A heart beyond what a circulation, or the fast path to it, can follow."""
+
+
 def _lived(said: int, heart: Heart) -> None:
     low, high = FAST_RANGE
     if said == 1:
-        raise InputError(
-            f"{heart} is out of the range of the fast path; Vs and Ees must be {low:g} to {high:g} of first"
-        )
+        raise Collapse(f"{heart} is out of the range of the fast path; Vs and Ees must be {low:g} to {high:g} of first")
     if said == 2:
-        raise InputError(f"the circulation of {heart} has no steady state; it must be one that can live")
+        raise Collapse(f"the circulation of {heart} has no steady state; it must be one that can live")
 
 
 @compiled()
@@ -163,15 +178,15 @@ def _parameters(row, y, e, out):
 
 
 @compiled()
-def _outputs(row, first, inverse0, y, e, out):
-    """0 where all is well, 1 out of the range, 2 without a steady state."""
+def _outputs(row, u, inverse, y, e, out):
+    """0 where all is well, 1 out of the range, 2 without a steady state. *u* and *inverse* move to the orbit found."""
     if not (
         FAST_RANGE[0] * row[orbit.VS] <= y[1] <= FAST_RANGE[1] * row[orbit.VS]
         and FAST_RANGE[0] * row[orbit.EES] <= y[3] <= FAST_RANGE[1] * row[orbit.EES]
         and 0 <= y[2] <= 200
     ):
         return 1
-    p, u, inverse, v = np.empty(len(row)), first.copy(), inverse0.copy(), np.empty(6)
+    p, v = np.empty(len(row)), np.empty(6)
     sums, ends = np.empty(5), np.empty(3)
     _parameters(row, y, e, p)
     if orbit.solve(p, u, inverse, True, FAST_STEPS, v, sums, ends) < 0:
@@ -185,8 +200,8 @@ def _outputs(row, first, inverse0, y, e, out):
 
 
 @compiled()
-def _slopes(row, first, inverse, balance, k, e, y, out, dy):
-    said = _outputs(row, first, inverse, y, e, out)
+def _slopes(row, u, inverse, balance, k, e, y, out, dy):
+    said = _outputs(row, u, inverse, y, e, out)
     if said:
         return said
     block = (1 - 0.3 * e[ACE]) * (1 - 0.15 * e[MRA]) * (1 - 0.1 * e[BB])
@@ -202,27 +217,28 @@ def _slopes(row, first, inverse, balance, k, e, y, out, dy):
 
 
 @compiled()
-def _day(row, first, inverse, balance, k, e, tolerance, days, y):
+def _day(row, first, inverse0, balance, k, e, tolerance, days, y):
     """Bogacki-Shampine 3(2), the last slopes of a step the first of the next."""
     out, z, end = np.empty(12), np.empty(4), np.empty(4)
+    u, inverse = first.copy(), inverse0.copy()
     k1, k2, k3, k4 = np.empty(4), np.empty(4), np.empty(4), np.empty(4)
     t, h = 0.0, days
-    said = _slopes(row, first, inverse, balance, k, e, y, out, k1)
+    said = _slopes(row, u, inverse, balance, k, e, y, out, k1)
     while t < days and not said:
         h = min(h, days - t)
         for i in range(4):
             z[i] = y[i] + h / 2 * k1[i]
-        said = _slopes(row, first, inverse, balance, k, e, z, out, k2)
+        said = _slopes(row, u, inverse, balance, k, e, z, out, k2)
         if said:
             break
         for i in range(4):
             z[i] = y[i] + 0.75 * h * k2[i]
-        said = _slopes(row, first, inverse, balance, k, e, z, out, k3)
+        said = _slopes(row, u, inverse, balance, k, e, z, out, k3)
         if said:
             break
         for i in range(4):
             end[i] = y[i] + h * (2 * k1[i] + 3 * k2[i] + 4 * k3[i]) / 9
-        said = _slopes(row, first, inverse, balance, k, e, end, out, k4)
+        said = _slopes(row, u, inverse, balance, k, e, end, out, k4)
         if said:
             break
         worst = 0.0
