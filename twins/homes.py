@@ -32,7 +32,8 @@ class HomesTwin:
 
     Sample k of a load (kW) is the mean over the *step_h* hours that begin at its time, and missing until they are
     over. What is known ahead: the temperature as foretold a day before (so a horizon of a day is honest), the clear
-    sky's irradiance, the tariff, and whether the day is free of work. Truth: the parts of a load.
+    sky's irradiance, the tariff, and whether the day is free of work. Action: the share of heating that is called off.
+    Truth: the parts of a load.
     """
 
     world: Homes
@@ -43,7 +44,7 @@ class HomesTwin:
     tariff: Tariff = TimeOfUse()
     appliances: bool = False  # whether the power of each appliance is told beside, as truth, for taking loads apart
 
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
 
     def __post_init__(self):
         require(0 < self.step_h <= 24, self, "step_h", "above 0 and at most 24")
@@ -120,6 +121,7 @@ class HomesTwin:
             self._channel(WEATHER, "temperature_forecast", "Cel", Role.KNOWN, partial(_signal, WEATHER, "forecast")),
             self._channel(WEATHER, "clear_sky", "kW/m2", Role.KNOWN, partial(_clear_sky, world)),
             self._channel(WEATHER, "cloud", "1", Role.TRUTH, partial(_signal, WEATHER, "cloud")),
+            self._channel(WEATHER, "heating_call", "1", Role.ACTION, partial(_signal, WEATHER, "call")),
             self._channel("tariff", "price", "{EUR}/kW.h", Role.KNOWN, partial(_price, world.calendar, self.tariff)),
             self._channel("calendar", "free_day", "1", Role.KNOWN, partial(_free_day, world.calendar)),
         )

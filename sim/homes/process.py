@@ -38,9 +38,10 @@ class Homes:
 
     Signals. Of `weather`: `temperature` and `forecast`, the temperature as foretold a day before (°C, linear), `cloud`
     (state, step), `irradiance` on the panels (kW/m², linear), `heat` (K, step): electric power of heating per kW/K of
-    loss. Of each household, steps: `phase`, `uses` (kW of appliances), `fridge` (kW). Of `chargers`, steps: `busy`,
-    `power` (kW). Events: `use` and `off` of a household (cause: the appliance; value: kW), `charge`, `blocked` and
-    `leave` of `chargers` (cause: who), `rebound` (value: K), `action`.
+    loss, `call` (step): the share of it that is called off. Of each household, steps: `phase`, `uses` (kW of
+    appliances), `fridge` (kW). Of `chargers`, steps: `busy`, `power` (kW). Events: `use` and `off` of a household
+    (cause: the appliance; value: kW), `charge`, `blocked` and `leave` of `chargers` (cause: who), `rebound` (value: K),
+    `action`.
 
     The mean over households of uses, fridge and standby follows the standard profile H25 (`sim.homes.calibration`).
     """
@@ -53,7 +54,7 @@ class Homes:
     appliances: tuple[Appliance, ...] = APPLIANCES
     pump: HeatPump = HeatPump()
     chargers: Chargers = Chargers(0)
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
 
     def __post_init__(self):
         object.__setattr__(self, "groups", tuple(self.groups))
@@ -123,7 +124,7 @@ class Homes:
         names, kinds, chargers, attended = plan.names, plan.kinds, self.chargers, plan.attended
         knots = [knot(plan, sky)]
         clouds = [(sky.cloud_since_h, float(sky.cloud))]
-        heats = [(sky.heat_h, sky.heat)]
+        heats = [(sky.heat_h, sky.heat, sky.call)]
         charging = [(s.charging_h, *self._drawn(s.sessions))]
         phases = [[(h.changed_h[0], float(h.phase))] for h in s.homes]
         uses = [[(h.changed_h[1], h.kw)] for h in s.homes]
@@ -138,7 +139,7 @@ class Homes:
 
         def heat() -> None:
             sky.heat_h = kernel.now
-            heats.append((kernel.now, sky.heat))
+            heats.append((kernel.now, sky.heat, sky.call))
 
         def turn(deadline: Deadline) -> None:
             sky.cloud = self.weather.clouds.next(sky.cloud, streams[f"{WEATHER}/cloud"].draw(UNIT))
@@ -262,13 +263,15 @@ class Homes:
     def _signals(self, knots, clouds, heats, charging, start_h: float, end_h: float) -> dict:
         times, cel, slope, told, told_slope = zip(*knots, strict=True)
         cloud = Signal.step(*zip(*clouds, strict=True))
+        heat_h, heat, call = zip(*heats, strict=True)
         charging_h, busy, power_kw = zip(*charging, strict=True)
         return {
             (WEATHER, "temperature"): Signal.linear(times, cel, slope),
             (WEATHER, "forecast"): Signal.linear(times, told, told_slope),
             (WEATHER, "cloud"): cloud,
             (WEATHER, "irradiance"): sunshine(self.weather, self.calendar, cloud, start_h, end_h),
-            (WEATHER, "heat"): Signal.step(*zip(*heats, strict=True)),
+            (WEATHER, "heat"): Signal.step(heat_h, heat),
+            (WEATHER, "call"): Signal.step(heat_h, call),
             (CHARGERS, "busy"): Signal.step(charging_h, busy),
             (CHARGERS, "power"): Signal.step(charging_h, power_kw),
         }

@@ -103,6 +103,8 @@ def test_a_call_shows_in_the_loads():
     a, b = (home_kwh(STREET, t, "h1", np.array([48.0, 50.0, 53.0])) for t in (plain, called))
     assert b[1] - b[0] < a[1] - a[0]
     assert b[2] - b[1] > a[2] - a[1]
+    action = next(c for c in TWIN.channels if c.role is Role.ACTION)
+    assert TWIN.render(called, action, 46, 6).tolist() == [0, 0, 1, 1, 0, 0]
 
 
 def test_the_oracle_knows_what_nobody_else_does_and_still_errs():
