@@ -27,7 +27,7 @@ class Blocking(Replicated):
     dwell: Law = Exponential(1.0)
     warm_up_h: float = 40.0
     length_h: float = 1000.0
-    replications: int = 256
+    replications: int = 128
     tolerance: float = 0.02
 
     def __post_init__(self):

@@ -37,8 +37,14 @@ class Forecasts(Replicated):
                 0.08,
                 reason=why,
             ),
-            Target("variance of the forecast's error (K2)", w.forecast_variance, "sum of hidden innovations", 0.02),
-            Target("share of clear sky", w.clouds.stationary[0], "Markov chain", 0.02),
+            Target(
+                "variance of the forecast's error (K2)",
+                w.forecast_variance,
+                "sum of hidden innovations",
+                0.03,
+                reason=why,
+            ),
+            Target("share of clear sky", w.clouds.stationary[0], "Markov chain", 0.03, reason=why),
         ]
 
     def replicate(self, seed):
