@@ -29,7 +29,8 @@ class Care:
     changes the heart), RISKS (at each change of a hazard), and at each visit LABS and, for each medicine, MOVED: the
     level, and the chances that the decision's three actions had. Units of the hospital have `occupied` and `waiting`.
     Events: visit, missed (a dose), decompensation, infarction, admission, wait, bed, discharge, death (cause: cardiac,
-    other, pump), lost, action. Implements World.
+    other, pump), lost, action; and of lives at home `failure` (decompensation, infarction, death), `planned` (lost: the
+    life is cut) and `renewal` (discharge). Implements World.
     """
 
     patients: int = 20
@@ -46,7 +47,7 @@ class Care:
     icu: float = 0.2  # chance that a decompensation goes through it
     age: tuple[float, float] = (68.0, 10.0)  # mean and standard deviation, years; none below 18 or above 100
     lab_cv: float = 0.1  # of a laboratory result
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
 
     def __post_init__(self):
         for name in ("formulary", "beds", "stay", "age"):

@@ -111,6 +111,7 @@ def run(world: Care, s: State, until_h: float) -> Run:
             return leave(i, Phase.LOST)
         p.clocks = (*p.clocks[:k], Clock(-math.log(draw(i, cause)), 0.0, kernel._now, 0.0), *p.clocks[k + 1 :])
         note(i, cause)
+        note(i, "failure", cause)  # of a life at home
         n, vs_ml, v0_ml, ees = p.heart
         if cause == "infarction":
             size = 0.05 + 0.2 * draw(i, "infarct")
@@ -165,11 +166,14 @@ def run(world: Care, s: State, until_h: float) -> Run:
             return seek(i, unit)
         left, p.bed, p.phase, p.due_h = p.bed, -1, Phase.HOME, math.inf
         note(i, "discharge")
+        note(i, "renewal", "discharge")
         weigh(i)
         release(left)
 
     def leave(i: int, phase: Phase, cause: str = "") -> None:
         p = s.patients[i]
+        if p.phase is Phase.HOME:
+            note(i, *(("failure", "death") if phase is Phase.DEAD else ("planned", "lost")))
         p.phase, left, p.bed, p.route, p.due_h, p.visit_h = phase, p.bed, -1, (), math.inf, math.inf
         note(i, "death" if phase is Phase.DEAD else "lost", cause)
         for deadline in (midnights[i], beds[i], visits[i]):
