@@ -119,19 +119,28 @@ def execute(experiment: Experiment, run: RunDir) -> tuple[dict[str, Any], dict[s
         model = _model(experiment, run)
     workers = int(experiment.config["workers"])
     with costs.stage("search"):
-        found = _kept(run.path / "search.json", lambda: _search(environment, families, worlds.seeds("search"), workers))
+        found = _kept(
+            run.path / "search.json",
+            lambda: _search(environment, families, worlds.seeds("search"), workers),
+            lambda kept: (
+                _names(kept) == set(families) and all(_names(one) == {"best", "table"} for one in kept.values())
+            ),
+        )
     with costs.stage("choice"):
         chosen = _kept(
-            run.path / "choice.json", lambda: _choose(environment, model, limits, worlds.seeds("validation"))
+            run.path / "choice.json",
+            lambda: _choose(environment, model, limits, worlds.seeds("validation")),
+            lambda kept: _names(kept) == {"limit", "limits", "cost_rate"} and kept["limit"] in limits,
         )
     with costs.stage("test"):
         raw = _kept(
             run.path / "played.json",
             lambda: _test(environment, families, found, model, chosen["limit"], worlds.seeds("test"), workers),
+            lambda kept: _names(kept) == {*families, FORECAST, CLAIRVOYANT},
         )
     played = {name: Played(kind, values, [Account(*a) for a in runs]) for name, (kind, values, runs) in raw.items()}
     write_json(run.path / "stamp.json", stamp(experiment.source.identity) | {"command": pipeline.command()})
-    scores = score(environment.prices, played, found, int(experiment.config["decisions"]["resamples"]))
+    scores = score(environment.prices, played, found, experiment.config["decisions"]["resamples"])
     write_json(run.path / "metrics.json", scores | {"search": found, "choice": chosen, "cost": costs.report()})
     decided.write(run.path)
     return scores, costs.seconds
@@ -159,6 +168,9 @@ def parts(experiment: Experiment) -> tuple[Environment, Worlds, dict[str, list[P
                 policy.check(environment)
             except InputError as error:
                 raise InputError(f"decisions.policies.{name}: {error}") from None
+    resamples = fit(config["resamples"], int, "decisions.resamples")
+    if resamples < 1:
+        raise InputError(f"decisions.resamples is {resamples}; it must be at least 1")
     limits = fit(config["limits"], list[float], "decisions.limits")
     if not limits or not all(0 < limit < 1 for limit in limits):
         raise InputError(f"decisions.limits is {limits}; it must be chances between 0 and 1")
@@ -167,6 +179,8 @@ def parts(experiment: Experiment) -> tuple[Environment, Worlds, dict[str, list[P
 
 def _family(node: Mapping[str, Any], key: str) -> list[Policy]:
     ranges = [value if isinstance(value, list) else [value] for value in node.values()]
+    if empty := [name for name, values in zip(node, ranges, strict=True) if not values]:
+        raise InputError(f"{key}.{empty[0]} is an empty list; it must hold what is to be searched")
     found = [build(dict(zip(node, values, strict=True)), key) for values in itertools.product(*ranges)]
     return [fit(policy, Policy, key) for policy in found]
 
@@ -279,11 +293,18 @@ def spent(prices: Prices, runs: Sequence[Account]) -> dict[str, float]:
     }
 
 
-def _kept(path: Path, make: Callable[[], Any]) -> Any:
-    """What the file holds, else what *make* gives, written there."""
+def _names(kept: Any) -> set[str]:
+    return set(kept) if isinstance(kept, dict) else set()
+
+
+def _kept(path: Path, make: Callable[[], Any], fits: Callable[[Any], bool]) -> Any:
+    """What the file holds, else what *make* gives, written there; what does not fit this run is damaged."""
     if not path.exists():
         write_json(path, make())
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise damaged(path, error) from None
+    if not fits(found):
+        raise damaged(path, "it does not hold what this run keeps there")
+    return found

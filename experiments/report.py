@@ -39,6 +39,8 @@ def main() -> None:
 
 
 def job(config: Any) -> None:
+    from jinja2 import UndefinedError
+
     from experiments import decided, layouts
     from experiments.run_dir import damaged, find_run
 
@@ -50,7 +52,7 @@ def job(config: Any) -> None:
         print(page(run))
     except InputError:
         raise
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, UndefinedError) as error:
         raise damaged(run / "metrics.json", f"{type(error).__name__}: {error}") from error
 
 

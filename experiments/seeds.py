@@ -74,6 +74,9 @@ def _of_seeds(runs: Sequence[Path]) -> dict[int, tuple[Path, dict[str, Any]]]:
     for path, config in zip(runs, configs, strict=True):
         if (key := _differs(configs[0], config)) is not None:
             raise InputError(f"{path} differs from {runs[0]} in {key}; runs to compare differ in their seed alone")
+    for run, config in zip(runs, configs, strict=True):
+        if "seed" not in config:
+            raise damaged(Path(run) / "config.yaml", "it has no seed")
     if len({config["seed"] for config in configs}) < len(configs):
         raise InputError(f"the seeds of the runs are {[c['seed'] for c in configs]}; each has to have one of its own")
     return {config["seed"]: (path, config) for path, config in sorted(zip(runs, configs, strict=True), key=_seed)}

@@ -88,6 +88,7 @@ class Environment(_Value):
         kept = tuple(getattr(self.twin, "stores", ()))
         has = f"among {', '.join(kept)}" if kept else f"none, as {type(self.twin).__name__} keeps no stock"
         require(set(self.stores) <= set(kept), self, "stores", has)
+        require(len(set(self.stores)) == len(self.stores), self, "stores", "each store once")
 
     @cached_property
     def assets(self) -> tuple[str, ...]:

@@ -148,11 +148,15 @@ class Pickup:
         require(1 <= self.samples <= 2**16, self, "samples", "from 1 to 65536")
 
     def record(self, trace: Trace, done_h: np.ndarray, load: float = 1.0) -> np.ndarray:
-        """Velocity in mm/s before each of the times *done_h* of *trace*, float32[N, samples]."""
+        """Velocity in mm/s before each of the times *done_h* of *trace*, float32[N, samples]; NaN where it begins before
+        0 h."""
         rate_hz = self.vibration.rate_hz
         last_N = np.ceil(np.asarray(done_h) * SECONDS * rate_hz).astype(np.int64)
-        first_N = np.maximum(last_N - self.samples, 0).tolist()
-        return self.vibration.stretches(trace, self.machine, first_N, self.samples, load)
+        heard = last_N >= self.samples
+        found = np.full((len(last_N), self.samples), np.nan, np.float32)
+        first = (last_N[heard] - self.samples).tolist()
+        found[heard] = self.vibration.stretches(trace, self.machine, first, self.samples, load)
+        return found
 
 
 def lowpass(cut: float) -> np.ndarray:

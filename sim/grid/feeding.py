@@ -2,7 +2,7 @@
 
 At a fault the interrupting devices around it open: all that hangs on them is dark. After switching, the zone between
 the devices of any kind around the fault is kept apart; the rest is fed again, by its own way or by a tie. Every section
-that leaves a source has a breaker there. Ties stay open towards a feeder in which a fault has not been found yet.
+that leaves a source has a breaker there. Where several ties can feed one island, the first of the list does. Ties stay open towards a feeder in which a fault has not been found yet.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ class Feeding:
     def __reduce__(self):
         return Feeding, (self.network,)
 
-    def found_at_once(self, element: int) -> bool:
+    def found_at_once(self, element: int, opened: frozenset[int] = frozenset()) -> bool:
         """Whether what protection cuts off is already the least that can be."""
-        return element in self.owner or self._zone(element, False) == self._zone(element, True)
+        return element in self.owner or self._zone(element, False, opened) == self._zone(element, True, opened)
 
     def supply(self, faults: Iterable[Fault], opened: frozenset[int] = frozenset()) -> Supply:
         """What is under voltage while *faults* last and the sections *opened* by hand stay so."""
@@ -71,7 +71,7 @@ class Feeding:
         for element, isolated in faults:
             if element in self.owner:
                 continue
-            buses, sections = self._zone(element, isolated)
+            buses, sections = self._zone(element, isolated, opened)
             dead_buses |= buses
             dead_sections |= sections
             if not isolated:
@@ -83,16 +83,28 @@ class Feeding:
 
         self._spread(live, dead_buses, passable)
         closed: set[int] = set()
-        for i, tie in enumerate(self.network.sections):
-            if not tie.open or i in opened or i in dead_sections or (tie.a in live) == (tie.b in live):
-                continue
-            far = tie.b if tie.a in live else tie.a
-            if far in dead_buses or waiting & {self.feeder_of.get(tie.a), self.feeder_of.get(tie.b)}:
-                continue
-            island = self._spread({far}, dead_buses | live, passable)
-            if sum(self._load_kw[bus] for bus in island) <= tie.capacity_kw:
-                live |= island
-                closed.add(i)
+        behind: dict[str, tuple[int, ...]] = {}  # the ties by which a bus is fed
+        carried_kw: defaultdict[int, float] = defaultdict(float)
+        ties = [i for i, s in enumerate(self.network.sections) if s.open and i not in opened and i not in dead_sections]
+        while True:
+            before = len(closed)
+            for i in ties:
+                tie = self.network.sections[i]
+                if (tie.a in live) == (tie.b in live):
+                    continue
+                near, far = (tie.a, tie.b) if tie.a in live else (tie.b, tie.a)
+                if far in dead_buses or waiting & {self.feeder_of.get(tie.a), self.feeder_of.get(tie.b)}:
+                    continue
+                island = self._spread({far}, dead_buses | live, passable)
+                load_kw, way = sum(self._load_kw[bus] for bus in island), (*behind.get(near, ()), i)
+                if all(carried_kw[k] + load_kw <= self.network.sections[k].capacity_kw for k in way):
+                    live |= island
+                    closed.add(i)
+                    behind |= dict.fromkeys(island, way)
+                    for k in way:
+                        carried_kw[k] += load_kw
+            if len(closed) == before:
+                break
         dark = {self.owner[element] for element, _ in faults if element in self.owner}
         return Supply(
             tuple(p.bus in live and k not in dark for k, p in enumerate(self.network.load_points)),
@@ -115,14 +127,14 @@ class Feeding:
                     todo.append(other)
         return live
 
-    def _zone(self, element: int, isolated: bool) -> tuple[set[str], set[int]]:
+    def _zone(self, element: int, isolated: bool, opened: frozenset[int] = frozenset()) -> tuple[set[str], set[int]]:
         """Buses and sections that a fault on a section makes dead: up to the devices that part them from it.
 
         Before switching only devices that interrupt by themselves count. A section with a device at the near end is
-        spared; one without is within the zone. A source is never within it: there the faulty section is cut off. A tie
-        is open at both ends: its own fault takes nothing but itself.
+        spared; one without is within the zone. A source is never within it: there the faulty section is cut off. What
+        is open, a tie or by hand, is so at both ends: its own fault takes nothing but itself.
         """
-        if self.network.sections[element].open:
+        if self.network.sections[element].open or element in opened:
             return set(), {element}
         stops = ("switch", *INTERRUPTING) if isolated else INTERRUPTING
         sections, buses, todo = {element}, set(), [element]
@@ -136,7 +148,7 @@ class Feeding:
                 for k in self._at[bus]:
                     beyond = self.network.sections[k]
                     near = beyond.at_a if beyond.a == bus else beyond.at_b
-                    if k not in sections and near not in stops and not beyond.open:
+                    if k not in sections and near not in stops and not beyond.open and k not in opened:
                         sections.add(k)
                         todo.append(k)
         return buses, sections

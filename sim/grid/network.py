@@ -104,7 +104,7 @@ class Network:
         require(0 < self.voltage_kv < math.inf, self, "voltage_kv", "above 0 and finite")
         require(bool(self.sources), self, "sources", "the name of at least one bus")
         require(bool(self.sections), self, "sections", "at least one Section")
-        counted = Counter([part.name for part in (*self.sections, *self.load_points)])
+        counted = Counter([*self.elements, *(point.name for point in self.load_points)])
         twice = [name for name, times in counted.items() if times > 1]
         if twice:
             raise InputError(

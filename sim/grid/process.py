@@ -81,7 +81,7 @@ def run(grid: Grid, s: State, until_h: float) -> Run:
 
     def fail(i: int) -> None:
         at = note(names[i], "failure", "storm" if s.storm and grid.rates[i][1] else "chance")
-        down(i, grid.feeding.found_at_once(i))
+        down(i, grid.feeding.found_at_once(i, frozenset(s.opened)))
         lost, _ = feed(i)
         events[at] = events[at]._replace(value=float(lost))
 

@@ -25,7 +25,7 @@ class Indices(NamedTuple):
     @property
     def caidi_h(self) -> float:
         """Hours an interruption."""
-        return self.saidi_h / self.saifi
+        return self.saidi_h / self.saifi if self.saifi else float("nan")
 
     @property
     def asai(self) -> float:
@@ -60,7 +60,7 @@ def reliability(grid: Grid) -> Reliability:
     points = len(grid.network.load_points)
     often, long_h = np.zeros(points), np.zeros(points)
     for i, ((rate_per_h, _), repair) in enumerate(zip(grid.rates, grid.repairs, strict=True)):
-        first, then = (~np.array(feeding.supply([Fault(i, isolated)]).fed) for isolated in (False, True))
+        first, then = (~np.array(feeding.supply([Fault(i, isolated)]).fed, dtype=bool) for isolated in (False, True))
         if feeding.found_at_once(i):
             first = then
         switching_h = min(grid.switching_h, repair.mean_h)
@@ -77,6 +77,10 @@ def indices(grid: Grid) -> Indices:
 def measured(grid: Grid, trace: Trace) -> Indices:
     """The indices counted off *trace*; interruptions that last at its end count for the hours so far."""
     years = (trace.end_h - trace.start_h) / YEAR_H
+    if not years > 0:
+        raise InputError(
+            f"the trace ends at {trace.end_h:g} h, where it begins; indices need some time to be counted over"
+        )
     often, long_h = [], []
     for point in grid.network.load_points:
         fed = trace[point.name, "fed"]
@@ -90,7 +94,7 @@ def daily_saidi_h(grid: Grid, trace: Trace) -> np.ndarray:
     """SAIDI of each whole day of *trace*, float64[days]: hours of the interruptions that begin on it, a customer."""
     first = int(np.ceil(trace.start_h / DAY_H))
     found = np.zeros(max(int(trace.end_h // DAY_H) - first, 0))
-    customers = {point.name: point.customers / grid.network.customers for point in grid.network.load_points}
+    customers = {point.name: point.customers / (grid.network.customers or np.nan) for point in grid.network.load_points}
     began_h: dict[str, float] = {}
     for event in trace.events:
         if event.entity not in customers:

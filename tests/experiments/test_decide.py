@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from experiments import decided, load, report
-from experiments.decisions import Chances, Played, Worlds, between, parts, score
+from experiments.decisions import Chances, Played, Worlds, _kept, _names, between, parts, score
 from experiments.model import Model
 from learn.batch import Windows
 from sim.errors import InputError
@@ -145,6 +145,28 @@ def test_a_model_is_asked_in_closed_loop_what_it_was_trained_on(tmp_path):
     here = np.asarray(windows.values_ExVxL[0, :, 60:120])
     np.testing.assert_array_equal(here, np.asarray(test.values_ExVxL[1, :, 60 + 372 : 60 + 432]))
     np.testing.assert_allclose(windows.hour_ExL[0, 60:120], test.hour_ExL[1, 60 + 372 : 60 + 432], atol=1e-3)
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"limit": null}', "{"])
+def test_what_a_run_kept_is_refused_where_it_is_not_what_it_keeps(tmp_path, content):
+    path = tmp_path / "choice.json"
+    assert _kept(path, lambda: {"limit": 1}, lambda kept: _names(kept) == {"limit"}) == {"limit": 1}
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"choice\.json is damaged"):
+        _kept(path, dict, lambda kept: _names(kept) == {"limit"} and kept["limit"] is not None)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("decisions.policies.age.limit=[]", r"decisions\.policies\.age\.limit is an empty list"),
+        ("decisions.resamples=0", r"decisions\.resamples is 0; it must be at least 1"),
+        ("decisions.policies.vibration.sensor=smell", r"decisions\.policies\.vibration: Sensor\.sensor is 'smell'"),
+    ],
+)
+def test_what_cannot_be_played_is_refused_before_a_model_is_trained(override, message):
+    with pytest.raises(InputError, match=message):
+        parts(decisions(override))
 
 
 @pytest.mark.slow

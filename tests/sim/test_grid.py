@@ -70,6 +70,36 @@ def test_a_tie_takes_over_what_it_can_carry():
     assert all(FEEDING.supply([]).fed)
 
 
+def test_ties_in_series_carry_what_lies_beyond_them_in_any_order():
+    """t1 takes over 8 kW of its 10; the 50 kW beyond t2 would hang on t1 as well, and stay dark."""
+    mains = (
+        Section("f1", "src", "a", at_a="breaker"),
+        Section("fa", "other", "x", at_a="breaker", at_b="switch"),
+        Section("g1", "x", "y", at_a="breaker", at_b="switch"),
+        Section("g2", "x", "z", at_a="breaker", at_b="switch"),
+    )
+    t1 = Section("t1", "a", "y", open=True, at_a="switch", at_b="switch", capacity_kw=10.0)
+    t2 = Section("t2", "y", "z", open=True, at_a="switch", at_b="switch", capacity_kw=1000.0)
+    points = (LoadPoint("A", "a", 1, 1.0), LoadPoint("Y", "y", 1, 8.0), LoadPoint("Z", "z", 1, 50.0))
+    faults = [Fault(2, True), Fault(3, True)]
+    for ties in ((t1, t2), (t2, t1)):
+        assert Feeding(Network(("src", "other"), mains + ties, points)).supply(faults).fed == (True, True, False)
+        strong = tuple(replace(tie, capacity_kw=1000.0) for tie in ties)
+        assert Feeding(Network(("src", "other"), mains + strong, points)).supply(faults).fed == (True, True, True)
+
+
+def test_a_fault_on_a_section_opened_by_hand_stays_where_it_is():
+    network = Network(
+        ("src",),
+        (Section("s1", "src", "n1", at_a="breaker"), Section("s2", "n1", "n2", failures_per_km_year=8760.0)),
+        (LoadPoint("L1", "n1"), LoadPoint("L2", "n2")),
+    )
+    grid = Grid(network)
+    trace = grid.run(grid.act(grid.start(1), SwitchSection("s2")), 200.0).trace
+    assert any(e.entity == "s2" and e.kind == "failure" for e in trace.events)
+    assert not any(e.entity == "L1" for e in trace.events)
+
+
 def test_two_faults_leave_dark_what_neither_way_reaches():
     faults = [Fault(NAMES.index(name), True) for name in ("s4", "s12")]
     found = {p.name for p, on in zip(BUS2.load_points, FEEDING.supply(faults).fed, strict=True) if not on}
@@ -238,6 +268,13 @@ def test_the_world_shows_no_fault_and_a_planted_one_is_caught(name):
         (lambda: Network(("b",), (Section("s", "b", "n"),), (LoadPoint("LP", "m"),)), "has no bus 'm'"),
         (lambda: Network(("q",), (Section("s", "b", "n"),), ()), "has no bus 'q'"),
         (lambda: Network(("b",), (Section("s", "b", "n"), Section("s", "n", "m")), ()), "two parts named 's'"),
+        (
+            lambda: Network(
+                ("b",), (Section("LP.transformer", "b", "n"),), (LoadPoint("LP", "n", transformer=Transformer()),)
+            ),
+            "two parts named 'LP.transformer'",
+        ),
+        (lambda: measured(Grid(BUS2), Grid(BUS2).run(Grid(BUS2).start(0), 0.0).trace), "indices need some time"),
         (lambda: Grid(BUS2, crews=0), "crews is 0; it must be None or at least 1"),
         (lambda: Grid(BUS2).act(Grid(BUS2).start(0), SwitchSection("s99")), "no element 's99' to act on"),
         (lambda: Grid(BUS2).act(Grid(BUS2).start(0), "open"), "a grid takes SwitchSection or Replace"),

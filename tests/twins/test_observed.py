@@ -338,6 +338,9 @@ BAD_FILES = [
     ),
     (["time,temperature", "2024-03-01,1", "yesterday,1"], r"line 3: time is 'yesterday'; it must be a time as YYYY"),
     (["time,temperature", "1,1", ",1"], r"line 3: time is ''; it must be a time in h"),
+    (["time,temperature", "2024-03-01,1_000"], r"line 2: temperature is '1_000'; it must be a number"),
+    (["time,temperature", "0001-01-01T00:00:00+14:00,1"], r"line 2: time is .* it must be a time from year 1 to 9999"),
+    (["time,temperature", "0,1", "1e300,2"], r"line 3: time is '1e300'; it must be a time in h within 1e\+08 h of 0"),
     (
         ["time,temperature", "2024-03-01T00:00:00Z,1", "2024-03-01T01:00:00,2"],
         r"line 3: time is .* it must be a time with a zone, as in the rows before",

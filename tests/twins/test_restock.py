@@ -79,6 +79,8 @@ def test_what_cannot_be_is_refused():
         Environment(twin, stores=("bakery",))
     with pytest.raises(InputError, match=r"stores is .* it must be none, as LineTwin keeps no stock"):
         Environment(LINE, stores=("m1",))
+    with pytest.raises(InputError, match=r"Environment\.stores is .* it must be each store once"):
+        Environment(twin, stores=("shop", "shop"))
     with pytest.raises(InputError, match=r"Environment\.stores names no store"):
         play(Environment(twin), Restock(MinMax(1, 2)), [0])
     with pytest.raises(InputError, match="every 2 h by books that are kept every 4 h, and would order twice"):

@@ -134,6 +134,9 @@ class _Source:
         """The column as float64; cells that stand for a missing value are NaN, others that are no number refused."""
         absent, decimal = set(self.table.missing), self.table.decimal
         cells = ["nan" if cell in absent else cell for cell in self.cells[name]]
+        for row, cell in enumerate(cells):
+            if "_" in cell or "\0" in cell:  # which Python's own numbers may hold, and nobody else's
+                self.refuse(name, row, right)
         if decimal == ",":
             cells = [cell.replace(",", ".") for cell in cells]
         try:
@@ -171,7 +174,10 @@ class _Source:
             values = self.numbers(name, right)
             if (absent := np.flatnonzero(np.isnan(values))).size:
                 self.refuse(name, absent[0], right)
-            return units.convert(values, self.table.time_unit, "h"), self.table.epoch
+            time_h = units.convert(values, self.table.time_unit, "h")
+            if (far := np.flatnonzero(np.abs(time_h) > MOST_H)).size:
+                self.refuse(name, far[0], f"{right} within {MOST_H:g} h of 0")
+            return time_h, self.table.epoch
         micros, zoned = np.empty(len(cells), np.int64), None
         for row, cell in enumerate(cells):
             moment = _moment(cell, self.table.time_format)
@@ -181,10 +187,16 @@ class _Source:
                 zoned = moment.tzinfo is not None
             elif zoned != (moment.tzinfo is not None):
                 self.refuse(name, row, f"a time {'with' if zoned else 'without'} a zone, as in the rows before")
-            micros[row] = _micros(moment)
+            try:
+                micros[row] = _micros(moment)
+            except OverflowError:
+                self.refuse(name, row, "a time from year 1 to 9999 in UTC")
         epoch = np.datetime64(int(micros.min()), "us")
         text = str(epoch.astype("datetime64[s]")) if micros.min() % 1_000_000 == 0 else str(epoch)
         return (micros - micros.min()) / HOUR_US, text
+
+
+MOST_H = 1e8  # eleven thousand years
 
 
 def _is_number(cell: str) -> bool:
