@@ -148,8 +148,7 @@ class Pickup:
         require(1 <= self.samples <= 2**16, self, "samples", "from 1 to 65536")
 
     def record(self, trace: Trace, done_h: np.ndarray, load: float = 1.0) -> np.ndarray:
-        """Velocity in mm/s before each of the times *done_h* of *trace*, float32[N, samples]; NaN where it begins before
-        0 h."""
+        """Velocity in mm/s before each time of *done_h*, float32[N, samples]; NaN where it would begin before 0 h."""
         rate_hz = self.vibration.rate_hz
         last_N = np.ceil(np.asarray(done_h) * SECONDS * rate_hz).astype(np.int64)
         heard = last_N >= self.samples

@@ -2,7 +2,8 @@
 
 At a fault the interrupting devices around it open: all that hangs on them is dark. After switching, the zone between
 the devices of any kind around the fault is kept apart; the rest is fed again, by its own way or by a tie. Every section
-that leaves a source has a breaker there. Where several ties can feed one island, the first of the list does. Ties stay open towards a feeder in which a fault has not been found yet.
+that leaves a source has a breaker there. Ties stay open towards a feeder in which a fault has not been found yet; where
+several can feed an island, the first of the list does, and each carries all that lies beyond it.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class Grid:
     replacement: Law = Deterministic(10.0)
     storms: Storms | None = None
 
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
 
     def __post_init__(self):
         require(self.crews is None or self.crews >= 1, self, "crews", "None or at least 1")
