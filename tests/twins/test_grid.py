@@ -62,10 +62,10 @@ def test_what_feeders_carry_is_what_their_load_points_draw():
     np.testing.assert_allclose(values("LP9", "load", exact), fed["LP8"] + fed["LP9"], rtol=1e-6)
 
 
-def test_the_twin_pickles_and_the_preset_asks_of_a_day():
+def test_the_twin_pickles_and_the_preset_asks_of_half_a_day():
     assert pickle.loads(pickle.dumps(TWIN)) == TWIN
     outage = load("outage")
-    assert outage.task.horizon_h == 24.0
+    assert outage.task.horizon_h == 12.0
     assert isinstance(outage.twin, GridTwin)
     with pytest.raises(InputError, match=r"storm_m_s is 3\.0; it must be at least calm_m_s"):
         GridTwin(WORLD, storm_m_s=3.0)
