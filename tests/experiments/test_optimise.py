@@ -117,7 +117,7 @@ def test_kill_9_and_the_same_command_end_with_the_same_numbers(work, run):
         (["prices.part=-1"], "prices.part is -1.0; it must be at least 0 and finite"),
         (["search.first=9"], "search.first is 9; it must be at least 2 and at most replications"),
         (["levers.age_h=[9,3]"], "levers.age_h is (9.0, 3.0); it must be the least and the most, in this order"),
-        (["world=house"], "world is House"),
+        (["world=house"], "world is a House; it must be a Line"),
     ],
 )
 def test_bad_input_is_refused_before_any_work(args, said):
