@@ -102,6 +102,17 @@ class Replicated:
         return [mean_interval(column, alpha) for column in np.asarray(samples, np.float64).T]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Exact(Replicated):
+    """A check that leaves nothing to chance: what its one replication gives is what is measured."""
+
+    replications: int = 1
+    looks: int = 1
+
+    def estimates(self, samples: Sequence[Any], alpha: float) -> list[Estimate]:
+        return [Estimate(float(value), 0.0) for value in samples[0]]
+
+
 def equivalent(estimate: Estimate, target: Target) -> bool:
     """Whether the whole interval lies within the target's tolerance of its reference."""
     return abs(estimate.value - target.reference) + estimate.half_width <= target.band

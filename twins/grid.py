@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 
 from sim.errors import require
-from sim.grid import Grid
+from sim.grid import Grid, LoadPoint
 from sim.trace import Run, Signal, Trace
 from twins.channel import Channel, Role
 from twins.episode import Episode, Series
@@ -70,12 +70,9 @@ class GridTwin:
                 end_h=trace.end_h,
             )
 
-    @cached_property
-    def _points(self) -> dict:
+    @property
+    def _points(self) -> dict[str, LoadPoint]:
         return {point.name: point for point in self.world.network.load_points}
-
-    def __getstate__(self):
-        return {k: v for k, v in vars(self).items() if k in self.__dataclass_fields__}  # what is cached is left behind
 
     def _seen(self, name: str) -> tuple[Channel, ...]:
         def channel(entity: str, quantity: str, unit: str, role: Role, reading, noise: Noise = EXACT) -> Channel:

@@ -12,7 +12,8 @@ kWh not supplied); of "weather" "storm" and "calm"; "action" (cause: the action'
 """
 
 from sim.grid.cases import case33bw, rbts_bus2
-from sim.grid.grid import Action, Grid, Replace, Storms, SwitchSection
+from sim.grid.config import Action, Replace, Storms, SwitchSection
+from sim.grid.grid import Grid
 from sim.grid.network import LoadPoint, Network, Section, Transformer
 from sim.grid.reliability import Indices, Reliability, indices, measured
 from sim.grid.state import State

@@ -3,54 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import ClassVar
 
 from sim.errors import InputError, require
 from sim.grid import process
 from sim.grid import state as states
+from sim.grid.config import Action, Replace, Storms, SwitchSection
 from sim.grid.feeding import Feeding
-from sim.grid.network import YEAR_H, Network
-from sim.grid.state import State
-from sim.laws import Deterministic, Exponential, Law
+from sim.grid.network import Network
+from sim.grid.state import BY_HAND, State
+from sim.laws import Deterministic, Law
 from sim.trace import Run
-
-
-@dataclass(frozen=True)
-class Storms:
-    """While a storm lasts, every exposed section fails *factor* times as often."""
-
-    per_year: float = 5.0
-    length: Law = field(default_factory=lambda: Exponential(8.0))
-    factor: float = 20.0
-
-    def __post_init__(self):
-        require(0 < self.per_year < math.inf, self, "per_year", "above 0 and finite")
-        require(1 <= self.factor < math.inf, self, "factor", "at least 1 and finite")
-
-    @property
-    def gap(self) -> Exponential:
-        """From the end of one to the beginning of the next."""
-        return Exponential(YEAR_H / self.per_year)
-
-
-@dataclass(frozen=True)
-class SwitchSection:
-    """Action: a section is opened by hand, or closed again."""
-
-    section: str
-    open: bool = True
-
-
-@dataclass(frozen=True)
-class Replace:
-    """Action: a new section or transformer is put in place of one that is up, waits for a crew or is being repaired."""
-
-    element: str
-
-
-Action = SwitchSection | Replace
 
 
 @dataclass(frozen=True)
@@ -93,8 +58,8 @@ class Grid:
         ]
 
     def kind(self, element: int) -> str:
-        """What an element is by rank: "section" or "transformer"; −1 is a "switch" opened by hand."""
-        return "switch" if element < 0 else "section" if element < len(self.network.sections) else "transformer"
+        """What an element is by rank: "section" or "transformer"; BY_HAND is a "switch"."""
+        return "switch" if element == BY_HAND else "section" if element < len(self.network.sections) else "transformer"
 
     @cached_property
     def repairs(self) -> list[Law]:

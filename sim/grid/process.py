@@ -7,25 +7,22 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sim.grid import state as states
+from sim.grid.config import Action, Replace, SwitchSection
 from sim.grid.feeding import Fault
-from sim.grid.state import GAP, LENGTH, UNIT_LIFE, Dark, State
+from sim.grid.state import BY_HAND, GAP, LENGTH, UNIT_LIFE, Dark, State
 from sim.kernel import Deadline, Kernel
 from sim.trace import Event, Run, Trace, steps
 
 if TYPE_CHECKING:
-    from sim.grid.grid import Action, Grid
-
-BY_HAND = -1
+    from sim.grid.grid import Grid
 
 
 def run(grid: Grid, s: State, until_h: float) -> Run:
     """Carry *s* on to *until_h*, in place. Its callers hand in a copy."""
-    from sim.grid.grid import Replace, SwitchSection
-
     kernel, start_h, network = Kernel(s.time_h), s.time_h, grid.network
     names, points, size = network.elements, network.load_points, len(network.elements)
     keys = [key for key, _ in grid.signals]
-    columns = states.columns(s, keys)
+    columns = {key: ([s.open[key][0]], [s.open[key][1]]) for key in keys}
     events: list[Event] = []
 
     def put(entity: str, quantity: str, value: float) -> None:
@@ -74,7 +71,7 @@ def run(grid: Grid, s: State, until_h: float) -> Run:
             s.elements[dark.cause].lost_kwh += points[k].load_kw * (kernel._now - dark.counted_h)
 
     def told(cause: int) -> str:
-        return names[cause] if cause >= 0 else "switch"
+        return "switch" if cause == BY_HAND else names[cause]
 
     def act_on(i: int, deadline: Deadline) -> None:
         (fail if s.elements[i].up else mend)(i)

@@ -18,7 +18,7 @@ from sim.errors import InputError
 from sim.grid.network import LoadPoint, Network, Section, Transformer
 from sim.laws import Deterministic, Law
 
-PQ, REFERENCE = 1, 3  # kinds of bus in MATPOWER
+REFERENCE = 3  # the kind of bus in MATPOWER that is the source
 SECTION = {
     "name": str, "a": str, "b": str, "length_km": float, "failures_per_km_year": float, "repair_h": float,
     "at_a": str, "at_b": str, "open": bool, "capacity_kw": float, "resistance_ohm": float, "reactance_ohm": float,

@@ -10,6 +10,7 @@ from sim.errors import InputError
 from sim.grid.feeding import Fault, Feeding
 from sim.grid.grid import Grid
 from sim.grid.network import YEAR_H, Network
+from sim.steady import time_means
 from sim.trace import Trace
 
 DAY_H = 24.0
@@ -81,13 +82,10 @@ def measured(grid: Grid, trace: Trace) -> Indices:
         raise InputError(
             f"the trace ends at {trace.end_h:g} h, where it begins; indices need some time to be counted over"
         )
-    often, long_h = [], []
-    for point in grid.network.load_points:
-        fed = trace[point.name, "fed"]
-        hours = np.diff(np.clip(np.append(fed.time_h, trace.end_h), trace.start_h, None))
-        often.append(float(np.sum(np.diff(fed.value) < 0)) / years)
-        long_h.append(float(hours @ (1 - fed.value)) / years)
-    return Reliability(np.array(often), np.array(long_h)).indices(grid.network)
+    fed = [trace[point.name, "fed"] for point in grid.network.load_points]
+    often = [np.sum(np.diff(signal.value) < 0) / years for signal in fed]
+    dark_h = [YEAR_H * (1 - time_means(signal, (trace.start_h, trace.end_h))[0]) for signal in fed]
+    return Reliability(np.array(often), np.array(dark_h)).indices(grid.network)
 
 
 def daily_saidi_h(grid: Grid, trace: Trace) -> np.ndarray:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from sim.grid.config import Action
 from sim.laws import Deterministic, Exponential, Law, residual_h
 from sim.streams import Streams
 
 if TYPE_CHECKING:
-    from sim.grid.grid import Action, Grid
+    from sim.grid.grid import Grid
 
 UNIT_LIFE = Exponential(1.0)
 GAP, LENGTH = "storm/gap", "storm/length"
+BY_HAND = -1  # in the place of an element at fault: a switch opened by hand
 
 
 @dataclass(slots=True)
@@ -37,7 +38,7 @@ class Dark(NamedTuple):
     """A load point that is not fed."""
 
     since_h: float
-    cause: int  # the element at fault, by rank; -1: a switch opened by hand
+    cause: int  # the element at fault, by rank, or BY_HAND
     counted_h: float  # until when the energy is on its cause's account
 
 
@@ -122,7 +123,3 @@ def resample(grid: Grid, s: State, seed: int) -> State:
         law = grid.storms.length if s.storm else grid.storms.gap
         s.storm_h = redraw(law, s.storm_since_h, s.storm_h, next(uniforms))
     return s
-
-
-def columns(s: State, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], tuple[list[float], list[float]]]:
-    return {key: ([s.open[key][0]], [s.open[key][1]]) for key in keys}

@@ -16,7 +16,7 @@ from sim.patient.medicines import FORMULARY, Policy, Prescribe
 from sim.patient.population import HEALTHY, REDUCED, Population
 from sim.patient.risk import YEAR_H, Risk
 from sim.patient.state import State
-from sim.steady import Estimate, mean_interval
+from sim.steady import Estimate, mean_interval, time_means
 from sim.trace import Trace
 from sim.verify import Replicated, Target
 
@@ -97,9 +97,7 @@ class Beds(Replicated):
 
 
 def _mean(trace: Trace, unit: str, quantity: str, from_h: float) -> float:
-    signal = trace[unit, quantity]
-    ends = np.clip(np.append(signal.time_h, trace.end_h), from_h, None)
-    return float(signal.value @ np.diff(ends)) / (trace.end_h - from_h)
+    return float(time_means(trace[unit, quantity], (from_h, trace.end_h))[0])
 
 
 @dataclass(frozen=True, kw_only=True)

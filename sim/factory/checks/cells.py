@@ -26,8 +26,7 @@ from sim.factory.energy import used
 from sim.factory.factory import Factory
 from sim.laws import Deterministic, Exponential, Gamma
 from sim.line.theory import interference
-from sim.steady import Estimate
-from sim.verify import Replicated, Target
+from sim.verify import Exact, Replicated, Target
 
 EXACT = "an identity, to rounding"
 
@@ -138,7 +137,7 @@ class Interference(Replicated):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shifts(Replicated):
+class Shifts(Exact):
     """Parts of a week: of a station that is open for a shift, and of one whose operator works another.
 
     Work rests between shifts, so parts are the hours over the time of one. The fault makes work longer.
@@ -148,8 +147,6 @@ class Shifts(Replicated):
     works_h: float = 6.0
     work_h: float = 0.75
     weeks: int = 30
-    replications: int = 1
-    looks: int = 1
 
     def targets(self):
         source = "hours of the calendar over the time of a part"
@@ -173,12 +170,9 @@ class Shifts(Replicated):
         trace = factory.run(factory.start(seed), self.weeks * WEEK_H).trace
         return [float(trace[name, "finished"].value[-1]) / self.weeks for name in ("x", "y")]
 
-    def estimates(self, samples, alpha):
-        return [Estimate(float(x), 0.0) for x in samples[0]]
-
 
 @dataclass(frozen=True, kw_only=True)
-class EnergyCycle(Replicated):
+class EnergyCycle(Exact):
     """Energy and cost of a week of a station to which a part comes every hour. The fault takes more power at work."""
 
     work_h: float = 0.25
@@ -187,8 +181,6 @@ class EnergyCycle(Replicated):
     per_kwh: float = 0.15
     dear_per_kwh: float = 0.3
     dear_h: int = 5  # from 8 o'clock, on weekdays
-    replications: int = 1
-    looks: int = 1
 
     def __post_init__(self):
         super().__post_init__()
@@ -212,6 +204,3 @@ class EnergyCycle(Replicated):
             tariff=Tariff(self.per_kwh, (Band(self.dear_per_kwh, Shift(8, 8 + self.dear_h)),)),
         )
         return list(used(factory.tariff, factory.run(factory.start(seed), WEEK_H).trace, factory.machines))
-
-    def estimates(self, samples, alpha):
-        return [Estimate(float(x), 0.0) for x in samples[0]]

@@ -10,20 +10,17 @@ from scipy import stats
 
 from sim.grid.adequacy import generation, kinds
 from sim.grid.reliability import major_days
-from sim.steady import Estimate
-from sim.verify import Replicated, Target
+from sim.verify import Exact, Replicated, Target
 
 REFERENCE = {"rbts": (1.09156, 9.861), "rts79": (9.39418, 1176.3)}
 ROUNDING = {"rbts": (5e-6, 5e-4), "rts79": (5e-6, 5e-2)}
 
 
 @dataclass(frozen=True, kw_only=True)
-class EnumeratedAdequacy(Replicated):
+class EnumeratedAdequacy(Exact):
     """Loss of load of a published system, over every state of its units. The fault makes outages more frequent."""
 
     system: Literal["rbts", "rts79"] = "rbts"
-    replications: int = 1
-    looks: int = 1
 
     def targets(self):
         names = ("LOLE (h a year)", "EENS (MWh a year)")
@@ -35,9 +32,6 @@ class EnumeratedAdequacy(Replicated):
     def replicate(self, seed):
         whole = generation(self.system)
         return list(replace(whole, units=kinds(whole.units, 1 + self.fault)).enumerated())
-
-    def estimates(self, samples, alpha):
-        return [Estimate(value, 0.0) for value in samples[0]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,16 +8,12 @@ import numpy as np
 
 from sim.grid.cases import case33bw
 from sim.grid.flow import Flow
-from sim.steady import Estimate
-from sim.verify import Replicated, Target
+from sim.verify import Exact, Target
 
 
 @dataclass(frozen=True, kw_only=True)
-class BaseCase(Replicated):
+class BaseCase(Exact):
     """Losses and the lowest voltage of the 33-bus feeder at its published loads. The fault scales every impedance."""
-
-    replications: int = 1
-    looks: int = 1
 
     def targets(self):
         source = "Baran & Wu 1989; MATPOWER case33bw"
@@ -36,6 +32,3 @@ class BaseCase(Replicated):
         kw, kvar = (np.array([[getattr(p, f) for p in case.load_points]]) for f in ("load_kw", "load_kvar"))
         found = flow(kw, kvar)
         return [float(found.loss_kw_T[0]), float(found.voltage_pu_TxB[0, flow.buses.index("18")])]
-
-    def estimates(self, samples, alpha):
-        return [Estimate(value, 0.0) for value in samples[0]]

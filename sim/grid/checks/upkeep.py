@@ -9,21 +9,20 @@ import numpy as np
 
 from sim.errors import require
 from sim.grid.cases import rbts_bus2
-from sim.grid.grid import Grid, Storms
+from sim.grid.config import Storms
+from sim.grid.grid import Grid
 from sim.grid.network import YEAR_H, LoadPoint, Network, Section
 from sim.grid.reliability import indices, measured
 from sim.laws import Exponential
-from sim.verify import Replicated, Target
+from sim.steady import Estimate, mean_interval, time_means
+from sim.verify import Exact, Replicated, Target
 
 SCARCE = "1 %: interruptions are rare, and half of it takes four times as long"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Published(Replicated):
+class Published(Exact):
     """The closed form of RBTS bus 2 at its published rates. The fault scales the rates of failures."""
-
-    replications: int = 1
-    looks: int = 1
 
     def targets(self):
         source = "Allan, Billinton et al. 1991"
@@ -39,11 +38,6 @@ class Published(Replicated):
     def replicate(self, seed):
         found = indices(Grid(rbts_bus2().scaled(1 + self.fault)))
         return [found.saifi, found.saidi_h, found.caidi_h, found.asai, found.ens_mwh]
-
-    def estimates(self, samples, alpha):
-        from sim.steady import Estimate
-
-        return [Estimate(value, 0.0) for value in samples[0]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,8 +133,9 @@ class Crews(Replicated):
         grid = Grid(spokes(self.sections, rate, Exponential(self.repair_h)), crews=self.crews)
         settled = grid.run(grid.start(seed), self.warm_up_h).state
         trace = grid.run(settled, self.warm_up_h + self.length_h).trace
-        up = np.mean([_mean(trace, f"s{i}", "up") for i in range(self.sections)])
-        return [float(up), _mean(trace, "grid", "waiting")]
+        span = (trace.start_h, trace.end_h)
+        up = np.mean([time_means(trace[f"s{i}", "up"], span)[0] for i in range(self.sections)])
+        return [float(up), float(time_means(trace["grid", "waiting"], span)[0])]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,15 +170,7 @@ class Stormy(Replicated):
         return [often, failures.count("storm") / self.sections / self.years]
 
     def estimates(self, samples, alpha):
-        from sim.steady import Estimate, mean_interval
-
         often_N, stormy_N = np.asarray(samples, np.float64).T
         share = stormy_N.mean() / often_N.mean()
         spread = mean_interval((stormy_N - share * often_N) / often_N.mean(), alpha)
         return [mean_interval(often_N, alpha), Estimate(float(share), spread.half_width)]
-
-
-def _mean(trace, entity: str, quantity: str) -> float:
-    signal = trace[entity, quantity]
-    hours = np.diff(np.clip(np.append(signal.time_h, trace.end_h), trace.start_h, None))
-    return float(hours @ signal.value) / (trace.end_h - trace.start_h)
