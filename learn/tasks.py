@@ -46,7 +46,7 @@ class Counterfactual(Forecast):
     loss: Literal["pinball", "mse"] = "mse"
     plan: str = "plan"
     outcome: str = "outcome"
-    actions: tuple[str, ...] = ("chemo_dose", "radio_dose")
+    actions: tuple[str, ...] = ("action",)  # channels, in the order in which plans tell them
     full: float = 1.0  # what errors are told in percent of, in the target's unit
     history: int = 1  # samples of the context that have to be there
     paired: int | None = None

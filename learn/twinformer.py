@@ -257,10 +257,8 @@ class TwinFormerNet(nnx.Module):
             z = z + self.from_known(self._joined(jnp.where(is_known & ~too_late, ahead, 0.0)).astype(self.dtype))
 
         if self.growth:
-            there, newest = (
-                mask[..., -1],
-                x[..., -1],
-            )  # a first value, of which nothing tells, is not told and so not learned
+            # A first value, of which nothing tells, is not told and so not learned: its spread is 0.
+            there, newest = mask[..., -1], x[..., -1]
             location = jnp.where(is_target & there, newest, location)
             spread = jnp.where(is_target, jnp.where(there, jnp.maximum(newest - zero[..., None], 0.0), 0.0), spread)
 

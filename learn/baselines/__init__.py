@@ -15,9 +15,8 @@ from learn.baselines.classifiers import BoostedTrees, SupportVectors, features
 from learn.baselines.defects import DefectLogistic, DefectTrees, RateByVerdict
 from learn.baselines.hazard import AgeWeibull, Weibull, horizon_labels
 from learn.baselines.lives import AgeLife, FeatureRidge, LifeTrees
-from learn.baselines.plans import LinearPlan, MarginalStructural
+from learn.baselines.plans import Known, LinearPlan, MarginalStructural
 from learn.baselines.series import RepeatLast, Ridge, SameHour, TrainMean
-from learn.baselines.tumour import KnownEquation
 from learn.batch import Windows
 from learn.metrics import Prediction
 
@@ -41,7 +40,7 @@ __all__ = [
     "DefectLogistic",
     "DefectTrees",
     "FeatureRidge",
-    "KnownEquation",
+    "Known",
     "LifeTrees",
     "LinearPlan",
     "MarginalStructural",

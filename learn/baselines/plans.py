@@ -1,11 +1,14 @@
-"""What comes of a plan of actions, without a deep model: a linear regression, and a marginal structural model.
+"""What comes of a plan of actions, without a deep model: a linear regression, a marginal structural model, a known law.
 
-Both see the target's past, what was done, what the plan does up to the sample before each step, and static channels.
+The first two see the target's past, what was done, what the plan does up to the sample before each step, and static
+channels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -37,6 +40,46 @@ class LinearPlan:
     def fit(self, train: Windows, validation: Windows, task: Counterfactual) -> Regression:
         asked = _spread(anchors(train), self.rows)
         return Regression.fit(train, asked, self.lookback, False, np.ones((len(asked), train.horizon)))
+
+
+class Law(Protocol):
+    """Who knows how what is foretold comes about: `law(seen, plan)` of channels by name, in their own units.
+
+    *seen* is float64[N, T] up to now and *plan* float64[N, H] of what is to come, NaN where it is missing; what it
+    tells of the target is float64[N, H].
+    """
+
+    @property
+    def channels(self) -> tuple[str, ...]: ...
+
+    def __call__(self, seen: Mapping[str, np.ndarray], plan: Mapping[str, np.ndarray]) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a *law* tells that knows more than any record: a mark, to which nothing is fitted."""
+
+    law: Law
+    kind: str = "oracle"
+
+    def fit(self, train: Windows, validation: Windows, task: Counterfactual) -> Known:
+        if missing := [name for name in self.law.channels if name not in train.scale.names]:
+            raise InputError(
+                f"{type(self.law).__name__} needs the channel {missing[0]!r}; there are {', '.join(train.scale.names)}"
+            )
+        return self
+
+    def __call__(self, windows: Windows, anchors_Nx2: np.ndarray) -> ForecastPrediction:
+        def named(start: int, count: int) -> dict[str, np.ndarray]:
+            x = cut(np.asarray(windows.values_ExVxL), windows.context, anchors_Nx2, start, count)
+            x = np.asarray(windows.scale.restore(x), np.float64)
+            return {name: x[:, windows.scale.names.index(name)] for name in self.law.channels}
+
+        told_NxH = self.law(named(-windows.context, windows.context), named(0, windows.horizon))
+        out = np.zeros((len(told_NxH), windows.variates, windows.horizon), np.float32)
+        v = the_target(windows)
+        out[:, v] = (told_NxH - windows.scale.mean[v]) / windows.scale.std[v]
+        return ForecastPrediction.point(out)
 
 
 @dataclass(frozen=True)

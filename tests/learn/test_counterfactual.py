@@ -27,7 +27,8 @@ def made(gamma=4.0, horizon=1, patients=60, seeds=(0, 1), **more):
     twin = TumourTwin(Tumour(patients, gamma=gamma), horizon=horizon, plans=plans)
     runs = [twin.world.run(twin.world.start(seed), 60 * DAY_H) for seed in seeds]
     episodes = [episode for run in runs for episode in twin.observe(run)]
-    task = Counterfactual(horizon, quantiles=(0.5,), full=twin.world.death_cm3, **more)
+    full, doses = twin.world.death_cm3, ("chemo_dose", "radio_dose")
+    task = Counterfactual(horizon, quantiles=(0.5,), full=full, actions=doses, **more)
     return episodes, task, Windows.of(episodes, context=12, task=task)
 
 

@@ -5,20 +5,16 @@ Research only, not for clinical use.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from scipy.special import log_ndtr
 
-from learn.baselines.series import cut
-from learn.batch import Windows
-from learn.counterfactual import the_target
-from learn.metrics import ForecastPrediction
-from learn.tasks import Counterfactual
 from sim.errors import InputError
-from sim.tumour import Tumour
+from sim.tumour.process import Tumour
 
-SEEN = ("volume", "chemo_dose", "radio_dose", "kind")
 NODES = 24  # of the quadrature over alpha
 LEAST_CM3 = 0.05  # of less than this the windows' float32 does not tell how fast it grows
 
@@ -33,26 +29,22 @@ class KnownEquation:
     """
 
     world: Tumour = field(default_factory=Tumour)
-    kind: str = "oracle"
+
+    channels: ClassVar[tuple[str, ...]] = ("volume", "chemo_dose", "radio_dose", "kind")
 
     def __post_init__(self):
         if not self.world.noise_sd > 0:
             raise InputError(f"KnownEquation.world has noise_sd {self.world.noise_sd!r}; it must be above 0")
 
-    def fit(self, train: Windows, validation: Windows, task: Counterfactual) -> KnownEquation:
-        if missing := [name for name in SEEN if name not in train.scale.names]:
-            raise InputError(
-                f"KnownEquation needs the channel {missing[0]!r}; there are {', '.join(train.scale.names)}"
-            )
-        return self
+    def __call__(self, seen: Mapping[str, np.ndarray], plan: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The mean volume after each step of a plan in cm³, float64[N, H].
 
-    def __call__(self, windows: Windows, anchors_Nx2: np.ndarray) -> ForecastPrediction:
-        w, p, names = self.world, self.world.population, windows.scale.names
-        seen = cut(np.asarray(windows.values_ExVxL), windows.context, anchors_Nx2, -windows.context, windows.context)
-        plan = cut(np.asarray(windows.values_ExVxL), windows.context, anchors_Nx2, 0, windows.horizon)
-        seen, plan = (np.asarray(windows.scale.restore(x), np.float64) for x in (seen, plan))
-        volume, chemo, gray = (seen[:, names.index(n)] for n in ("volume", "chemo_dose", "radio_dose"))
-        kind = np.rint(seen[:, names.index("kind"), -1])
+        *seen* holds each of channels up to now, float64[N, T], NaN where it is missing; *plan* the doses of the H steps
+        to come, of which the last is given too late to matter: the first is the newest that was seen.
+        """
+        w, p = self.world, self.world.population
+        volume, chemo, gray = (seen[name] for name in ("volume", "chemo_dose", "radio_dose"))
+        kind = np.rint(seen["kind"][:, -1])
         concentration = _faded(chemo, w.left_a_day)
         mean, gram = self._prior(kind)
         with np.errstate(all="ignore"):
@@ -71,14 +63,12 @@ class KnownEquation:
         moment = np.einsum("nij,nj->ni", gram, mean) + precision * np.einsum("ntk,nt->nk", x, grew)
         gram = gram + precision * np.einsum("ntk,ntl->nkl", x, x)
         law = np.linalg.solve(gram, moment[..., None])[..., 0], np.linalg.inv(gram)
-        dose_NxH = np.concatenate((gray[:, -1:], np.nan_to_num(plan[:, names.index("radio_dose")])[:, :-1]), 1)
-        drug = np.concatenate((chemo[:, -1:], np.nan_to_num(plan[:, names.index("chemo_dose")])[:, :-1]), 1)
-        before = concentration[:, -2] if windows.context > 1 else np.zeros(len(seen))
-        told_NxH = self._mean(*law, volume[:, -1], before, dose_NxH, drug)
-        out = np.zeros((len(seen), windows.variates, windows.horizon), np.float32)
-        v = the_target(windows)
-        out[:, v] = (told_NxH - windows.scale.mean[v]) / windows.scale.std[v]
-        return ForecastPrediction.point(out)
+        doses = (
+            np.concatenate((past[:, -1:], np.nan_to_num(plan[name])[:, :-1]), 1)
+            for name, past in (("radio_dose", gray), ("chemo_dose", chemo))
+        )
+        before = concentration[:, -2] if concentration.shape[1] > 1 else np.zeros(len(kind))
+        return self._mean(*law, volume[:, -1], before, *doses)
 
     def _prior(self, kind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean (N, 3) and precision (N, 3, 3) of alpha, rho and beta_c before they are cut off."""
