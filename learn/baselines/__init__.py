@@ -17,6 +17,7 @@ from learn.baselines.hazard import AgeWeibull, Weibull, horizon_labels
 from learn.baselines.lives import AgeLife, FeatureRidge, LifeTrees
 from learn.baselines.plans import Known, LinearPlan, MarginalStructural
 from learn.baselines.series import RepeatLast, Ridge, SameHour, TrainMean
+from learn.baselines.series_trees import ForecastTrees
 from learn.batch import Windows
 from learn.metrics import Prediction
 
@@ -40,6 +41,7 @@ __all__ = [
     "DefectLogistic",
     "DefectTrees",
     "FeatureRidge",
+    "ForecastTrees",
     "Known",
     "LifeTrees",
     "LinearPlan",

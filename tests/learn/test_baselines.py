@@ -1,5 +1,7 @@
 """Baselines recover the laws they assume, see nothing but the past, and agree with independent fits."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from scipy.stats import weibull_min
 from learn.baselines import (
     AgeWeibull,
     BoostedTrees,
+    ForecastTrees,
     RepeatLast,
     Ridge,
     SameHour,
@@ -28,7 +31,7 @@ from twins.episode import Episode, Series, Spell
 
 TASK = TimeToEvent(causes=("wear", "sudden"), edges_h=(6.0, 24.0), horizon_h=24.0)
 EVENTS = (AgeWeibull(), BoostedTrees(rows=4000, leaves=(8,)), SupportVectors(rows=2000, landmarks=50, widths=(0.3,)))
-FORECASTS = (TrainMean(), RepeatLast(), SameHour(24.0), SameHour(24.0, 3), Ridge())
+FORECASTS = (TrainMean(), RepeatLast(), SameHour(24.0), SameHour(24.0, 3), Ridge(), ForecastTrees(500, leaves=4))
 
 
 def hourly(values, run=0, role=Role.TARGET, **more):
@@ -150,6 +153,32 @@ def test_ridge_without_a_past_is_least_squares_on_what_is_known_ahead():
     found = windows.scale.restore(Ridge().fit(windows, windows, task)(windows, asked).mean_NxVxH)[:, 1, 0]
     slope, intercept = np.polyfit(area, price, 1)
     np.testing.assert_allclose(found, intercept + slope * area, rtol=1e-4)
+
+
+def test_trees_find_what_is_not_linear_and_how_wide_it_spreads():
+    """x jumps where a known number is above 0, and scatters there three times as much: no ridge can tell."""
+    rng = np.random.default_rng(7)
+
+    def made(count: int) -> Episode:
+        known = rng.normal(size=count)
+        x = 2.0 * (np.abs(known) > 0.7) + np.where(np.abs(known) > 0.7, 0.6, 0.2) * rng.normal(size=count)
+        series = [hourly([v], role=r).series[0] for r, v in ((Role.KNOWN, known), (Role.TARGET, x))]
+        return Episode(0, "m1", (replace(series[0], quantity="known"), series[1]), end_h=float(count))
+
+    task = Forecast(2, quantiles=(0.05, 0.5, 0.95))
+    windows = Windows.of([made(3000)], context=8, task=task)
+    validation, test = (Windows.of([made(3000)], context=8, task=task, scale=windows.scale) for _ in range(2))
+    asked = anchors(test)[::3]
+    found = ForecastTrees(rows=6000, period_h=4.0, periods=2).fit(windows, validation, task)(test, asked)
+    truth = np.stack([np.asarray(test.values_ExVxL)[0, :, 8 + k : 10 + k] for k in asked[:, 1]])
+    y_NxH, known_NxH = truth[:, 1], test.scale.restore(truth)[:, 0]
+    q_NxHxQ = found.quantiles_NxVxHxQ[:, 1]
+    assert np.mean((q_NxHxQ[..., 0] <= y_NxH) & (y_NxH <= q_NxHxQ[..., 2])) == pytest.approx(0.9, abs=0.04)
+    width = q_NxHxQ[..., 2] - q_NxHxQ[..., 0]
+    loud = np.abs(known_NxH) > 0.7
+    assert width[loud].mean() / width[~loud].mean() == pytest.approx(3.0, rel=0.3)
+    ridge = Ridge().fit(windows, windows, task)(test, asked)
+    assert np.mean((found.mean_NxVxH[:, 1] - y_NxH) ** 2) < 0.5 * np.mean((ridge.mean_NxVxH[:, 1] - y_NxH) ** 2)
 
 
 def test_a_period_that_is_no_number_of_steps_is_refused():
