@@ -15,9 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from bench import lean_line, ticking_line
+from bench import lean_line, minute_homes, ticking_line
 from experiments.experiment import Experiment
 from sim import factory as factories
+from sim.grid import case33bw
+from sim.grid.flow import TOLERANCE, Flow
+from sim.homes import Group, Homes
+from sim.homes.power import home_kwh
 from sim.laws import Exponential, Lognormal
 from sim.line import Line, Material, Station, Sudden
 from sim.quality import Bench, Flaw, Inspected
@@ -263,4 +267,44 @@ def pictures(bench: Experiment, repeats: int) -> Measured:
     )  # fmt: skip
 
 
-MEASURES = (line, sampling, rendering, split, workers, training, factory, inspected, supplied, pictures)
+def homes(bench: Experiment, repeats: int) -> Measured:
+    """Ten alike homes over 30 days, by events and meters read each minute, against a program that steps each minute."""
+    world, count = Homes((Group(10),)), round(MONTH_H / MINUTE_H)
+    at_h = np.arange(count + 1) * MINUTE_H
+
+    def metered(seed: int) -> list[np.ndarray]:
+        trace = world.run(world.start(seed), MONTH_H).trace
+        return [np.diff(home_kwh(world, trace, name, at_h)) for name in world.names]
+
+    ours, stepped = turns(metered, lambda k: minute_homes.run(world, k, round(MONTH_H)), repeats)
+    days = MONTH_H / 24
+    return Measured(
+        "homes", "time of a program that steps the same homes minute by minute over events and meters", "×", 4.0, True,
+        tuple(b / a for a, b in zip(ours, stepped, strict=True)),
+        {"ours_s": median(ours), "stepped_s": median(stepped), "homes": 10, "feeder_days_per_s": days / median(ours)},
+    )  # fmt: skip
+
+
+def flows(bench: Experiment, repeats: int) -> Measured:
+    """AC flows of case33bw with random loads, checked and labelled, against power-grid-model on the same batch."""
+    flow, rng = Flow(case33bw()), np.random.default_rng(0)
+    points, count = flow.network.load_points, 20_000
+    share = rng.uniform(0.2, 1.2, (count, len(points)))
+    kw, kvar = (share * [getattr(p, name) for p in points] for name in ("load_kw", "load_kvar"))
+    batch = flow.batch(kw, kvar)
+    told = {"node", "line", "source"}
+
+    def direct(_: int) -> None:
+        flow.model.calculate_power_flow(
+            update_data=batch, error_tolerance=TOLERANCE, threading=-1, output_component_types=told
+        )
+
+    ours, bare = turns(lambda k: flow(kw, kvar), direct, 2 * repeats)
+    return Measured(
+        "flows", "rate of AC flows over that of calling power-grid-model on the same batch", "×", 0.9, True,
+        tuple(b / a for a, b in zip(ours, bare, strict=True)),
+        {"ours_s": median(ours), "bare_s": median(bare), "flows_per_s": count / median(ours), "buses": 33},
+    )  # fmt: skip
+
+
+MEASURES = (line, sampling, rendering, split, workers, training, factory, inspected, supplied, pictures, homes, flows)

@@ -52,7 +52,7 @@ class Flow:
                 f"section {bare[0]!r} has no impedance, so no flow can be computed; give it resistance_ohm and "
                 f"reactance_ohm, as every section needs ({len(bare)} have none)"
             )
-        assert self._model
+        assert self.model
 
     def __call__(self, load_kw_TxP: Any, load_kvar_TxP: Any, live_TxS: Any = None, threads: int = 1) -> Flows:
         """The flow at every instant, in one batch; the sections that are *live* are closed (None: all but the ties).
@@ -109,14 +109,14 @@ class Flow:
         return found
 
     def _solve(self, update: dict[str, np.ndarray], threads: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        found = self._model.calculate_power_flow(
+        found = self.model.calculate_power_flow(
             update_data=update,
             error_tolerance=TOLERANCE,
             threading=-1 if threads == 1 else threads,
             continue_on_batch_error=True,
             output_component_types={"node", "line", "source"},
         )
-        error = self._model.batch_error
+        error = self.model.batch_error
         return found, np.array([] if error is None else error.failed_scenarios, np.int64)
 
     def _weakest(self, kw_P: np.ndarray, kvar_P: np.ndarray, live_TxS: Any, t: int) -> str:
@@ -142,7 +142,7 @@ class Flow:
         return np.arange(len(self.network.sections)) + len(self.buses)
 
     @cached_property
-    def _model(self) -> Any:
+    def model(self) -> Any:
         pgm, network = _library(), self.network
         index = {bus: i for i, bus in enumerate(self.buses)}
         node = pgm.initialize_array("input", "node", len(self.buses))
