@@ -17,7 +17,7 @@ from examples.pump.sim import Pump, ReplaceSeal
 from sim.factory import SetPriority
 from sim.grid import Grid, LoadPoint, Network, Section, SwitchSection
 from sim.grid.network import YEAR_H
-from sim.homes import Call, Chargers, Clouds, Group, Homes, Household
+from sim.homes import Business, Call, Chargers, Clouds, Group, Homes, Household
 from sim.house import House, Offer
 from sim.laws import Deterministic, Exponential, Uniform
 from sim.line import Line, Material, SetSpeed, Station, Sudden
@@ -100,6 +100,7 @@ STREET = Homes(
     (Group(2, Household(heat_kw_per_k=0.15, car=True)), Group(1, Household(pv_kw=5.0, spread_cv=0.0))),
     weather=replace(Homes.weather, clouds=Clouds((1.0, 0.3), (1.0, 2.0))),
     chargers=Chargers(1, visits_per_h=0.2, dwell=Exponential(2.0)),
+    businesses=(Business(),),
 )
 PARK = Homes((), chargers=Chargers(2, visits_per_h=1 / 40.0))
 QUIET = Risk(cardiac=0, other=0, decompensation=0, infarction=0, lost=0)

@@ -14,7 +14,7 @@ import numpy as np
 from sim.errors import require
 from sim.homes import CHARGERS, WEATHER, Calendar, Homes
 from sim.homes.calendar import WORKDAY
-from sim.homes.power import PARTS, appliance_kwh, begun_h, home_kwh, part_kwh, street_kwh
+from sim.homes.power import PARTS, appliance_kwh, begun_h, business_kwh, home_kwh, part_kwh, street_kwh
 from sim.homes.tariff import Tariff, TimeOfUse
 from sim.trace import Run, Signal, Trace
 from twins.channel import Channel, Role
@@ -28,7 +28,7 @@ EXACT = Noise()
 
 @dataclass(frozen=True)
 class HomesTwin:
-    """A street seen through its meters. An episode is a household, or the feeder, in one world run.
+    """A street seen through its meters. An episode is a household, a business or the feeder in one world run.
 
     Sample k of a load (kW) is the mean over the *step_h* hours that begin at its time, and missing until they are
     over. What is known ahead: the temperature as foretold a day before (so a horizon of a day is honest), the clear
@@ -57,7 +57,16 @@ class HomesTwin:
 
     @property
     def channels(self) -> tuple[Channel, ...]:
-        return (*(c for name in self.world.names for c in self._home(name)), *self._feeder(), *self._common())
+        return (*(c for name in self._assets for c in self._own(name)), *self._common())
+
+    @property
+    def _assets(self) -> tuple[str, ...]:
+        return (*self.world.names, *self.world.business_names, FEEDER)
+
+    def _own(self, name: str) -> tuple[Channel, ...]:
+        if name == FEEDER:
+            return self._feeder()
+        return self._business(name) if name in self.world.business_names else self._home(name)
 
     def render(self, trace: Trace, channel: Channel, start: int, count: int) -> np.ndarray:
         return render(trace, channel, start, count)
@@ -65,12 +74,11 @@ class HomesTwin:
     def observe(self, run: Run) -> Iterator[Episode]:
         trace = run.trace
         common = [self._series(trace, channel) for channel in self._common()]
-        for name in (*self.world.names, FEEDER):
-            own = self._feeder() if name == FEEDER else self._home(name)
+        for name in self._assets:
             yield Episode(
                 run=trace.seed,
                 asset=name,
-                series=(*(self._series(trace, channel) for channel in own), *common),
+                series=(*(self._series(trace, channel) for channel in self._own(name)), *common),
                 events=tuple(
                     e for e in trace.events if e.entity in ((CHARGERS, WEATHER) if name == FEEDER else (name,))
                 ),
@@ -84,7 +92,10 @@ class HomesTwin:
 
     def _static(self, name: str) -> dict[str, float | str]:
         if name == FEEDER:
-            return {"households": float(len(self.world.names))}
+            counts = (("households", self.world.names), ("businesses", self.world.business_names))
+            return {what: float(len(names)) for what, names in counts if names}
+        if name in self.world.business_names:
+            return {"annual_kwh": self.world.businesses[self.world.business_names.index(name)].annual_kwh}
         kind = self.world.household(name)
         return {name: float(getattr(kind, name)) for name in ("annual_kwh", "heat_kw_per_k", "pv_kw")}
 
@@ -95,10 +106,14 @@ class HomesTwin:
     def _appliances(self) -> tuple[str, ...]:
         return tuple(a.name for a in self.world.appliances) if self.appliances else ()
 
-    def _home(self, name: str) -> tuple[Channel, ...]:
-        def mean(quantity: str, role: Role, counted: Callable, noise: Noise = EXACT) -> Channel:
-            return self._channel(name, quantity, "kW", role, partial(_mean_kw, self.world, self.step_h, counted), noise)
+    def _mean(self, name: str, quantity: str, role: Role, counted: Callable, noise: Noise = EXACT) -> Channel:
+        return self._channel(name, quantity, "kW", role, partial(_mean_kw, self.world, self.step_h, counted), noise)
 
+    def _business(self, name: str) -> tuple[Channel, ...]:
+        return (self._mean(name, "load", Role.TARGET, partial(_business, name), self.meter),)
+
+    def _home(self, name: str) -> tuple[Channel, ...]:
+        mean = partial(self._mean, name)
         return (
             mean("load", Role.TARGET, partial(_home, name), self.meter),
             *(mean(f"{part}_kw", Role.TRUTH, partial(_part, name, part)) for part in PARTS),
@@ -107,9 +122,8 @@ class HomesTwin:
         )
 
     def _feeder(self) -> tuple[Channel, ...]:
-        mean = partial(_mean_kw, self.world, self.step_h, street_kwh)
         return (
-            self._channel(FEEDER, "feeder_load", "kW", Role.TARGET, mean, self.feeder_meter),
+            self._mean(FEEDER, "feeder_load", Role.TARGET, street_kwh, self.feeder_meter),
             self._channel(CHARGERS, "busy", "1", Role.PAST, partial(_signal, CHARGERS, "busy")),
         )
 
@@ -133,6 +147,10 @@ def _signal(entity: str, quantity: str, trace: Trace) -> Signal:
 
 def _home(name: str, world: Homes, trace: Trace, at_h: np.ndarray) -> np.ndarray:
     return home_kwh(world, trace, name, at_h)
+
+
+def _business(name: str, world: Homes, trace: Trace, at_h: np.ndarray) -> np.ndarray:
+    return business_kwh(world, trace, name, at_h)
 
 
 def _part(name: str, part: str, world: Homes, trace: Trace, at_h: np.ndarray) -> np.ndarray:

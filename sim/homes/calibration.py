@@ -32,11 +32,11 @@ def yearly(day: int) -> float:
     return -3.92e-10 * day**4 + 3.2e-7 * day**3 - 7.02e-5 * day**2 + 2.1e-3 * day + 1.24
 
 
-@lru_cache(maxsize=1)
-def h25() -> np.ndarray:
-    """The profile before its dynamisation: mean power in kW for 1 kWh a year, float64[12 months, 3 kinds, 24 hours]."""
+@lru_cache(maxsize=4)
+def profile(name: str = "h25") -> np.ndarray:
+    """A profile of BDEW before its dynamisation: mean kW for 1 kWh a year, float64[12 months, 3 kinds, 24 hours]."""
     try:
-        table = files("demandlib.bdew").joinpath("bdew_data", "h25.csv").read_text(encoding="utf-8")
+        table = files("demandlib.bdew").joinpath("bdew_data", f"{name}.csv").read_text(encoding="utf-8")
     except (ImportError, OSError) as error:
         raise InputError(f"{error}; homes need the extra: pip install 'twinworlds[grid]'") from None
     months, kinds, *quarters = csv.reader(table.splitlines())
@@ -115,7 +115,7 @@ def starts(workday: Day, free: Day, appliances: tuple[Appliance, ...]) -> tuple[
     k = response(workday, free, appliances)
     tied = np.zeros((168, 72))  # the same rate on all days of a kind
     tied[np.arange(168), [kind * 24 + hour for kind in WEEK for hour in range(24)]] = 1.0
-    wanted = np.array([of_week(month) for month in h25()] + [np.ones(168)]).T
+    wanted = np.array([of_week(month) for month in profile()] + [np.ones(168)]).T
     found = np.linalg.lstsq(k @ tied, wanted, rcond=None)[0].T.reshape(13, 3, 24)
     return found[:12], found[12]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from sim.errors import require
 from sim.laws import Law, Lognormal, Uniform
@@ -148,6 +149,35 @@ class Group:
 
     def __post_init__(self):
         require(1 <= self.count <= 100_000, self, "count", "between 1 and 100000")
+
+
+@dataclass(frozen=True)
+class Business:
+    """A shop or workshop ("g25") or a farm ("l25"): its standard profile, times a factor of mean 1 that hangs on.
+
+    The factor is lognormal, its logarithm a first-order autoregression over hours.
+    """
+
+    profile: Literal["g25", "l25"] = "g25"
+    annual_kwh: float = 20_000.0
+    spread_cv: float = 0.2  # of the factor
+    correlation_h: float = 8.0
+
+    def __post_init__(self):
+        require(self.profile in ("g25", "l25"), self, "profile", "'g25' or 'l25'")
+        require(0 < self.annual_kwh < 1e9, self, "annual_kwh", "above 0 and below 1e9")
+        require(0 <= self.spread_cv <= 1, self, "spread_cv", "between 0 and 1")
+        require(0.1 <= self.correlation_h < math.inf, self, "correlation_h", "at least .1 and finite")
+
+    @property
+    def decay(self) -> float:
+        """What is left after an hour of the factor's logarithm."""
+        return math.exp(-1 / self.correlation_h)
+
+    def factor(self, score: float) -> float:
+        """Of a normal score."""
+        sigma = math.sqrt(math.log1p(self.spread_cv**2))
+        return math.exp(sigma * score - sigma**2 / 2)
 
 
 @dataclass(frozen=True)

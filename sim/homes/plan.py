@@ -51,6 +51,7 @@ class Plan:
         self.world = world
         self.kinds: list[Household] = [g.household for g in world.groups for _ in range(g.count)]
         self.names = tuple(f"h{i + 1}" for i in range(len(self.kinds)))
+        self.profiles_kw: list[list[float]] = [[] for _ in world.businesses]  # the mean of each, hour by hour
         self.wake, self.back, self.end = Hourly(self), Hourly(self), Hourly(self)
         self.sleeps: list[float] = []  # the chance that an active phase which ends in this hour ends in sleep
         self.clock: list[int] = []
@@ -90,12 +91,21 @@ class Plan:
             for kind, hourly in self._starts.items():
                 follow, constant = self._rates[kind]
                 hourly.values.append(max(scale * float(follow[(hour.month - 1, *at)]) - float(constant[at]), 0.0))
+            for business, means_kw in zip(world.businesses, self.profiles_kw, strict=True):
+                table = calibration.profile(business.profile)
+                means_kw.append(business.annual_kwh * float(table[(hour.month - 1, *at)]))
             self.means_cel.append(world.weather.course_cel(world.calendar, k))
 
     def course_cel(self, hour: int) -> float:
         while hour >= len(self.means_cel):
             self.extend()
         return self.means_cel[hour]
+
+    def business_kw(self, i: int, hour: int, score: float) -> float:
+        """What a business draws in an hour of this normal score."""
+        while hour >= len(self.clock):
+            self.extend()
+        return self.profiles_kw[i][hour] * self.world.businesses[i].factor(score)
 
     def pick(self, hour: int, u: float) -> int:
         """The appliance that a start in *hour* is of."""

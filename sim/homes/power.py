@@ -65,9 +65,16 @@ def home_kwh(world: Homes, trace: Trace, name: str, at_h: np.ndarray) -> np.ndar
     return total
 
 
+def business_kwh(world: Homes, trace: Trace, name: str, at_h: np.ndarray) -> np.ndarray:
+    """What the meter of a business has counted up to each of *at_h*, from wherever."""
+    return integral(trace[name, "power"], at_h)
+
+
 def street_kwh(world: Homes, trace: Trace, at_h: np.ndarray) -> np.ndarray:
-    """What all households and the chargers have drawn from the feeder up to each of *at_h*, losses left out."""
+    """What households, businesses and chargers have drawn from the feeder up to each of *at_h*, losses left out."""
     total = integral(trace["chargers", "power"], at_h)
+    for name in world.business_names:
+        total += business_kwh(world, trace, name, at_h)
     loss = sum(world.household(name).heat_kw_per_k for name in world.names)
     panels = sum(world.household(name).pv_kw for name in world.names)
     standby = sum(world.household(name).standby_kw for name in world.names)

@@ -14,11 +14,22 @@ from typing import ClassVar
 from sim.errors import InputError, require
 from sim.homes.calendar import Calendar
 from sim.homes.calibration import UNIT_USE
-from sim.homes.config import APPLIANCES, FREE_DAY, WORKDAY, Appliance, Chargers, Day, Group, HeatPump, Household
+from sim.homes.config import (
+    APPLIANCES,
+    FREE_DAY,
+    WORKDAY,
+    Appliance,
+    Business,
+    Chargers,
+    Day,
+    Group,
+    HeatPump,
+    Household,
+)
 from sim.homes.plan import WEATHER, Plan, first_above, planned
 from sim.homes.sky import SKY_STREAMS, count, first_sky, knot, next_hour
 from sim.homes.state import Call, Home, Phase, Session, State, Use
-from sim.homes.weather import Weather, sunshine
+from sim.homes.weather import NORMAL, Weather, sunshine
 from sim.kernel import Deadline, Kernel
 from sim.laws import UNIT, Exponential, Lognormal, Residual
 from sim.streams import Streams
@@ -34,14 +45,14 @@ INF = math.inf
 
 @dataclass(frozen=True)
 class Homes:
-    """A street of households h1, h2 … with a transformer's worth of common weather and chargers. Implements World.
+    """A street of households h1, h2 … and businesses b1, b2 … under one weather, with chargers. Implements World.
 
     Signals. Of `weather`: `temperature` and `forecast`, the temperature as foretold a day before (°C, linear), `cloud`
     (state, step), `irradiance` on the panels (kW/m², linear), `heat` (K, step): electric power of heating per kW/K of
     loss, `call` (step): the share of it that is called off. Of each household, steps: `phase`, `uses` (kW of
-    appliances), `fridge` (kW). Of `chargers`, steps: `busy`, `power` (kW). Events: `use` and `off` of a household
-    (cause: the appliance; value: kW), `charge`, `blocked` and `leave` of `chargers` (cause: who), `rebound` (value: K),
-    `action`.
+    appliances), `fridge` (kW). Of each business, a step: `power` (kW). Of `chargers`, steps: `busy`, `power` (kW).
+    Events: `use` and `off` of a household (cause: the appliance; value: kW), `charge`, `blocked` and `leave` of
+    `chargers` (cause: who), `rebound` (value: K), `action`.
 
     The mean over households of uses, fridge and standby follows the standard profile H25 (`sim.homes.calibration`).
     """
@@ -54,11 +65,13 @@ class Homes:
     appliances: tuple[Appliance, ...] = APPLIANCES
     pump: HeatPump = HeatPump()
     chargers: Chargers = Chargers(0)
+    businesses: tuple[Business, ...] = ()
     revision: ClassVar[int] = 3
 
     def __post_init__(self):
         object.__setattr__(self, "groups", tuple(self.groups))
         object.__setattr__(self, "appliances", tuple(self.appliances))
+        object.__setattr__(self, "businesses", tuple(self.businesses))
         names = [a.name for a in self.appliances]
         require(len(set(names)) == len(names) and bool(names), self, "appliances", "one or more, of different names")
         dark = [h for h in range(24) if not any(a.weight[h] for a in self.appliances)]
@@ -69,6 +82,10 @@ class Homes:
     @property
     def names(self) -> tuple[str, ...]:
         return planned(self).names
+
+    @property
+    def business_names(self) -> tuple[str, ...]:
+        return tuple(f"b{i + 1}" for i in range(len(self.businesses)))
 
     def household(self, name: str) -> Household:
         """The kind that a household is of."""
@@ -81,9 +98,11 @@ class Homes:
         plan = planned(self)
         own = [(name, HOME_STREAMS + (CAR_STREAMS if k.car else ())) for name, k in zip(plan.names, plan.kinds)]  # noqa: B905
         own += [(WEATHER, SKY_STREAMS), (CHARGERS, ("visit", "dwell", "energy"))]
+        own += [(name, ("trade",)) for name in self.business_names]
         streams = Streams(seed, (f"{owner}/{part}" for owner, parts in own for part in parts))
         homes = [self._moves_in(plan, streams, i) for i in range(len(plan.names))]
         state = State(seed, 0.0, streams, first_sky(plan, streams), homes)
+        state.trade = [streams[f"{name}/trade"].draw(NORMAL) for name in self.business_names]
         state.visit_h = self._visit_h(streams, 0.0)
         return state
 
@@ -126,6 +145,7 @@ class Homes:
         clouds = [(sky.cloud_since_h, float(sky.cloud))]
         heats = [(sky.heat_h, sky.heat, sky.call)]
         charging = [(s.charging_h, *self._drawn(s.sessions))]
+        trades = [[(float(sky.hour), plan.business_kw(i, sky.hour, score))] for i, score in enumerate(s.trade)]
         phases = [[(h.changed_h[0], float(h.phase))] for h in s.homes]
         uses = [[(h.changed_h[1], h.kw)] for h in s.homes]
         colds = [[(h.changed_h[2], k.fridge.power_kw * h.cold)] for h, k in zip(s.homes, kinds, strict=True)]
@@ -134,6 +154,10 @@ class Homes:
             count(sky, kernel.now)
             next_hour(plan, streams, sky)
             knots.append(knot(plan, sky))
+            for i, (name, business) in enumerate(zip(self.business_names, self.businesses, strict=True)):
+                push = math.sqrt(1 - business.decay**2) * streams[f"{name}/trade"].draw(NORMAL)
+                s.trade[i] = business.decay * s.trade[i] + push
+                trades[i].append((kernel.now, plan.business_kw(i, sky.hour, s.trade[i])))
             heat()
             deadline.set(sky.hour + 1.0)
 
@@ -258,6 +282,8 @@ class Homes:
         if columns:
             keys = [(name, quantity) for name in names for quantity in ("phase", "uses", "fridge")]
             signals |= steps(keys, columns)  # type: ignore[arg-type]
+        for name, trade in zip(self.business_names, trades, strict=True):
+            signals[name, "power"] = Signal.step(*zip(*trade, strict=True))
         return Run(Trace(s.seed, state.time_h, until_h, signals, tuple(events)), s)
 
     def _signals(self, knots, clouds, heats, charging, start_h: float, end_h: float) -> dict:

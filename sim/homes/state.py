@@ -117,6 +117,7 @@ class State:
     streams: Streams
     sky: Sky
     homes: list[Home]
+    trade: list[float] = field(default_factory=list)  # normal scores of the businesses' factors, as of the hour behind
     sessions: list[Session] = field(default_factory=list)  # in the order of arrival
     visit_h: float = math.inf
     charging_h: float = 0.0  # when the chargers' signals have their latest breakpoint
@@ -128,6 +129,7 @@ class State:
             streams=self.streams.copy(),
             sky=replace(self.sky),
             homes=[replace(home) for home in self.homes],
+            trade=self.trade[:],
             sessions=self.sessions[:],
             actions=self.actions[:],
         )

@@ -7,7 +7,20 @@ import numpy as np
 import pytest
 
 from sim.errors import InputError
-from sim.homes import AHEAD, WEATHER, Calendar, Call, Chargers, Clouds, Group, Homes, Household, Weather, calibration
+from sim.homes import (
+    AHEAD,
+    WEATHER,
+    Business,
+    Calendar,
+    Call,
+    Chargers,
+    Clouds,
+    Group,
+    Homes,
+    Household,
+    Weather,
+    calibration,
+)
 from sim.homes.calendar import SATURDAY, SUNDAY, WORKDAY, easter
 from sim.homes.config import APPLIANCES, FREE_DAY, Fridge, HeatPump
 from sim.homes.config import WORKDAY as WORK
@@ -122,7 +135,7 @@ def test_the_expected_mean_follows_the_standard_profile():
         rate = scale * follow[month] - constant
         assert rate.min() > 0
         got = response @ calibration.of_week(rate) + kind.base_kw
-        want = scale * kind.annual_kwh * calibration.of_week(calibration.h25()[month])
+        want = scale * kind.annual_kwh * calibration.of_week(calibration.profile()[month])
         assert np.abs(got.reshape(7, 24)[1:4].mean(0) / want.reshape(7, 24)[1:4].mean(0) - 1).max() < 0.02
         assert got.mean() == pytest.approx(want.mean(), rel=1e-3)
 
@@ -140,7 +153,7 @@ def test_the_profile_is_that_of_demandlib():
     for day in (1, 45, 100, 200, 363):  # no holidays but for the first
         hour = calendar.at(day * 24)
         kind = max(date(2025, 1, 1).weekday() + day, 0) % 7
-        profile = calibration.h25()[hour.month - 1, max(kind - 4, 0)] * calibration.yearly(hour.day)
+        profile = calibration.profile()[hour.month - 1, max(kind - 4, 0)] * calibration.yearly(hour.day)
         np.testing.assert_allclose(profile, year[day * 96 : day * 96 + 96].reshape(24, 4).mean(1) / 1e6, rtol=1e-9)
 
 
@@ -149,6 +162,31 @@ def test_a_further_household_leaves_the_others_as_they_were():
     a, b = (world.run(world.start(5), 100.0).trace for world in (few, more))
     assert all(a[key] == b[key] for key in a.signals)
     assert [e for e in b.events if e.entity != "h5"] == list(a.events)
+
+
+def test_a_business_follows_its_profile_in_the_mean_and_hangs_on():
+    shop = Business("g25", 40_000.0, spread_cv=0.3, correlation_h=5.0)
+    world = Homes((), businesses=(shop, replace(shop, profile="l25")))
+    hours, calendar = 8760, world.calendar
+    trace = world.run(world.start(1), float(hours)).trace
+    for name, profile, year_kwh in (("b1", "g25", 40_000.0), ("b2", "l25", 40_000.0)):
+        power = trace[name, "power"]
+        np.testing.assert_array_equal(power.time_h, np.arange(hours))
+        at = [calendar.at(k) for k in range(hours)]
+        want = year_kwh * np.array([calibration.profile(profile)[h.month - 1, h.kind, h.hour] for h in at])
+        assert want.sum() == pytest.approx(year_kwh, rel=0.01)  # as the profile says, whichever days are holidays
+        factor = power.value / want
+        assert factor.mean() == pytest.approx(1.0, abs=0.05)
+        assert factor.std() == pytest.approx(0.3, abs=0.04)
+        log = np.log(factor) - np.log(factor).mean()
+        assert np.mean(log[5:] * log[:-5]) / log.var() == pytest.approx(np.exp(-1), abs=0.07)
+
+
+def test_a_further_business_leaves_all_others_as_they_were():
+    few, more = (replace(FOUR, businesses=(Business(),) * n) for n in (1, 2))
+    a, b = (world.run(world.start(5), 100.0).trace for world in (few, more))
+    assert all(a[key] == b[key] for key in a.signals)
+    assert a.events == b.events
 
 
 def test_attended_uses_end_with_the_activity():
@@ -208,6 +246,8 @@ def test_cars_charge_when_they_come_home_and_drive_on_where_nothing_is_free():
         (lambda: Clouds((1.0, 2.0)), "share"),
         (lambda: Homes(appliances=()), "appliances"),
         (lambda: Call(2.0), "share"),
+        (lambda: Business("h0"), "profile"),  # type: ignore[arg-type]
+        (lambda: Business(annual_kwh=-1.0), "annual_kwh"),
         (lambda: FOUR.household("h9"), "h9"),
         (lambda: FOUR.act(FOUR.start(0), 3), "Call"),  # type: ignore[arg-type]
     ],

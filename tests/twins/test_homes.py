@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sim.homes import WEATHER, Call, Chargers, Group, Homes, Household
+from sim.homes import WEATHER, Business, Call, Chargers, Group, Homes, Household
 from sim.homes.power import PARTS, home_kwh, integral, part_kwh, street_kwh
 from sim.homes.tariff import Dynamic, Flat, TimeOfUse
 from sim.trace import Signal
@@ -15,7 +15,9 @@ from twins.noise import Noise
 from twins.oracle import SeriesAsk, forecasts
 
 STREET = Homes(
-    (Group(2, Household(heat_kw_per_k=0.15, car=True)), Group(2, Household(pv_kw=5.0))), chargers=Chargers(1)
+    (Group(2, Household(heat_kw_per_k=0.15, car=True)), Group(2, Household(pv_kw=5.0))),
+    chargers=Chargers(1),
+    businesses=(Business(annual_kwh=9000.0),),
 )
 TWIN = HomesTwin(STREET)
 EXACT = replace(TWIN, meter=Noise(), feeder_meter=Noise(), thermometer=Noise())
@@ -36,9 +38,8 @@ def test_integrals_are_exact():
 def test_a_street_draws_what_its_homes_and_chargers_draw():
     at_h = np.array([7.0, 100.3, 239.9])
     homes = sum(home_kwh(STREET, RUN.trace, name, at_h) for name in STREET.names)
-    np.testing.assert_allclose(
-        street_kwh(STREET, RUN.trace, at_h), homes + integral(RUN.trace["chargers", "power"], at_h)
-    )
+    rest = sum(integral(RUN.trace[name, "power"], at_h) for name in ("b1", "chargers"))
+    np.testing.assert_allclose(street_kwh(STREET, RUN.trace, at_h), homes + rest)
     for name in STREET.names:
         parts = sum(part_kwh(STREET, RUN.trace, name, part, at_h) for part in PARTS)
         np.testing.assert_allclose(parts, home_kwh(STREET, RUN.trace, name, at_h))

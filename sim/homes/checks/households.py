@@ -26,7 +26,7 @@ def expected_kw(world: Homes, hours: int) -> np.ndarray:
     annual_kwh = world.groups[0].household.annual_kwh
     at = [world.calendar.at(k) for k in range(hours)]
     return np.array(
-        [annual_kwh * calibration.yearly(h.day) * calibration.h25()[h.month - 1, h.kind, h.hour] for h in at]
+        [annual_kwh * calibration.yearly(h.day) * calibration.profile()[h.month - 1, h.kind, h.hour] for h in at]
     )
 
 
