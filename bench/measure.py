@@ -25,7 +25,7 @@ from sim.homes.power import home_kwh
 from sim.laws import Exponential, Lognormal
 from sim.line import Line, Material, Station, Sudden
 from sim.quality import Bench, Flaw, Inspected
-from sim.quality_checks import STEADY
+from sim.quality.checks import STEADY
 from sim.supply import MinMax, Point, Supply
 from sim.wear import Wiener
 from twins.camera import Camera

@@ -11,7 +11,7 @@ from sim.errors import InputError
 from sim.laws import Deterministic, Exponential, Lognormal
 from sim.line import Line, Station
 from sim.quality import Bench, Flaw, Inspected
-from sim.quality_checks import STEADY, Passes
+from sim.quality.checks import STEADY, Passes
 from sim.verify import run_check
 from sim.wear import Wiener
 
