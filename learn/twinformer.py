@@ -16,7 +16,9 @@ import numpy as np
 from flax import nnx
 
 from learn.batch import ROLES, TIME_FEATURES, Batch, Windows
+from learn.frames import FrameReader
 from learn.heads import ClassHead, HazardHead, LifeHead, QuantileHead, Told, dense, first_bias
+from learn.layers import Block
 from learn.losses import targets
 from learn.scaling import before, causal_scale, growth
 from learn.tasks import Classify, Counterfactual, Forecast, RemainingLife, Task, TimeToEvent
@@ -24,7 +26,6 @@ from sim.errors import InputError, require
 from twins.channel import Role
 
 LEVELS = 3  # causal location, log spread, and the patch's own mean, in the dataset's scaled units
-QUIET = 1e-6  # mean square of a waveform, in train variances, below which it is silence
 
 
 @dataclass(frozen=True)
@@ -74,113 +75,6 @@ class TwinFormer:
     def piece(self, sides: tuple[int, ...]) -> int:
         """A side of the pieces that frames with these sides are cut into."""
         return self.wave_patch if len(sides) == 1 else self.frame_patch
-
-
-def rope(x_xPxD: jax.Array) -> jax.Array:
-    """Rotary position embedding over the patch index, the last axis but one (Su et al. 2021)."""
-    half = x_xPxD.shape[-1] // 2
-    angle = np.arange(x_xPxD.shape[-2])[:, None] * 10_000.0 ** -(np.arange(half) / half)
-    sin, cos = jnp.asarray(np.sin(angle), x_xPxD.dtype), jnp.asarray(np.cos(angle), x_xPxD.dtype)
-    a, b = x_xPxD[..., :half], x_xPxD[..., half:]
-    return jnp.concatenate((a * cos - b * sin, a * sin + b * cos), axis=-1)
-
-
-def dropout(x: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
-    if key is None or rate == 0:
-        return x
-    return jnp.where(jax.random.bernoulli(key, 1 - rate, x.shape), x / (1 - rate), 0)
-
-
-class Attention(nnx.Module):
-    """Attention with QK-norm over the last axis but one; with RoPE and causal where it runs over *time*."""
-
-    def __init__(self, shape: TwinFormer, time: bool, dtype, rngs: nnx.Rngs):
-        self.heads, self.time = shape.heads, time
-        linear = partial(nnx.Linear, use_bias=False, dtype=dtype, rngs=rngs)
-        self.qkv = linear(shape.width, 3 * shape.width)
-        self.out = linear(shape.width, shape.width)
-        self.q_norm = nnx.RMSNorm(shape.width // shape.heads, dtype=dtype, rngs=rngs)
-        self.k_norm = nnx.RMSNorm(shape.width // shape.heads, dtype=dtype, rngs=rngs)
-
-    def __call__(self, x_xNxD: jax.Array, mask_xNxN: jax.Array) -> jax.Array:
-        *lead, n, width = x_xNxD.shape
-        split = self.qkv(x_xNxD).reshape(*lead, n, 3, self.heads, width // self.heads)
-        q, k, v = jnp.moveaxis(split, (-3, -2), (0, -3))  # each (…, heads, N, width / heads)
-        q, k = self.q_norm(q), self.k_norm(k)
-        if self.time:
-            q, k = rope(q), rope(k)
-        logits = jnp.einsum("...qd,...kd->...qk", q, k).astype(jnp.float32) * (width // self.heads) ** -0.5
-        weights = jax.nn.softmax(jnp.where(mask_xNxN, logits, -1e9)).astype(v.dtype)
-        mixed = jnp.einsum("...qk,...kd->...qd", weights, v)
-        return self.out(jnp.moveaxis(mixed, -3, -2).reshape(x_xNxD.shape))
-
-
-class Block(nnx.Module):
-    """Attention over time, attention across variates, SwiGLU; each adds to the stream from its normed reading of it."""
-
-    def __init__(self, shape: TwinFormer, dtype, rngs: nnx.Rngs):
-        self.rate = shape.dropout
-        norm = partial(nnx.RMSNorm, shape.width, dtype=dtype, rngs=rngs)
-        linear = partial(nnx.Linear, use_bias=False, dtype=dtype, rngs=rngs)
-        self.time_norm, self.variate_norm, self.mlp_norm = norm(), norm(), norm()
-        self.time = Attention(shape, True, dtype, rngs)
-        self.variate = None if shape.join else Attention(shape, False, dtype, rngs)
-        self.gate_up = linear(shape.width, 2 * shape.hidden)
-        self.down = linear(shape.hidden, shape.width)
-
-    def __call__(self, z_BxVxPxD: jax.Array, same_BxVxV: jax.Array, key: jax.Array | None) -> jax.Array:
-        keys = jax.random.split(key, 3) if key is not None else (None,) * 3
-        patches = z_BxVxPxD.shape[2]
-        past = jnp.tril(jnp.ones((patches, patches), bool))
-        z_BxVxPxD = z_BxVxPxD + dropout(self.time(self.time_norm(z_BxVxPxD), past), self.rate, keys[0])
-        if self.variate is not None:
-            across_BxPxVxD = self.variate(jnp.swapaxes(self.variate_norm(z_BxVxPxD), 1, 2), same_BxVxV[:, None, None])
-            z_BxVxPxD = z_BxVxPxD + dropout(jnp.swapaxes(across_BxPxVxD, 1, 2), self.rate, keys[1])
-        gate, up = jnp.split(self.gate_up(self.mlp_norm(z_BxVxPxD)), 2, axis=-1)
-        return z_BxVxPxD + dropout(self.down(jax.nn.silu(gate) * up), self.rate, keys[2])
-
-
-class FrameReader(nnx.Module):
-    """Frames cut into pieces, which look at each other: features of each piece, and of the frame as a whole.
-
-    A picture is cut into squares, and its level is its grey. A waveform is cut into stretches; it swings about zero,
-    and its level is how loud it is.
-    """
-
-    def __init__(self, shape: TwinFormer, sides: tuple[int, ...], dtype, rngs: nnx.Rngs):
-        self.side, self.waves = shape.piece(sides), len(sides) == 1
-        self.rows, self.columns = (side // self.side for side in (self.side, *sides)[-2:])
-        linear = partial(nnx.Linear, dtype=dtype, rngs=rngs)
-        values = self.side if self.waves else self.side**2
-        self.into, self.out = linear(values + 2, shape.hidden), linear(shape.hidden, shape.width)
-        place = nnx.initializers.normal(0.02)(rngs.params(), (self.rows * self.columns, shape.width))
-        self.place = nnx.Param(place)
-        self.norm, self.mlp_norm = (nnx.RMSNorm(shape.width, dtype=dtype, rngs=rngs) for _ in range(2))
-        self.look = Attention(shape, False, dtype, rngs)
-        self.up, self.down = linear(shape.width, shape.hidden), linear(shape.hidden, shape.width)
-        self.pool = linear(2 * shape.width, shape.width)
-
-    def __call__(self, frames: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Features of the pieces (B, T, N, D) and of the *frames* (B, T, D), of shape (B, T, *sides); a missing
-        frame's are zero."""
-        b, t, *sides = frames.shape
-        there = jnp.isfinite(frames).all(range(2, frames.ndim))[..., None]
-        x = jnp.where(there[(...,) + (None,) * (len(sides) - 1)], frames, 0.0)
-        if self.waves:
-            x = x.reshape(b, t, self.columns, self.side)
-            level, whole = (jnp.log(jnp.square(x).mean(a, keepdims=True) + QUIET) / 2 for a in (-1, (-1, -2)))
-            x = x * jnp.exp(-level)
-        else:
-            x = x.reshape(b, t, self.rows, self.side, self.columns, self.side)
-            x = jnp.swapaxes(x, 3, 4).reshape(b, t, self.rows * self.columns, self.side**2)
-            level, whole = x.mean(-1, keepdims=True), x.mean((-1, -2), keepdims=True)
-            x = x - level
-        parts = (x, level - whole, jnp.broadcast_to(whole, level.shape))
-        tokens = jnp.concatenate(parts, axis=-1).astype(self.out.dtype)
-        z = self.out(jax.nn.silu(self.into(tokens))) + self.place[...].astype(self.out.dtype)
-        z = z + self.look(self.norm(z), jnp.ones((z.shape[-2], z.shape[-2]), bool))
-        z = z + self.down(jax.nn.silu(self.up(self.mlp_norm(z))))
-        return z, self.pool(jnp.concatenate((z.mean(-2), z.max(-2)), axis=-1)) * there
 
 
 class TwinFormerNet(nnx.Module):

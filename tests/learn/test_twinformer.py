@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learn.batch import Batch, Windows, anchors, gather
+from learn.layers import rope
+from learn.scaling import causal_scale
 from learn.tasks import LEVELS, Forecast, TimeToEvent
-from learn.twinformer import TwinFormer, causal_scale, rope
+from learn.twinformer import TwinFormer
 from sim.errors import InputError
 from twins.channel import Role
 from twins.episode import Episode, Series

@@ -1,0 +1,78 @@
+"""What a transformer is built of: rotary positions, attention and the block that holds it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+if TYPE_CHECKING:
+    from learn.twinformer import TwinFormer
+
+
+def rope(x_xPxD: jax.Array) -> jax.Array:
+    """Rotary position embedding over the patch index, the last axis but one (Su et al. 2021)."""
+    half = x_xPxD.shape[-1] // 2
+    angle = np.arange(x_xPxD.shape[-2])[:, None] * 10_000.0 ** -(np.arange(half) / half)
+    sin, cos = jnp.asarray(np.sin(angle), x_xPxD.dtype), jnp.asarray(np.cos(angle), x_xPxD.dtype)
+    a, b = x_xPxD[..., :half], x_xPxD[..., half:]
+    return jnp.concatenate((a * cos - b * sin, a * sin + b * cos), axis=-1)
+
+
+def dropout(x: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
+    if key is None or rate == 0:
+        return x
+    return jnp.where(jax.random.bernoulli(key, 1 - rate, x.shape), x / (1 - rate), 0)
+
+
+class Attention(nnx.Module):
+    """Attention with QK-norm over the last axis but one; with RoPE and causal where it runs over *time*."""
+
+    def __init__(self, shape: TwinFormer, time: bool, dtype, rngs: nnx.Rngs):
+        self.heads, self.time = shape.heads, time
+        linear = partial(nnx.Linear, use_bias=False, dtype=dtype, rngs=rngs)
+        self.qkv = linear(shape.width, 3 * shape.width)
+        self.out = linear(shape.width, shape.width)
+        self.q_norm = nnx.RMSNorm(shape.width // shape.heads, dtype=dtype, rngs=rngs)
+        self.k_norm = nnx.RMSNorm(shape.width // shape.heads, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x_xNxD: jax.Array, mask_xNxN: jax.Array) -> jax.Array:
+        *lead, n, width = x_xNxD.shape
+        split = self.qkv(x_xNxD).reshape(*lead, n, 3, self.heads, width // self.heads)
+        q, k, v = jnp.moveaxis(split, (-3, -2), (0, -3))  # each (…, heads, N, width / heads)
+        q, k = self.q_norm(q), self.k_norm(k)
+        if self.time:
+            q, k = rope(q), rope(k)
+        logits = jnp.einsum("...qd,...kd->...qk", q, k).astype(jnp.float32) * (width // self.heads) ** -0.5
+        weights = jax.nn.softmax(jnp.where(mask_xNxN, logits, -1e9)).astype(v.dtype)
+        mixed = jnp.einsum("...qk,...kd->...qd", weights, v)
+        return self.out(jnp.moveaxis(mixed, -3, -2).reshape(x_xNxD.shape))
+
+
+class Block(nnx.Module):
+    """Attention over time, attention across variates, SwiGLU; each adds to the stream from its normed reading of it."""
+
+    def __init__(self, shape: TwinFormer, dtype, rngs: nnx.Rngs):
+        self.rate = shape.dropout
+        norm = partial(nnx.RMSNorm, shape.width, dtype=dtype, rngs=rngs)
+        linear = partial(nnx.Linear, use_bias=False, dtype=dtype, rngs=rngs)
+        self.time_norm, self.variate_norm, self.mlp_norm = norm(), norm(), norm()
+        self.time = Attention(shape, True, dtype, rngs)
+        self.variate = None if shape.join else Attention(shape, False, dtype, rngs)
+        self.gate_up = linear(shape.width, 2 * shape.hidden)
+        self.down = linear(shape.hidden, shape.width)
+
+    def __call__(self, z_BxVxPxD: jax.Array, same_BxVxV: jax.Array, key: jax.Array | None) -> jax.Array:
+        keys = jax.random.split(key, 3) if key is not None else (None,) * 3
+        patches = z_BxVxPxD.shape[2]
+        past = jnp.tril(jnp.ones((patches, patches), bool))
+        z_BxVxPxD = z_BxVxPxD + dropout(self.time(self.time_norm(z_BxVxPxD), past), self.rate, keys[0])
+        if self.variate is not None:
+            across_BxPxVxD = self.variate(jnp.swapaxes(self.variate_norm(z_BxVxPxD), 1, 2), same_BxVxV[:, None, None])
+            z_BxVxPxD = z_BxVxPxD + dropout(jnp.swapaxes(across_BxPxVxD, 1, 2), self.rate, keys[1])
+        gate, up = jnp.split(self.gate_up(self.mlp_norm(z_BxVxPxD)), 2, axis=-1)
+        return z_BxVxPxD + dropout(self.down(jax.nn.silu(gate) * up), self.rate, keys[2])
