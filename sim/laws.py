@@ -80,6 +80,11 @@ class Deterministic:
         return np.full_like(q, self.mean_h, dtype=np.float64)
 
 
+def redraw(law: Law, elapsed_h: float, left_h: float, q: float) -> float:
+    """What remains of a time of which *elapsed_h* is known; a deterministic time stays as it is, to the last bit."""
+    return left_h if isinstance(law, Deterministic) else residual_h(law, max(elapsed_h, 0.0), q)
+
+
 class Unit:
     """A number uniform strictly within (0, 1), for what is drawn from a stream and is no time."""
 

@@ -97,7 +97,9 @@ def test_a_preset_runs_to_its_report(runs, preset):
     assert {p.name for p in run.iterdir()} >= set(FOLDER)
     kinds = {row["kind"] for row in scores(run)["rows"]}
     assert {"naive", "baseline", "model"} <= kinds
-    assert ("oracle" in kinds) == preset.startswith(("line_", "factory_", "tumour_", "grid_", "heart_", "outage"))
+    assert ("oracle" in kinds) == preset.startswith(
+        ("line_", "factory_", "tumour_", "grid_", "heart_", "outage", "device_")
+    )
     stamp = json.loads((run / "stamp.json").read_text())
     assert {"commit", "dirty", "versions", "platform", "device", "dataset"} <= set(stamp)
 

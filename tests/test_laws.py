@@ -14,6 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from examples.pump.sim import Pump, ReplaceSeal
+from sim.devices import Devices, Kind, Service
 from sim.factory import SetPriority
 from sim.grid import Grid, LoadPoint, Network, Section, SwitchSection
 from sim.grid.network import YEAR_H
@@ -103,6 +104,24 @@ STREET = Homes(
     businesses=(Business(),),
 )
 PARK = Homes((), chargers=Chargers(2, visits_per_h=1 / 40.0))
+HASTY = Kind(
+    "pump", 3, Exponential(5.0), Exponential(2.0), Uniform(0.5, 1.5), Wiener(1 / 12, 0.1, levels=5, spread_cv=0.3),
+    Exponential(30.0), 0.3, 5.0, Exponential(4.0), Deterministic(2.0), 9.0,
+)  # fmt: skip
+NONSTOP = Kind(
+    "pump",
+    1,
+    Deterministic(1e9),
+    Deterministic(1e-6),
+    Deterministic(1.0),
+    None,
+    Exponential(40.0),
+    repair=Exponential(9.0),
+)
+CLOCKED = Kind(
+    "pump", 2, Deterministic(5.0), Deterministic(2.0), Deterministic(1.0), None, Deterministic(13.0), 0.0,
+    repair=Deterministic(3.0),
+)  # fmt: skip
 QUIET = Risk(cardiac=0, other=0, decompensation=0, infarction=0, lost=0)
 STABLE = Care(2, risk=QUIET, policy=None, at_start=(("bisoprolol", 2),), adherence=1.0, lab_cv=0.0, beds=(None,) * 4)
 STABLE = replace(STABLE, visit=Deterministic(50.0), age=(70.0, 0.0))
@@ -200,6 +219,21 @@ WORLDS = [
         ),
         nothing=lambda world: Call(0.0),
         memoryless=(PARK, "charge", 1 / 40.0),
+    ),
+    Case(
+        "devices",
+        st.sampled_from(
+            [
+                Devices((HASTY,)),
+                Devices(
+                    (replace(HASTY, count=2), replace(HASTY, name="fan", wear=None, service=Exponential(1.0))), None
+                ),
+                Devices((CLOCKED,)),
+            ]
+        ),
+        actions=lambda world: st.builds(Service, st.sampled_from(world.names)),
+        memoryless=(Devices((NONSTOP,)), "failure", 1 / 40.0),
+        determined=Devices((replace(CLOCKED, alarms_per_h=0.0),)),
     ),
     Case(
         "patient",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from sim.factory.calendar import Calendar
 from sim.factory.config import Arrivals, Conwip, Phase, Power, Product, Saturated
 from sim.factory.state import NOTHING, RAW, Books, Machine, State
-from sim.laws import Law
+from sim.laws import Law, redraw
 from sim.line.config import Leaves
-from sim.line.units import Units, redraw
+from sim.line.units import Units
 from sim.streams import Streams
 from sim.trace import Key
 

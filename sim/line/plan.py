@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sim.laws import Law
+from sim.laws import Law, redraw
 from sim.line.config import Leaves
 from sim.line.state import RAW, SHORT_OF, Machine, State
 from sim.line.units import (
@@ -20,7 +20,6 @@ from sim.line.units import (
     WAITING,
     WORKING,
     Units,
-    redraw,
 )
 from sim.streams import Streams
 from sim.supply import state as stocks

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sim.laws import UNIT, Deterministic, Law, residual_h
+from sim.laws import UNIT, Law, redraw, residual_h
 from sim.line.config import (
     TINY,
     AgeReplacement,
@@ -207,11 +207,6 @@ class Units:
         m.next_op = min(m.level_op, m.sudden_op, m.age_op)
         if m.phase == WORKING:
             m.clock_h = max(now_h, m.since_h + (m.next_op - m.hours[WORKING]))
-
-
-def redraw(law: Law, elapsed_h: float, left_h: float, q: float) -> float:
-    """What remains of a time of which *elapsed_h* is known; a deterministic time stays as it is, to the last bit."""
-    return left_h if isinstance(law, Deterministic) else residual_h(law, max(elapsed_h, 0.0), q)
 
 
 def _threshold(policy: Policy) -> float:
