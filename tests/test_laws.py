@@ -16,11 +16,14 @@ from hypothesis import strategies as st
 from examples.pump.sim import Pump, ReplaceSeal
 from sim.devices import Devices, Kind, Service
 from sim.factory import SetPriority
+from sim.feeder import Feeder, Protection, ReplaceTransformer, SetBattery, Theft
 from sim.grid import Grid, LoadPoint, Network, Section, SwitchSection
 from sim.grid.network import YEAR_H
 from sim.homes import Business, Call, Chargers, Clouds, Group, Homes, Household
+from sim.homes.battery import Battery
+from sim.homes.transformer import Transformer
 from sim.house import House, Offer
-from sim.laws import Deterministic, Exponential, Uniform
+from sim.laws import Deterministic, Exponential, Uniform, Weibull
 from sim.line import Line, Material, SetSpeed, Station, Sudden
 from sim.patient import Care, Policy, Prescribe, Risk
 from sim.quality import Bench, Flaw, Inspected
@@ -122,6 +125,20 @@ CLOCKED = Kind(
     "pump", 2, Deterministic(5.0), Deterministic(2.0), Deterministic(1.0), None, Deterministic(13.0), 0.0,
     repair=Deterministic(3.0),
 )  # fmt: skip
+BEHIND = Feeder(
+    STREET,
+    Transformer(6.0),
+    (6.0, 10.0),
+    life=Weibull(3.0, 2.0),
+    used=Uniform(0.1, 2.0),
+    sudden=Exponential(40.0),
+    replacement=Exponential(3.0),
+    planned=Uniform(0.3, 2.0),
+    protection=Protection(110.0, 1.6),
+    theft=Theft(Exponential(30.0), Uniform(2.0, 20.0)),
+    battery=Battery(4.0, 3.0, 3.0),
+)
+SHED = Feeder(Homes(()), life=None, sudden=Exponential(40.0))
 QUIET = Risk(cardiac=0, other=0, decompensation=0, infarction=0, lost=0)
 STABLE = Care(2, risk=QUIET, policy=None, at_start=(("bisoprolol", 2),), adherence=1.0, lab_cv=0.0, beds=(None,) * 4)
 STABLE = replace(STABLE, visit=Deterministic(50.0), age=(70.0, 0.0))
@@ -234,6 +251,17 @@ WORLDS = [
         actions=lambda world: st.builds(Service, st.sampled_from(world.names)),
         memoryless=(Devices((NONSTOP,)), "failure", 1 / 40.0),
         determined=Devices((replace(CLOCKED, alarms_per_h=0.0),)),
+    ),
+    Case(
+        "feeder",
+        st.sampled_from([BEHIND, replace(BEHIND, battery=None, protection=None, step_h=0.1), SHED]),
+        actions=lambda world: st.one_of(
+            st.just(ReplaceTransformer()),
+            st.builds(Call, st.sampled_from([0.0, 1.0]), st.sampled_from([0.5, 2.0])),
+            *([st.builds(SetBattery, st.sampled_from([-2.0, 0.0, 1.0, 9.0]))] if world.battery else []),
+        ),
+        nothing=lambda world: Call(0.0),
+        memoryless=(SHED, "failure", 1 / 40.0),
     ),
     Case(
         "patient",

@@ -61,6 +61,32 @@ class Warmth(NamedTuple):
     hot_spot_cel: np.ndarray
 
 
+class Heat(NamedTuple):
+    """A transformer's temperatures at one time: of top oil, and the two terms by which the hot spot lies above it."""
+
+    oil_cel: float
+    first_k: float = 0.0
+    second_k: float = 0.0
+
+    @property
+    def hot_spot_cel(self) -> float:
+        return self.oil_cel + self.first_k - self.second_k
+
+
+def heat_at(transformer: Transformer, load: float, ambient_cel: float) -> Heat:
+    """After a long time at *load*."""
+    rise = transformer.gradient_k * load**transformer.winding_exponent
+    oil_cel, _ = transformer.steady_cel(load, ambient_cel)
+    return Heat(oil_cel, transformer.k21 * rise, (transformer.k21 - 1) * rise)
+
+
+def warmed(transformer: Transformer, heat: Heat, length_h: float, load: float, ambient_cel: float) -> Heat:
+    """The temperatures after *length_h* of a constant load and ambient temperature: one step of `warm`."""
+    t, goal = transformer, heat_at(transformer, load, ambient_cel)
+    taus_h = t.k11 * t.oil_min / 60, t.k22 * t.winding_min / 60, t.oil_min / t.k22 / 60
+    return Heat(*(g + (h - g) * math.exp(-length_h / tau_h) for h, g, tau_h in zip(heat, goal, taus_h, strict=True)))
+
+
 def warm(
     transformer: Transformer,
     times_h: np.ndarray,

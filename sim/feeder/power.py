@@ -1,0 +1,135 @@
+"""What is drawn, metered and stolen behind a transformer, and the voltages there, from the signals of a trace.
+
+Energies are exact, of intervals between any times; a trace that does not begin where the run began tells what lies
+within it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sim.feeder.names import BATTERY, FEEDER, TRANSFORMER
+from sim.feeder.street import fed, unit_section
+from sim.grid.flow import Flow, Flows
+from sim.grid.network import Section
+from sim.homes import CHARGERS
+from sim.homes.power import home_kwh, integral, part_kwh
+from sim.trace import Signal, Trace
+
+if TYPE_CHECKING:
+    from sim.feeder.feeder import Feeder
+
+Counted = Callable[[np.ndarray], np.ndarray]  # energy up to each of so many times, counted from wherever
+
+
+def gated_kwh(counted: Counted, gate: Signal, at_h: np.ndarray) -> np.ndarray:
+    """Energy in each interval between *at_h* (N + 1, increasing) times what a step signal was meanwhile, float64[N]."""
+    inside = gate.time_h[(gate.time_h > at_h[0]) & (gate.time_h < at_h[-1])]
+    edges_h = np.union1d(at_h, inside)
+    if len(at_h) < 2:
+        return np.empty(0)
+    pieces = np.diff(counted(edges_h)) * gate.at(edges_h[:-1])
+    return np.add.reduceat(pieces, np.searchsorted(edges_h, at_h[:-1]))
+
+
+def drawn_kwh(world: Feeder, trace: Trace, name: str, at_h: np.ndarray) -> np.ndarray:
+    """What one of `Feeder.points` drew in each interval between *at_h*, float64[N]; nothing while all was dark."""
+    if name == BATTERY:
+        return np.diff(integral(trace[BATTERY, "power"], at_h))
+    if name == CHARGERS or name in world.homes.business_names:
+        return gated_kwh(lambda t: integral(trace[name, "power"], t), trace[FEEDER, "live"], at_h)
+    return gated_kwh(lambda t: home_kwh(world.homes, trace, name, t), trace[FEEDER, "live"], at_h)
+
+
+def stolen_kwh(world: Feeder, trace: Trace, name: str, at_h: np.ndarray) -> np.ndarray:
+    """What passed by a meter in each interval between *at_h*, float64[N]."""
+    if name not in world.homes.names:
+        return np.zeros(len(at_h) - 1)
+    theft, live = trace[name, "theft"], trace[FEEDER, "live"]
+    if not theft.value.any():
+        return np.zeros(len(at_h) - 1)
+    times_h = np.union1d(theft.time_h, live.time_h)
+    times_h = times_h[times_h >= max(theft.time_h[0], live.time_h[0])]
+    both = Signal.step(times_h, theft.at(times_h) * live.at(times_h))
+
+    def used(t: np.ndarray) -> np.ndarray:
+        return home_kwh(world.homes, trace, name, t) - part_kwh(world.homes, trace, name, "panels", t)
+
+    return gated_kwh(used, both, at_h)
+
+
+def metered_kwh(world: Feeder, trace: Trace, name: str, at_h: np.ndarray) -> np.ndarray:
+    """What a meter counted in each interval between *at_h*, float64[N]."""
+    return drawn_kwh(world, trace, name, at_h) - stolen_kwh(world, trace, name, at_h)
+
+
+@dataclass(frozen=True, eq=False)
+class Behind:
+    """The low-voltage network in T intervals, by the order of `Feeder.points` and of `Flow.buses`."""
+
+    flows: Flows  # all of them in one batch
+    buses: tuple[str, ...]
+    drawn_kw_TxP: np.ndarray
+    cable_loss_kw_T: np.ndarray
+    transformer_kw_T: np.ndarray  # that it delivers at the busbar
+    transformer_a_T: np.ndarray  # of a phase, there
+
+    def voltage_pu_T(self, bus: str) -> np.ndarray:
+        return self.flows.voltage_pu_TxB[:, self.buses.index(bus)]
+
+
+def behind(world: Feeder, trace: Trace, at_h: np.ndarray) -> Behind:
+    """The flow of the mean powers of each interval between *at_h*; without voltage where it was dark throughout."""
+    flow = _flow(world)
+    kw_TxP = np.stack([drawn_kwh(world, trace, name, at_h) for name in world.points], 1) / np.diff(at_h)[:, None]
+    order = [world.points.index(point.name) for point in flow.network.load_points]
+    share = gated_kwh(lambda t: t, trace[FEEDER, "live"], at_h)
+    rated = trace[TRANSFORMER, "rated"]
+    kva = rated.value[np.searchsorted(rated.time_h, at_h[1:], side="left") - 1]  # just before an interval's end
+    live = np.ones((len(kw_TxP), len(flow.network.sections)), bool)
+    units = np.array([unit_section(size) for size in world.sizes])
+    live[:, : len(units)] = (units == [[unit_section(x)] for x in kva]) & (share > 0)[:, None]
+    found = flow(kw_TxP[:, order], kw_TxP[:, order] * _tangent(world), live)
+    current = found.current_a_TxS[:, : len(units)]
+    ohm = np.array([s.resistance_ohm for s in flow.network.sections[: len(units)]])
+    own_kw = 3 * (current**2 * ohm).sum(1) / 1000
+    return Behind(found, flow.buses, kw_TxP, found.loss_kw_T - own_kw, found.source_kw_T - own_kw, current.sum(1))
+
+
+def bus_of(world: Feeder, name: str) -> str:
+    """Where a household is connected."""
+    return next(point.bus for point in world.wires.load_points if point.name == name)
+
+
+def head_of(world: Feeder, name: str) -> Section:
+    """The section between the busbar and the strand on which a household lies."""
+    bus, busbar = bus_of(world, name), world.wires.sources[0]
+    ways: dict[str, list[Section]] = {}
+    for section in world.wires.sections:
+        if not section.open:
+            ways.setdefault(section.a, []).append(section)
+            ways.setdefault(section.b, []).append(section)
+    for head in ways[busbar]:
+        seen, todo = {busbar}, [head.b if head.a == busbar else head.a]
+        while todo:
+            here = todo.pop()
+            if here == bus:
+                return head
+            seen.add(here)
+            todo += [end for s in ways[here] for end in (s.a, s.b) if end not in seen]
+    raise ValueError(f"no way from the busbar to {bus}")
+
+
+def _tangent(world: Feeder) -> float:
+    return math.tan(math.acos(world.power_factor))
+
+
+@lru_cache(maxsize=8)
+def _flow(world: Feeder) -> Flow:
+    return Flow(fed(world), world.source_pu)
