@@ -21,7 +21,7 @@ GROUPS = [
 
 @pytest.mark.parametrize("name", PRIMARY)
 def test_every_command_has_a_configuration_that_composes(name):
-    given = {"predict": ["run=there", "source.path=here"], "compare": ["runs=there"]}
+    given = {"kinetics": ["path=table.csv"], "predict": ["run=there", "source.path=here"], "compare": ["runs=there"]}
     given |= {"evaluate": ["run=there"], "report": ["run=there"]}
     config = compose(name, given.get(name, [])).config
     assert {"workers", "datasets", "outputs", "fresh", "debug"} <= set(config)
