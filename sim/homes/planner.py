@@ -6,6 +6,7 @@ binary keeps it from both; elsewhere the linear programme does by itself.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,47 @@ from sim.errors import InputError
 from sim.homes.battery import Battery, Operated, operate
 
 
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """What N intervals of *step_h* hours cost. `terms[a:b]` are those of some of them."""
+
+    step_h: float
+    buy: np.ndarray  # EUR/kWh, float64[N]
+    sell: np.ndarray  # EUR/kWh of what is fed in, never above *buy*
+    day: np.ndarray  # the day of each, int[N], not decreasing
+    peak_eur_per_kw: float = 0.0  # of each day's highest mean import of an interval
+    worth_eur_per_kwh: float = 0.0  # of what is left in the battery at the end
+
+    @staticmethod
+    def of(step_h: float, buy: Any, sell: Any = 0.0, day: Any = 0, **more: float) -> Terms:
+        """From numbers or arrays of one length; raises InputError where selling pays more than buying costs."""
+        buy = np.asarray(buy, np.float64)
+        sell, day = np.broadcast_to(np.asarray(sell, np.float64), buy.shape), np.broadcast_to(day, buy.shape)
+        if (sell > buy + 1e-12).any():
+            raise InputError("plan: a price of selling lies above that of buying; no plan is the best")
+        return Terms(step_h, buy, sell, day, **more)
+
+    def __len__(self) -> int:
+        return len(self.buy)
+
+    def __getitem__(self, part: slice) -> Terms:
+        return replace(self, buy=self.buy[part], sell=self.sell[part], day=self.day[part])
+
+    def bill_eur(self, net_kwh: np.ndarray, left_kwh: float = 0.0, peak_kw: float = 0.0) -> float:
+        """Of the grid's energy in each interval, below 0 where fed in; *peak_kw* has been reached on the first day."""
+        energy = float(np.sum(np.where(net_kwh > 0, self.buy, self.sell) * net_kwh))
+        peaks = sum(max(float(x) - before, 0.0) for x, before in zip(*self._peaks(net_kwh, peak_kw), strict=True))
+        return energy + self.peak_eur_per_kw * peaks - self.worth_eur_per_kwh * left_kwh
+
+    def _peaks(self, net_kwh: np.ndarray, peak_kw: float) -> tuple[np.ndarray, np.ndarray]:
+        """The highest import of each day, and what of it had been reached before."""
+        days, at = np.unique(self.day, return_inverse=True)
+        highest, before = np.zeros(len(days)), np.zeros(len(days))
+        np.maximum.at(highest, at, np.asarray(net_kwh) / self.step_h)
+        before[:1] = peak_kw
+        return highest, before
+
+
 class Planned(NamedTuple):
     """Orders for each interval (kW, above 0 to charge), and the bill of the plan in EUR."""
 
@@ -23,37 +65,22 @@ class Planned(NamedTuple):
     cost_eur: float
 
 
-def bill_eur(net_kwh: np.ndarray, buy: np.ndarray, sell: np.ndarray) -> float:
-    """What the grid's energy of each interval costs, at *buy* and *sell* EUR/kWh; energy fed in is below 0."""
-    return float(np.sum(np.where(net_kwh > 0, buy, sell) * net_kwh))
-
-
 def plan(
-    battery: Battery,
-    held_kwh: float,
-    step_h: float,
-    load_kw: np.ndarray,
-    buy: np.ndarray,
-    sell: np.ndarray | float = 0.0,
-    end_kwh: float = 0.0,
+    battery: Battery, held_kwh: float, load_kw: np.ndarray, terms: Terms, end_kwh: float = 0.0, peak_kw: float = 0.0
 ) -> Planned:
-    """The cheapest orders for intervals of *step_h* hours with a net load of *load_kw*, ending with *end_kwh* or more.
+    """The cheapest orders for a net load of *load_kw*, float64[N], ending with *end_kwh* or more.
 
-    *buy* and *sell* are EUR/kWh; an InputError refuses prices at which selling pays more than buying costs, and an end
-    that cannot be reached.
+    *peak_kw* has been imported on the first day already. Raises InputError where the end cannot be reached.
     """
-    load_kw, buy = np.asarray(load_kw, np.float64), np.asarray(buy, np.float64)
-    sell = np.broadcast_to(np.asarray(sell, np.float64), buy.shape)
-    n = len(load_kw)
-    if (sell > buy + 1e-12).any():
-        raise InputError("plan: a price of selling lies above that of buying; no plan is the best")
-    keeps = float(np.exp(-battery.loss_per_h * step_h))
-    gains = -np.expm1(-battery.loss_per_h * step_h) / battery.loss_per_h if battery.loss_per_h else step_h
-    at = np.flatnonzero(np.minimum(buy, sell) < 0)  # where burning would pay
-    m = len(at)
-    # columns: charge, discharge, energy after, bought, sold (n each), and m binaries: 1 where it may charge
-    eye, none = sparse.identity(n, format="csr"), sparse.csr_matrix((n, m))
-    last = sparse.eye(n, k=-1, format="csr")
+    load_kw, n = np.asarray(load_kw, np.float64), len(terms)
+    step_h, leak = terms.step_h, battery.loss_per_h
+    keeps = float(np.exp(-leak * step_h))
+    gains = -np.expm1(-leak * step_h) / leak if leak else step_h
+    at = np.flatnonzero(np.minimum(terms.buy, terms.sell) < 0)  # where burning would pay
+    days, of_day = np.unique(terms.day, return_inverse=True)
+    m, d = len(at), len(days) if terms.peak_eur_per_kw else 0
+    # columns: charge, discharge, energy after, bought, sold (n each), a peak a day (d), and m binaries: may it charge
+    eye, none, last = sparse.identity(n, format="csr"), sparse.csr_matrix((n, d + m)), sparse.eye(n, k=-1, format="csr")
     in_eff, out_eff = battery.charge_efficiency, battery.discharge_efficiency
     stored = sparse.hstack([-gains * in_eff * eye, gains / out_eff * eye, eye - keeps * last, 0 * eye, 0 * eye, none])
     flows = sparse.hstack([eye, -eye, 0 * eye, -eye, eye, none])
@@ -61,28 +88,33 @@ def plan(
     start[0] = keeps * held_kwh
     bound: Any = LinearConstraint  # whose stubs know single numbers alone
     constraints = [bound(stored, start, start), bound(flows, -load_kw, -load_kw)]
+    if d:
+        on = sparse.csr_matrix((np.ones(n), (np.arange(n), of_day)), shape=(n, d))
+        below = sparse.hstack([0 * eye, 0 * eye, 0 * eye, eye, 0 * eye, -on, sparse.csr_matrix((n, m))])
+        constraints.append(bound(below, -np.inf, 0.0))
     if m:
         pick = sparse.csr_matrix((np.ones(m), (np.arange(m), at)), shape=(m, n))
         zero, one = sparse.csr_matrix((m, n)), sparse.identity(m, format="csr")
-        charge = sparse.hstack([pick, zero, zero, zero, zero, -battery.charge_kw * one])
-        discharge = sparse.hstack([zero, pick, zero, zero, zero, battery.discharge_kw * one])
-        constraints += [
-            bound(charge, -np.inf, 0.0),
-            bound(discharge, -np.inf, battery.discharge_kw),
-        ]
-    least = np.zeros(n)
+        rest = (zero, zero, zero, sparse.csr_matrix((m, d)))
+        charge = sparse.hstack([pick, zero, *rest, -battery.charge_kw * one])
+        discharge = sparse.hstack([zero, pick, *rest, battery.discharge_kw * one])
+        constraints += [bound(charge, -np.inf, 0.0), bound(discharge, -np.inf, battery.discharge_kw)]
+    least, reached = np.zeros(n), np.zeros(d)
     least[-1] = end_kwh
-    low = np.concatenate([np.zeros(2 * n), least, np.zeros(2 * n + m)])
+    reached[:1] = peak_kw
+    low = np.concatenate([np.zeros(2 * n), least, np.zeros(2 * n), reached, np.zeros(m)])
     most = [battery.charge_kw, battery.discharge_kw, battery.capacity_kwh, np.inf, np.inf]
-    high = np.concatenate([*(np.full(n, x) for x in most), np.ones(m)])
-    cost = np.concatenate([np.zeros(3 * n), buy * step_h, -sell * step_h, np.zeros(m)])
-    whole = np.concatenate([np.zeros(5 * n), np.ones(m)])
+    high = np.concatenate([*(np.full(n, x) for x in most), np.full(d, np.inf), np.ones(m)])
+    left = np.zeros(n)
+    left[-1] = -terms.worth_eur_per_kwh
+    prices = (terms.buy * step_h, -terms.sell * step_h, np.full(d, terms.peak_eur_per_kw))
+    cost = np.concatenate([np.zeros(2 * n), left, *prices, np.zeros(m)])
+    whole = np.concatenate([np.zeros(5 * n + d), np.ones(m)])
     box: Any = Bounds
-    limits = box(low, high)
-    found = milp(cost, constraints=constraints, bounds=limits, integrality=whole)
+    found = milp(cost, constraints=constraints, bounds=box(low, high), integrality=whole)
     if found.x is None:
         raise InputError(f"plan: from {held_kwh:g} kWh an end of {end_kwh:g} kWh cannot be reached ({found.message})")
-    return Planned(found.x[:n] - found.x[n : 2 * n], float(found.fun))
+    return Planned(found.x[:n] - found.x[n : 2 * n], float(found.fun) - terms.peak_eur_per_kw * (peak_kw if d else 0.0))
 
 
 def carried_out(battery: Battery, held_kwh: float, step_h: float, order_kw: np.ndarray) -> Operated:
@@ -96,26 +128,23 @@ def closed(cost_eur: float, idle_eur: float, best_eur: float) -> float:
 
 
 def rolling(
-    battery: Battery,
-    held_kwh: float,
-    step_h: float,
-    load_kw: np.ndarray,
-    foretold_kw: np.ndarray,
-    buy: np.ndarray,
-    sell: np.ndarray,
-    ahead: int,
-    every: int,
+    battery: Battery, held_kwh: float, load_kw: np.ndarray, foretold_kw: np.ndarray, terms: Terms, every: int
 ) -> Operated:
-    """Planned anew every *every* intervals for the next *ahead* ones, with loads *foretold_kw* then, float64[N, ahead].
+    """Planned anew every *every* intervals, by what is foretold then: float64[plans, ahead], a row a plan.
 
-    Row k of *foretold_kw* is told at interval k; prices are known. The battery carries the orders out whatever the
-    load *load_kw* turns out to be.
+    Prices are known. The battery carries the orders out whatever the load *load_kw* turns out to be; what has been
+    imported at most that day is metered, and counts in the next plan.
     """
     orders: list[float] = []
-    held = held_kwh
-    for k in range(0, len(load_kw), every):
-        n = min(ahead, len(load_kw) - k)
-        found = plan(battery, held, step_h, foretold_kw[k, :n], buy[k : k + n], sell[k : k + n]).order_kw[:every]
+    held, peak_kw, today = held_kwh, 0.0, None
+    for row, k in zip(foretold_kw, range(0, len(load_kw), every), strict=True):
+        ahead = terms[k : k + len(row)]
+        peak_kw = peak_kw if ahead.day[0] == today else 0.0
+        found = plan(battery, held, row[: len(ahead)], ahead, peak_kw=peak_kw).order_kw[:every]
+        done = carried_out(battery, held, terms.step_h, found)
         orders += found.tolist()
-        held = float(carried_out(battery, held, step_h, found).held_kwh[-1])
-    return carried_out(battery, held_kwh, step_h, np.array(orders))
+        held, today = float(done.held_kwh[-1]), ahead.day[len(found) - 1]
+        imported_kw = load_kw[k : k + len(found)] + done.grid_kw_h / terms.step_h
+        same = ahead.day[: len(found)] == today
+        peak_kw = max(float(imported_kw[same].max()), peak_kw if same.all() else 0.0, 0.0)
+    return carried_out(battery, held_kwh, terms.step_h, np.array(orders))

@@ -3,6 +3,7 @@
 import itertools
 import math
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from sim.errors import InputError
 from sim.homes.battery import Battery, operate, self_consumption
-from sim.homes.planner import bill_eur, carried_out, closed, plan, rolling
+from sim.homes.planner import Terms, carried_out, closed, plan, rolling
 
 RNG = np.random.default_rng(0)
 batteries = st.builds(
@@ -62,82 +63,124 @@ def test_bad_orders_are_refused():
         Battery(charge_efficiency=1.1)
 
 
-def dynamic_programme(capacity, power, load, buy, sell, end):
-    """Over whole kilowatt-hours, without losses."""
-    value = {e: 0.0 for e in range(end, capacity + 1)}
-    for k in reversed(range(len(load))):
-        value = {
-            e: min(
-                bill_eur(np.array([load[k] + to - e]), buy[k : k + 1], sell[k : k + 1]) + value[to]
-                for to in value
-                if abs(to - e) <= power
-            )
-            for e in range(capacity + 1)
-            if any(abs(to - e) <= power for to in value)
-        }
-    return value[capacity // 2]
+def dynamic_programme(capacity, power, load, terms, end):
+    """Over whole kilowatt-hours, without losses; the state holds the day's peak import as well."""
+    days = terms.day.tolist()
+
+    def cheapest(k, held, peak):
+        if k == len(load):
+            return -terms.worth_eur_per_kwh * held if held >= end else math.inf
+        peak = peak if k and days[k] == days[k - 1] else 0
+        found = math.inf
+        for to in range(max(held - power, 0), min(held + power, capacity) + 1):
+            net = int(load[k]) + to - held
+            price = terms.buy[k] if net > 0 else terms.sell[k]
+            rise = terms.peak_eur_per_kw * max(net - peak, 0)
+            found = min(found, price * net + rise + after(k + 1, to, max(peak, net)))
+        return found
+
+    after = cache(cheapest)
+    return after(0, capacity // 2, 0)
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_plan_equals_a_dynamic_programme_where_nothing_is_lost(seed):
+@pytest.mark.parametrize("peak", [0.0, 0.4])
+def test_the_plan_equals_a_dynamic_programme_where_nothing_is_lost(seed, peak):
     rng = np.random.default_rng(seed)
     battery = Battery(6.0, 2.0, 2.0, 1.0, 1.0)
     load = rng.integers(-3, 5, 30)
     buy = rng.normal(0.1, 0.2, 30)  # often negative
-    sell = buy - rng.uniform(0, 0.1, 30)
-    found = plan(battery, 3.0, 1.0, load, buy, sell, end_kwh=2.0)
-    assert found.cost_eur == pytest.approx(dynamic_programme(6, 2, load, buy, sell, 2), abs=1e-9)
+    worth = 0.2 * seed
+    terms = Terms.of(
+        1.0, buy, buy - rng.uniform(0, 0.1, 30), np.arange(30) // 12, peak_eur_per_kw=peak, worth_eur_per_kwh=worth
+    )
+    found, exact = plan(battery, 3.0, load, terms, end_kwh=2.0), dynamic_programme(6, 2, load, terms, 2)
+    assert found.cost_eur <= exact + 1e-9  # parts of a kilowatt-hour may cut a peak further
+    assert found.cost_eur == pytest.approx(exact, abs=1e-9 if peak == 0 else 0.3)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_plan_costs_what_it_says_and_no_order_of_a_grid_is_cheaper(seed):
+@pytest.mark.parametrize("peak", [0.0, 0.5])
+def test_a_plan_costs_what_it_says_and_no_order_of_a_grid_is_cheaper(seed, peak):
     rng = np.random.default_rng(seed)
     battery = Battery(3.0, 2.0, 2.0, 0.9, 0.85)
     load, buy = rng.uniform(-2, 3, 5), rng.normal(0.05, 0.3, 5)
-    sell = buy - 0.05
+    terms = Terms.of(1.0, buy, buy - 0.05, [0, 0, 0, 1, 1], peak_eur_per_kw=peak, worth_eur_per_kwh=0.1)
 
-    def cost(orders):
+    def cost(battery, orders, reached=0.0):
         done = carried_out(battery, 1.0, 1.0, np.array(orders))
-        return bill_eur(load + done.grid_kw_h, buy, sell)
+        return terms.bill_eur(load + done.grid_kw_h, done.held_kwh[-1], reached)
 
-    found = plan(battery, 1.0, 1.0, load, buy, sell)
-    assert cost(found.order_kw) == pytest.approx(found.cost_eur, abs=1e-7)
+    found = plan(battery, 1.0, load, terms)
+    assert cost(battery, found.order_kw) == pytest.approx(found.cost_eur, abs=1e-7)
     leaky = replace(battery, loss_per_h=0.02)
-    lossy = plan(leaky, 1.0, 1.0, load, buy, sell)
-    done = carried_out(leaky, 1.0, 1.0, lossy.order_kw)
-    assert bill_eur(load + done.grid_kw_h, buy, sell) == pytest.approx(lossy.cost_eur, abs=1e-7)
-    grid = min(cost(orders) for orders in itertools.product(np.linspace(-2, 2, 9), repeat=5))
+    lossy = plan(leaky, 1.0, load, terms, peak_kw=1.5)
+    assert cost(leaky, lossy.order_kw, 1.5) == pytest.approx(lossy.cost_eur, abs=1e-7)
+    grid = min(cost(battery, orders) for orders in itertools.product(np.linspace(-2, 2, 9), repeat=5))
     assert found.cost_eur <= grid + 1e-9
 
 
 def test_negative_prices_burn_nothing():
     battery = Battery(4.0, 2.0, 2.0, 0.8, 0.8)
-    buy = np.full(6, -0.5)
-    found = plan(battery, 4.0, 1.0, np.zeros(6), buy, buy)
+    terms = Terms.of(1.0, np.full(6, -0.5), -0.5)
+    found = plan(battery, 4.0, np.zeros(6), terms)
     done = carried_out(battery, 4.0, 1.0, found.order_kw)
-    assert bill_eur(done.grid_kw_h, buy, buy) == pytest.approx(found.cost_eur, abs=1e-7)
+    assert terms.bill_eur(done.grid_kw_h) == pytest.approx(found.cost_eur, abs=1e-7)
     assert found.cost_eur < 0  # it empties itself, paying, so as to be paid for more
 
 
-def test_controllers_close_a_share_of_the_gap():
-    battery = Battery(8.0, 3.0, 3.0, 0.95, 0.95)
+def test_a_bill_is_energy_and_each_days_peak():
+    terms = Terms.of(0.5, [0.3, 0.3, 0.2, 0.2], 0.1, [0, 0, 1, 1], peak_eur_per_kw=2.0, worth_eur_per_kwh=0.25)
+    assert terms.bill_eur(np.array([1.0, -2.0, 0.5, 1.5])) == pytest.approx(0.3 - 0.2 + 0.1 + 0.3 + 2 * (2.0 + 3.0))
+    assert terms.bill_eur(np.array([1.0, -2.0, 0.5, 1.5]), 4.0, 1.5) == pytest.approx(0.5 + 2 * (0.5 + 3.0) - 1.0)
+
+
+def settled(terms, load, done):
+    return terms.bill_eur(load + done.grid_kw_h, done.held_kwh[-1])
+
+
+def fortnight(peak=0.0):
     hours = np.arange(24 * 14)
     load = 0.5 + 0.3 * np.sin(hours * np.pi / 12) - 2.0 * np.maximum(np.sin((hours % 24 - 6) * np.pi / 12), 0)
     buy = np.where((hours % 24 >= 7) & (hours % 24 < 21), 0.4, 0.24)
-    sell = np.full(len(hours), 0.08)
-    best = plan(battery, 0.0, 1.0, load, buy, sell).cost_eur
-    idle = bill_eur(load, buy, sell)
+    return load, Terms.of(1.0, buy, 0.08, hours // 24, peak_eur_per_kw=peak, worth_eur_per_kwh=0.2)
+
+
+@pytest.mark.parametrize("peak", [0.0, 0.6])
+def test_controllers_close_a_share_of_the_gap(peak):
+    battery, (load, terms) = Battery(8.0, 3.0, 3.0, 0.95, 0.95), fortnight(peak)
+    best = plan(battery, 0.0, load, terms).cost_eur
+    idle = terms.bill_eur(load)
     rule = carried_out(battery, 0.0, 1.0, self_consumption(load))
-    foretold = np.array([np.roll(load, -k)[:48] for k in range(len(load))])
-    ahead = rolling(battery, 0.0, 1.0, load, foretold, buy, sell, 48, 24)
-    shares = [closed(bill_eur(load + done.grid_kw_h, buy, sell), idle, best) for done in (rule, ahead)]
+    foretold = np.array([np.roll(load, -k)[:48] for k in range(0, len(load), 12)])
+    ahead = rolling(battery, 0.0, load, foretold, terms, 12)
+    shares = [closed(settled(terms, load, done), idle, best) for done in (rule, ahead)]
     assert 0 < shares[0] < shares[1] <= 1 + 1e-9
-    assert shares[1] > 0.99
+    assert shares[1] > 0.97
     assert math.isnan(closed(1.0, 1.0, 1.0))
+
+
+@given(st.integers(0, 10**6), st.sampled_from([0.0, 0.3, 2.0]))
+@settings(max_examples=25)
+def test_nobody_beats_foresight_and_foresight_of_all_is_foresight(seed, peak):
+    """Whatever is foretold, however wrong; and a plan that is foretold the whole run rightly is the best there is."""
+    rng = np.random.default_rng(seed)
+    battery = Battery(5.0, 2.0, 2.0, 0.9, 0.9)
+    load, buy = rng.normal(0.5, 2.0, 36), rng.uniform(-0.1, 0.5, 36)
+    terms = Terms.of(1.0, buy, buy - 0.05, np.arange(36) // 24, peak_eur_per_kw=peak, worth_eur_per_kwh=0.2)
+    best = plan(battery, 2.0, load, terms).cost_eur
+    whole = rolling(battery, 2.0, load, load[None], terms, 36)
+    assert settled(terms, load, whole) == pytest.approx(best, abs=1e-7)
+    right = np.array([np.concatenate((load[k:], np.zeros(k))) for k in range(0, 36, 6)])
+    again = rolling(battery, 2.0, load, right, terms, 6)  # planned anew, and nothing new is known
+    assert settled(terms, load, again) == pytest.approx(best, abs=1e-6)
+    wrong = rolling(battery, 2.0, load, rng.normal(0.5, 2.0, (6, 12)), terms, 6)
+    for done in (wrong, carried_out(battery, 2.0, 1.0, self_consumption(load))):
+        assert settled(terms, load, done) >= best - 1e-7
 
 
 def test_a_plan_that_cannot_be_is_refused():
     with pytest.raises(InputError, match="cannot be reached"):
-        plan(Battery(10.0, 1.0), 0.0, 1.0, np.zeros(3), np.ones(3), 0.0, end_kwh=8.0)
+        plan(Battery(10.0, 1.0), 0.0, np.zeros(3), Terms.of(1.0, np.ones(3)), end_kwh=8.0)
     with pytest.raises(InputError, match="selling"):
-        plan(Battery(), 0.0, 1.0, np.zeros(3), np.zeros(3), 1.0)
+        Terms.of(1.0, np.zeros(3), 1.0)
