@@ -98,7 +98,7 @@ def test_a_preset_runs_to_its_report(runs, preset):
     kinds = {row["kind"] for row in scores(run)["rows"]}
     assert {"naive", "baseline", "model"} <= kinds
     assert ("oracle" in kinds) == preset.startswith(
-        ("line_", "factory_", "tumour_", "grid_", "heart_", "outage", "device_")
+        ("line_", "factory_", "tumour_", "grid_", "heart_", "outage", "device_", "transformer_")
     )
     stamp = json.loads((run / "stamp.json").read_text())
     assert {"commit", "dirty", "versions", "platform", "device", "dataset"} <= set(stamp)

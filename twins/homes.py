@@ -137,7 +137,7 @@ class HomesTwin:
             self._channel(WEATHER, "cloud", "1", Role.TRUTH, partial(_signal, WEATHER, "cloud")),
             self._channel(WEATHER, "heating_call", "1", Role.ACTION, partial(_signal, WEATHER, "call")),
             self._channel("tariff", "price", "{EUR}/kW.h", Role.KNOWN, partial(_price, world.calendar, self.tariff)),
-            self._channel("calendar", "free_day", "1", Role.KNOWN, partial(_free_day, world.calendar)),
+            self._channel("calendar", "free_day", "1", Role.KNOWN, partial(free_day, world.calendar)),
         )
 
 
@@ -179,7 +179,8 @@ def _price(calendar: Calendar, tariff: Tariff, trace: Trace) -> Signal:
     return Signal.step(np.arange(len(prices)), prices)
 
 
-def _free_day(calendar: Calendar, trace: Trace) -> Signal:
+def free_day(calendar: Calendar, trace: Trace) -> Signal:
+    """Whether each hour is of a day without work."""
     return Signal.step(np.arange(_hours(trace)), _free(calendar, _hours(trace)))
 
 

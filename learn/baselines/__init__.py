@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from learn.baselines.classifiers import BoostedTrees, SupportVectors, features
-from learn.baselines.defects import DefectLogistic, DefectTrees, RateByVerdict
+from learn.baselines.defects import DefectLogistic, DefectTrees, RateByLevel, RateByVerdict
 from learn.baselines.hazard import AgeWeibull, Weibull, horizon_labels
 from learn.baselines.lives import AgeLife, FeatureRidge, LifeTrees
 from learn.baselines.plans import Known, LinearPlan, MarginalStructural
@@ -46,6 +46,7 @@ __all__ = [
     "LifeTrees",
     "LinearPlan",
     "MarginalStructural",
+    "RateByLevel",
     "RateByVerdict",
     "RepeatLast",
     "Ridge",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sim.feeder.names import BATTERY, FEEDER, TRANSFORMER
-from sim.feeder.street import fed, unit_section
+from sim.feeder.street import fed
 from sim.grid.flow import Flow, Flows
 from sim.grid.network import Section
 from sim.homes import CHARGERS
@@ -71,35 +71,49 @@ def metered_kwh(world: Feeder, trace: Trace, name: str, at_h: np.ndarray) -> np.
 
 @dataclass(frozen=True, eq=False)
 class Behind:
-    """The low-voltage network in T intervals, by the order of `Feeder.points` and of `Flow.buses`."""
+    """The low-voltage network in T intervals, all of them in one batch; powers by the order of `Feeder.points`."""
 
-    flows: Flows  # all of them in one batch
-    buses: tuple[str, ...]
-    drawn_kw_TxP: np.ndarray
-    cable_loss_kw_T: np.ndarray
-    transformer_kw_T: np.ndarray  # that it delivers at the busbar
-    transformer_a_T: np.ndarray  # of a phase, there
+    flow: Flow
+    flows: Flows
+    kw_TxP: np.ndarray
+    transformer_loss_kw_T: np.ndarray  # of its windings
+    transformer_a_T: np.ndarray  # of a phase, at the low voltage
+
+    @property
+    def cable_loss_kw_T(self) -> np.ndarray:
+        return self.flows.loss_kw_T - self.transformer_loss_kw_T
+
+    @property
+    def transformer_kw_T(self) -> np.ndarray:
+        """What it delivers at the busbar."""
+        return self.flows.source_kw_T - self.transformer_loss_kw_T
 
     def voltage_pu_T(self, bus: str) -> np.ndarray:
-        return self.flows.voltage_pu_TxB[:, self.buses.index(bus)]
+        return self.flows.voltage_pu_TxB[:, self.flow.buses.index(bus)]
+
+    def current_a_T(self, section: str) -> np.ndarray:
+        names = [s.name for s in self.flow.network.sections]
+        return self.flows.current_a_TxS[:, names.index(section)]
 
 
-def behind(world: Feeder, trace: Trace, at_h: np.ndarray) -> Behind:
-    """The flow of the mean powers of each interval between *at_h*; without voltage where it was dark throughout."""
+def behind(world: Feeder, trace: Trace, at_h: np.ndarray, kw_TxP: np.ndarray | None = None) -> Behind:
+    """The flow of the mean powers of each interval between *at_h*; without voltage where it was dark throughout.
+
+    Powers are those that were drawn, unless others are given, by the order of `Feeder.points`.
+    """
     flow = _flow(world)
-    kw_TxP = np.stack([drawn_kwh(world, trace, name, at_h) for name in world.points], 1) / np.diff(at_h)[:, None]
+    if kw_TxP is None:
+        kw_TxP = np.stack([drawn_kwh(world, trace, name, at_h) for name in world.points], 1) / np.diff(at_h)[:, None]
     order = [world.points.index(point.name) for point in flow.network.load_points]
     share = gated_kwh(lambda t: t, trace[FEEDER, "live"], at_h)
     rated = trace[TRANSFORMER, "rated"]
     kva = rated.value[np.searchsorted(rated.time_h, at_h[1:], side="left") - 1]  # just before an interval's end
     live = np.ones((len(kw_TxP), len(flow.network.sections)), bool)
-    units = np.array([unit_section(size) for size in world.sizes])
-    live[:, : len(units)] = (units == [[unit_section(x)] for x in kva]) & (share > 0)[:, None]
-    found = flow(kw_TxP[:, order], kw_TxP[:, order] * _tangent(world), live)
-    current = found.current_a_TxS[:, : len(units)]
-    ohm = np.array([s.resistance_ohm for s in flow.network.sections[: len(units)]])
-    own_kw = 3 * (current**2 * ohm).sum(1) / 1000
-    return Behind(found, flow.buses, kw_TxP, found.loss_kw_T - own_kw, found.source_kw_T - own_kw, current.sum(1))
+    live[:, : len(world.sizes)] = (np.array(world.sizes) == kva[:, None]) & (share > 0)[:, None]
+    found = flow(kw_TxP[:, order], kw_TxP[:, order] * math.tan(math.acos(world.power_factor)), live)
+    current = found.current_a_TxS[:, : len(world.sizes)]
+    ohm = np.array([s.resistance_ohm for s in flow.network.sections[: len(world.sizes)]])
+    return Behind(flow, found, kw_TxP, 3 * (current**2 * ohm).sum(1) / 1000, current.sum(1))
 
 
 def bus_of(world: Feeder, name: str) -> str:
@@ -124,10 +138,6 @@ def head_of(world: Feeder, name: str) -> Section:
             seen.add(here)
             todo += [end for s in ways[here] for end in (s.a, s.b) if end not in seen]
     raise ValueError(f"no way from the busbar to {bus}")
-
-
-def _tangent(world: Feeder) -> float:
-    return math.tan(math.acos(world.power_factor))
 
 
 @lru_cache(maxsize=8)

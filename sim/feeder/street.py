@@ -41,7 +41,7 @@ def street(points: Sequence[str], cable: Cable) -> Network:
 
 
 def fed(world: Feeder) -> Network:
-    """The network with a section "transformer <kVA>" for every size, from the medium voltage to the busbar.
+    """The network with a section "transformer <kVA>" for every size, increasing, from the medium voltage to the busbar.
 
     At any time at most one of them is closed; the largest is so in the normal state.
     """
@@ -50,12 +50,8 @@ def fed(world: Feeder) -> Network:
     units = []
     for kva in world.sizes:
         r, x = world.windings.ohms(kva, wires.voltage_kv)
-        name = unit_section(kva)
+        name = f"{TRANSFORMER} {kva:g}"
         units.append(
             Section(name, SUPPLY, wires.sources[0], 0.0, resistance_ohm=r, reactance_ohm=x, open=kva != normal)
         )
     return Network((SUPPLY,), (*units, *wires.sections), wires.load_points, wires.voltage_kv)
-
-
-def unit_section(kva: float) -> str:
-    return f"{TRANSFORMER} {kva:g}"

@@ -84,7 +84,7 @@ def test_the_dark_feeder_draws_nothing_and_has_no_voltage(rough):
     whole = np.array([not live.at(np.append(live.time_h[(live.time_h >= a) & (live.time_h < b)], a)).any()
                       for a, b in pairwise(AT_H)])  # fmt: skip
     assert whole.any()
-    assert not found.drawn_kw_TxP[whole].any()
+    assert not found.kw_TxP[whole].any()
     assert not found.voltage_pu_T(bus_of(ROUGH, "h7"))[whole].any()
     assert (found.voltage_pu_T(bus_of(ROUGH, "h7"))[~whole] > 0.8).all()
     ends = [e.value for e in of(rough, "feeder", "renewal")]
@@ -203,7 +203,7 @@ def swept(network: Network, kva_P: np.ndarray, live_S: np.ndarray, source: float
 
 def test_voltages_are_those_of_a_sweep_there_and_back(rough):
     network, found = fed(ROUGH), behind(ROUGH, rough, AT_H)
-    kw = found.drawn_kw_TxP[:, [ROUGH.points.index(p.name) for p in network.load_points]]
+    kw = found.kw_TxP[:, [ROUGH.points.index(p.name) for p in network.load_points]]
     rated = rough["transformer", "rated"]
     for t in (*range(0, len(kw), 97), int(np.argmax(kw.sum(1)))):
         if not found.voltage_pu_T("busbar")[t]:
