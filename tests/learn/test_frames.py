@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 from sklearn.metrics import average_precision_score
 
-from learn.baselines import DefectLogistic, DefectTrees, RateByVerdict
+from learn.baselines import DefectLogistic, DefectTrees, RateByLevel, RateByVerdict
 from learn.batch import Windows, anchors, gather
 from learn.evaluate import class_truth
 from learn.fit import Budget, fit
@@ -186,6 +186,19 @@ def test_scores_of_marks_are_the_textbook_s():
         assert scores["iou"](*weigh)[0] == pytest.approx(inside.sum() / ((p[index] > 0.5) | bits[index]).sum())
 
 
+def test_a_rule_of_levels_gives_the_rates_of_windows_like_it():
+    asked = anchors(TEST)
+    rule = RateByLevel("verdict", samples=1, bins=2)
+    alone = RateByVerdict().fit(TRAIN, OTHER, TASK)(TEST, asked).p_N
+    np.testing.assert_allclose(rule.fit(TRAIN, OTHER, TASK)(TEST, asked).p_N, alone)
+    nothing = replace(rule, less="verdict").fit(TRAIN, OTHER, TASK)(TEST, asked).p_N
+    assert len(set(nothing.tolist())) == 1
+    p_N = replace(rule, samples=3, bins=10).fit(TRAIN, OTHER, TASK)(TEST, asked).p_N
+    mean_N = np.stack([np.asarray(TEST.values_ExVxL)[e, 0, k + 2 : k + 5].mean() for e, k in asked])
+    order = np.argsort(mean_N, kind="stable")
+    assert (np.diff(p_N[order]) >= 0).all()
+
+
 def test_baselines_rank_as_what_they_see():
     asked = anchors(TEST)
     truth = class_truth(TEST, asked)
@@ -239,6 +252,8 @@ def test_what_has_no_frames_has_no_parameter_of_theirs():
         ),
         (lambda: Classify(classes=("good",)), "at least two names"),
         (lambda: DefectTrees("sound"), "series, frames or both"),  # type: ignore[arg-type]
+        (lambda: RateByLevel("word").fit(TRAIN, OTHER, TASK), "there is no channel 'word'"),
+        (lambda: RateByLevel("verdict", bins=1), "bins"),
         (lambda: RateByVerdict("word").fit(TRAIN, OTHER, TASK), "there is no channel 'word'"),
     ],
 )
