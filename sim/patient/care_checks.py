@@ -22,7 +22,8 @@ from sim.verify import Replicated, Target
 
 SEEN_H = 1.0  # when every patient of `Weighted` is seen
 NOTICE = "research only, not for clinical use"
-EVEN = Risk(0, 0, 0, 0, 0, age=0, ef=0, pcwp=0, hormones=0, sbp=0, creatinine=0, frailty=0, inotrope=0)
+LEVEL = dict.fromkeys(("age", "ef", "pcwp", "congestion", "hormones", "sbp", "creatinine", "frailty", "inotrope"), 0.0)
+EVEN = Risk(0, 0, 0, 0, 0, **LEVEL)
 PLAIN = Care(
     population=HEALTHY, slow=Slow(tolerance=1e-2), risk=EVEN, policy=None, formulary=(), visit=Deterministic(1e6)
 )

@@ -3,15 +3,16 @@
 Four numbers change slowly: neurohormones N (1 in a healthy adult), stressed volume Vs and the left ventricle's V0 in
 ml, its contractility Ees in mmHg/ml. Between two days whose drugs act steadily,
 
-    dN/dt   = (N*(MAP, CO) − N) / 2 d,  N* = (93/MAP)³ · (5.2/CO)² · what blocks it
-    dVs/dt  = intake · (1 − (MAP/MAP₀)³ (N₀/N)^0.7) − what drugs take
+    dN/dt   = (N*(MAP, CO) − N) / 2 d,  N* = (93/MAP)³ · (5.2/CO)², at most 8, · what blocks it
+    dVs/dt  = intake · (1 − (MAP/MAP₀)³ (N₀/N)^0.7) − what drugs take − leak · (PCWP − 28 mmHg)₊
     dV0/dt  = [k₁ (σ/σ_ref − 1)₊ − k₂ · drugs · (V0 − V0_least)/V0₀] / 120 d,  σ = P_ed · EDV^⅓ at end-diastole
-    dEes/dt = [−k₃ · Ees₀ · N (1 − β-block) + (Ees_max − Ees)] / 150 d
+    dEes/dt = [−k₃ · Ees₀ · 2N/(1 + N/N₀) · (1 − β-block) + (Ees_max − Ees)] / 150 d
 
 where ₀ is the patient without drugs at the start, near balance: a heart has adapted to most of its load, and σ_ref lies
-between its own stress and a healthy adult's. The form is the
-project's; its constants are tuned. A day is integrated by the pair of Bogacki & Shampine (1989), steps within it
-controlled by their error and begun anew each day, so that a day is a function of its start.
+between its own stress and a healthy adult's; what neurohormones do to the muscle levels off. The form is the project's;
+its constants are tuned, those of drugs by published trials (`sim.patient.outcome_checks`). A day is integrated by the
+pair of Bogacki & Shampine (1989), steps within it controlled by their error and begun anew each day, so that a day is a
+function of its start.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ BB, ACE, LOOP, MRA, SGLT2, INO = range(6)
 FAST_STEPS = 64  # Runge-Kutta steps a beat of the fast path
 FAST_ERROR = 0.01  # of each output, that the fast path may be off; `fast_error` measures it
 FAST_RANGE = (0.25, 4.0)  # of the patient's own value at the start, for each of the three parameters that change
+MOST = 8.0  # neurohormones, times those of a healthy adult
+ONCOTIC = 28.0  # mmHg, colloid osmotic pressure of plasma: from there on water leaves the vessels of the lung
 FIELDS = (*orbit.OUTPUTS, "sbp", "stress")
 
 
@@ -53,6 +56,7 @@ class Slow:
     loop_ml: float = 45.0  # a day that a full effect takes
     mra_ml: float = 8.0
     sglt2_ml: float = 10.0
+    leak_ml: float = 15.0  # a day and mmHg of PCWP beyond ONCOTIC, into the tissues
     k1_ml: float = 10.0
     k2_ml: float = 12.0
     k3: float = 0.2
@@ -60,7 +64,7 @@ class Slow:
     tolerance: float = 1e-4  # relative, of a step
 
     def __post_init__(self):
-        for field in ("intake_ml", "loop_ml", "mra_ml", "sglt2_ml", "k1_ml", "k2_ml"):
+        for field in ("intake_ml", "loop_ml", "mra_ml", "sglt2_ml", "leak_ml", "k1_ml", "k2_ml"):
             require(0 <= getattr(self, field) <= 1000, self, field, "between 0 and 1000")
         require(0 <= self.k3 <= 2, self, "k3", "between 0 and 2")
         require(0 <= self.lost <= 1, self, "lost", "between 0 and 1")
@@ -68,7 +72,8 @@ class Slow:
 
     @property
     def told(self) -> np.ndarray:
-        return np.array([self.intake_ml, self.loop_ml, self.mra_ml, self.sglt2_ml, self.k1_ml, self.k2_ml, self.k3])
+        water = [self.intake_ml, self.loop_ml, self.mra_ml, self.sglt2_ml, self.leak_ml]
+        return np.array([*water, self.k1_ml, self.k2_ml, self.k3])
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +96,7 @@ def prepare(patient: Circulation, slow: Slow = Slow()) -> Body:
     out = {name: float(values[0]) for name, values in here.outputs.items()}
     own = _stress(patient.alpha, patient.beta, patient.v0_ml, out["edv"])
     ref = own * (healthy_stress() / own) ** slow.lost
-    n0 = (93.0 / out["map"]) ** 3 * (5.2 / out["co"]) ** 2
+    n0 = min((93.0 / out["map"]) ** 3 * (5.2 / out["co"]) ** 2, MOST)
     ees_max = patient.ees * (1 + slow.k3 * n0 * (1 - slow.lost))
     balance = np.array([out["map"], n0, patient.v0_ml, patient.ees, ees_max, ref])
     heart = Heart(n0, patient.vs_ml, patient.v0_ml, patient.ees)
@@ -204,15 +209,17 @@ def _slopes(row, u, inverse, balance, k, e, y, out, dy):
     said = _outputs(row, u, inverse, y, e, out)
     if said:
         return said
-    block = (1 - 0.3 * e[ACE]) * (1 - 0.15 * e[MRA]) * (1 - 0.1 * e[BB])
-    wanted = (93.0 / out[6]) ** 3 * (5.2 / out[5]) ** 2 * block
+    block = (1 - 0.13 * e[ACE]) * (1 - 0.15 * e[MRA]) * (1 - 0.1 * e[BB])
+    wanted = min((93.0 / out[6]) ** 3 * (5.2 / out[5]) ** 2, MOST) * block
     dy[0] = (wanted - y[0]) / 2
     out_ml = (out[6] / balance[0]) ** 3 * (balance[1] / y[0]) ** 0.7
     dy[1] = k[0] * (1 - out_ml) - k[1] * e[LOOP] - k[2] * e[MRA] - k[3] * e[SGLT2]
-    less = 0.4 * e[BB] + 0.3 * e[ACE] + 0.15 * e[MRA] + 0.15 * e[SGLT2]
+    dy[1] -= k[4] * max(out[8] - ONCOTIC, 0.0)
+    less = 0.4 * e[BB] + 0.13 * e[ACE] + 0.15 * e[MRA] + 0.15 * e[SGLT2]
     room = max(y[2] - 5.0, 0.0) / max(balance[2], 5.0)
-    dy[2] = (k[4] * max(out[11] / balance[5] - 1, 0.0) - k[5] * less * room) / 120
-    dy[3] = (-k[6] * balance[3] * y[0] * (1 - 0.6 * e[BB]) + balance[4] - y[3]) / 150
+    dy[2] = (k[5] * max(out[11] / balance[5] - 1, 0.0) - k[6] * less * room) / 120
+    harm = 2 * y[0] / (1 + y[0] / balance[1])
+    dy[3] = (-k[7] * balance[3] * harm * (1 - 0.6 * e[BB]) + balance[4] - y[3]) / 150
     return 0
 
 

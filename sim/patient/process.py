@@ -23,6 +23,7 @@ ED, WARD, ICU, THEATRE = range(len(UNITS))
 EF, PCWP, SBP, CREATININE, PROBNP = (DAILY.index(name) for name in ("ef", "pcwp", "sbp", "creatinine", "nt_probnp"))
 CONGESTION_ML = 100.0  # into the stressed volume, with which a decompensation begins
 PUMP = "pump"  # the death of a heart that keeps no circulation up
+SHOCK = ((DAILY.index("map"), 50.0), (DAILY.index("co"), 1.8))  # mmHg and l/min, with less of which nobody lives
 
 
 def run(world: Care, s: State, until_h: float) -> Run:
@@ -43,10 +44,13 @@ def run(world: Care, s: State, until_h: float) -> Run:
         """The heart or its drugs have changed: outputs and hazards follow. False where the circulation collapses."""
         p = s.patients[i]
         try:
-            p.body = (kernel._now, *world.daily(p))
+            told = world.daily(p)
         except Collapse:
+            told = (0.0,) * len(DAILY)
+        if any(told[k] < least for k, least in SHOCK):
             leave(i, Phase.DEAD, PUMP)
             return False
+        p.body = (kernel._now, *told)
         groups[i][0].append(p.body)
         weigh(i)
         return True
@@ -54,7 +58,6 @@ def run(world: Care, s: State, until_h: float) -> Run:
     def weigh(i: int) -> None:
         p, told = s.patients[i], s.patients[i].body[1:]
         body = {"ef": told[EF], "pcwp": told[PCWP], "sbp": told[SBP]}
-        shielded = p.heart.n * (1 - 0.6 * p.effects[BB])
         rates = (0.0,) * len(CAUSES)
         if p.here:
             inside, waiting = (
@@ -62,7 +65,8 @@ def run(world: Care, s: State, until_h: float) -> Run:
                 p.phase is Phase.WAITING or (p.bed >= 0 and p.due_h == math.inf),
             )
             who, cr = p.person, told[CREATININE]
-            rates = world.risk.rates_per_h(who.age, who.frailty, cr, shielded, body, p.effects[INO], inside, waiting)
+            drugs = p.effects[BB], p.effects[INO]
+            rates = world.risk.rates_per_h(who.age, who.frailty, cr, p.heart.n, body, *drugs, inside, waiting)
         p.clocks = tuple(c.at_rate(kernel._now, rate) for c, rate in zip(p.clocks, rates, strict=True))
         p.risk = (kernel._now, float(p.phase), *rates)
         groups[i][1].append(p.risk)

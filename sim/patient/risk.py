@@ -38,17 +38,22 @@ class Clock(NamedTuple):
 class Risk:
     """Proportional hazards: events a year of a patient of 70 with EF 30 %, PCWP 18 mmHg, SBP 110 mmHg, creatinine
     1.2 mg/dl and neurohormones (as far as no β-blocker shields from them) of 1.5; and logs of ratios.
+
+    Age, EF, SBP and creatinine weigh about as in the MAGGIC score, a point of which is worth .095; the level and the
+    weight of neurohormones are tuned so that deaths come as `sim.patient.outcome_checks` asks.
     """
 
-    cardiac: float = 0.06
-    other: float = 0.025
-    decompensation: float = 0.25
+    cardiac: float = 0.066
+    other: float = 0.03
+    decompensation: float = 0.20
     infarction: float = 0.02
     lost: float = 0.03
-    age: float = 0.35  # a decade; 2.3 times as much for other deaths
-    ef: float = 0.25  # 10 % less, as far as it is below 50 %
-    pcwp: float = 0.30  # 5 mmHg
-    hormones: float = 0.55  # 1
+    age: float = 0.30  # a decade; 1.8 times as much for other deaths
+    ef: float = 0.15  # 10 % less, as far as it is below 50 %
+    pcwp: float = 0.04  # 5 mmHg
+    congestion: float = 0.60  # 5 mmHg, beside that and on decompensation alone
+    hormones: float = 0.75  # e times as many
+    shielded: float = 0.73  # share of neurohormones from which a full β-block shields
     sbp: float = 0.10  # 10 mmHg less
     creatinine: float = 0.30  # 1 mg/dl
     frailty: float = 0.40  # one standard deviation
@@ -61,6 +66,7 @@ class Risk:
             require(0 <= getattr(self, field) <= 1e6, self, field, "between 0 and 1e6 a year")
         for field in fields(self)[len(CAUSES) : -2]:
             require(-3 <= getattr(self, field.name) <= 3, self, field.name, "between -3 and 3")
+        require(0 <= self.shielded <= 1, self, "shielded", "between 0 and 1")
         for field in ("acute", "unattended"):
             require(0 < getattr(self, field) <= 100, self, field, "above 0 and at most 100")
 
@@ -71,21 +77,23 @@ class Risk:
         creatinine: float,
         hormones: float,
         told: Mapping[str, float],
+        beta_block: float = 0.0,
         inotrope: float = 0.0,
         inside: bool = False,
         waiting: bool = False,
     ) -> tuple[float, ...]:
         """Of CAUSES, an hour. In hospital there is no further admission, and nobody is lost."""
+        felt = max(hormones * (1 - self.shielded * beta_block), 1e-9)
         body = self.age * (age - 70) / 10 + self.ef * (30 - min(told["ef"], 50.0)) / 10
-        body += self.pcwp * (told["pcwp"] - 18) / 5 + self.hormones * (hormones - 1.5)
+        body += self.pcwp * (told["pcwp"] - 18) / 5 + self.hormones * math.log(felt / 1.5)
         body += self.sbp * (110 - told["sbp"]) / 10 + self.creatinine * (creatinine - 1.2)
-        frail = self.frailty * frailty
+        frail, wet = self.frailty * frailty, self.congestion * (told["pcwp"] - 18) / 5
         death = (self.acute if inside else 1.0) * (self.unattended if waiting else 1.0)
         outside = 0.0 if inside else 1 / YEAR_H
         return (
             self.cardiac / YEAR_H * death * _exp(body + frail + self.inotrope * inotrope),
-            self.other / YEAR_H * death * _exp(2.3 * self.age * (age - 70) / 10 + frail),
-            self.decompensation * outside * _exp(body + frail),
+            self.other / YEAR_H * death * _exp(1.8 * self.age * (age - 70) / 10 + frail),
+            self.decompensation * outside * _exp(body + frail + wet),
             self.infarction * outside * _exp(self.age * (age - 70) / 10),
             self.lost * outside,
         )

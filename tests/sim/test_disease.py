@@ -48,16 +48,18 @@ def test_a_month_equals_an_independent_solution_of_the_stated_equations(patient)
 
     def slopes(_, y):
         full = {k: float(v[0]) for k, v in solve(rows(body, Heart(*y), SOME)).outputs.items()}
-        blocked = (1 - 0.3 * e["ace_inhibitor"]) * (1 - 0.15 * e["mra"]) * (1 - 0.1 * e["beta_blocker"])
+        blocked = (1 - 0.13 * e["ace_inhibitor"]) * (1 - 0.15 * e["mra"]) * (1 - 0.1 * e["beta_blocker"])
         wanted = (93 / full["map"]) ** 3 * (5.2 / full["co"]) ** 2 * blocked
         lost_ml = slow.intake_ml * (full["map"] / first["map"]) ** 3 * (n0 / y[0]) ** 0.7
         taken = 45 * e["loop_diuretic"] + 8 * e["mra"] + 10 * e["sglt2_inhibitor"]
+        taken += slow.leak_ml * max(full["pcwp"] - 28, 0)
         edv = full["edv"]
         stress = patient.beta * np.expm1(patient.alpha * (edv - y[2])) * edv ** (1 / 3)
-        less = 0.4 * e["beta_blocker"] + 0.3 * e["ace_inhibitor"] + 0.15 * (e["mra"] + e["sglt2_inhibitor"])
+        less = 0.4 * e["beta_blocker"] + 0.13 * e["ace_inhibitor"] + 0.15 * (e["mra"] + e["sglt2_inhibitor"])
         wider = slow.k1_ml * max(stress / ref - 1, 0) - slow.k2_ml * less * max(y[2] - 5, 0) / max(patient.v0_ml, 5)
         ees_max = patient.ees * (1 + slow.k3 * n0 * (1 - slow.lost))
-        stronger = -slow.k3 * patient.ees * y[0] * (1 - 0.6 * e["beta_blocker"]) + ees_max - y[3]
+        harm = 2 * y[0] / (1 + y[0] / n0)
+        stronger = -slow.k3 * patient.ees * harm * (1 - 0.6 * e["beta_blocker"]) + ees_max - y[3]
         return [(wanted - y[0]) / 2, slow.intake_ml - lost_ml - taken, wider / 120, stronger / 150]
 
     told = solve_ivp(slopes, (0, 30), body.heart, method="LSODA", rtol=1e-8, atol=1e-8).y[:, -1]
@@ -79,7 +81,9 @@ def test_untreated_hearts_worsen_and_drugs_help_as_they_should():
     assert first["ef"] - 8 < worse["ef"] < first["ef"] - 0.5
     assert first["ef"] + 1 < better["ef"] < first["ef"] + 15
     assert better["pcwp"] < first["pcwp"] < worse["pcwp"]
-    assert treated.n < plain.n
+    blocked = after(body, (0.0, 0.5, 0.0, 0.0, 0.0, 0.0), 365)
+    assert blocked.n < plain.n
+    assert blocked.vs_ml < plain.vs_ml
     healthy = prepare(NORMAL)
     still = outputs(healthy, after(healthy, NONE, 365), NONE)
     assert still["ef"] == pytest.approx(outputs(healthy, healthy.heart, NONE)["ef"], abs=1)
