@@ -13,9 +13,12 @@ from sim.homes import Chargers, Group, Homes, Household
 from sim.homes.battery import Battery
 from sim.homes.transformer import Transformer
 from sim.laws import Exponential, Uniform, Weibull
+from twins.account import Prices
 from twins.channel import Role
+from twins.environment import Environment
 from twins.feeder import MeterTwin, TransformerTwin
 from twins.noise import Noise
+from twins.policies import Age, RunToFailure
 
 WORLD = Feeder(
     Homes((Group(2, Household(heat_kw_per_k=0.15)), Group(1, Household(pv_kw=5.0, car=True))), chargers=Chargers(1)),
@@ -100,7 +103,8 @@ def test_lives_are_the_transformers_and_truth_is_kept_apart():
     assert len(failed) > 2
     hidden = {s.quantity for e in (episode, EPISODES["meters"][0]) for s in e.series if s.role is Role.TRUTH}
     assert hidden == {
-        "hot_spot", "aged", "cable_loss", "cloud", "stealing", "stolen", "clean_voltage", "violation", "loss"
+        "load_factor", "hot_spot", "aged", "cable_loss", "cloud", "drawn", "stealing", "stolen",
+        "clean_voltage", "violation", "loss",
     }  # fmt: skip
 
 
@@ -122,6 +126,21 @@ def test_a_flow_that_does_not_converge_is_a_gap_and_an_event_that_names_it():
     for quantity in ("voltage", "clean_voltage", "loss", "balance", "violation"):
         assert np.isnan(values(episode, quantity)[at]).all(), quantity
     assert np.isfinite(values(episode, "clean_voltage")[:20]).all()
+
+
+def test_a_transformer_is_replaced_from_outside():
+    environment = Environment(TWINS["transformer"], Prices(failure=9.0, planned=1.0), every_h=12.0, duration_h=END_H)
+    ended = {}
+    for name, policy in {"never": RunToFailure(), "daily": Age(24.0)}.items():
+        now = environment.start(2)
+        while not now.done:
+            now = environment.step(now, policy.decide(now.observation))
+        ended[name] = now
+    kinds = [e.kind for e in ended["daily"].observation.events if e.entity == "transformer"]
+    assert kinds.count("planned") > 5
+    assert [e.kind for e in ended["never"].observation.events if e.entity == "transformer"] == [
+        e.kind for e in EPISODES["transformer"][0].events if e.entity == "transformer"
+    ]
 
 
 def test_the_twins_pickle_and_the_presets_ask_for_them():
