@@ -115,8 +115,8 @@ class Lives(Replicated):
             Weather(), mean_cel=self.ambient_cel, yearly_cel=0.0, daily_cel=0.0, deviation_cel=0.0, known=0.0
         )
         world = Feeder(
-            Homes((), weather=weather), life=Weibull(self.scale_h * (1 + self.fault), self.shape), protection=None,
-            battery=HUGE, load_at_start=self.load,
+            Homes((), weather=weather), Transformer(), life=Weibull(self.scale_h * (1 + self.fault), self.shape),
+            protection=None, battery=HUGE, load_at_start=self.load,
         )  # fmt: skip
         order = SetBattery(self.load * world.power_factor * world.transformer.rated_kva)
         state, found = world.act(world.start(seed), order), []

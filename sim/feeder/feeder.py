@@ -39,9 +39,9 @@ class Feeder:
     """
 
     homes: Homes = Homes()
-    transformer: Transformer = Transformer()
+    transformer: Transformer = Transformer(paper="upgraded")
     sizes_kva: tuple[float, ...] = ()  # of what is in store; empty: the same as at first
-    life: Law | None = Weibull(NORMAL_LIFE_H, 4.0)
+    life: Law | None = Weibull(NORMAL_LIFE_H, 4.0)  # None: paper does not matter
     used: Law | None = None  # hours of life used up at the start; None: new
     sudden: Law | None = None
     replacement: Law = Lognormal(24.0, 0.5)  # of a failed one
