@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from experiments import figures, predictions, report
+from experiments.branches import Branches
 from experiments.cli import command
 from experiments.console import progress, say
 from experiments.experiment import Experiment
@@ -36,7 +37,7 @@ MODEL = "model"  # the model's row in the table
 PRIMARY: dict[type, tuple[str, ...]] = {  # scores of which less is better
     TimeToEvent: ("brier", "log_loss"),
     Forecast: ("crps", "mse", "mae", "wql"),
-    Counterfactual: ("nrmse", "mse", "mae"),
+    Counterfactual: ("nrmse", "mse", "mae", "pehe", "regret"),
     RemainingLife: ("crps", "rmse"),
     Classify: ("brier", "log_loss"),
 }
@@ -58,7 +59,7 @@ def execute(experiment: Experiment, run: RunDir) -> tuple[dict[str, Any], dict[s
     with costs.stage("dataset"):
         content = experiment.dataset.manifest["content"]
         write_json(run.path / "stamp.json", stamp(content) | {"command": command()})
-        test, episodes = experiment.windows("test"), experiment.dataset.episodes("test")
+        test, episodes = experiment.windows("test"), branched(experiment, experiment.dataset, "test")
         asked = ask(experiment.task, experiment.scoring, experiment.windows("train"), test, episodes)
     with costs.stage("training", accelerated=True):
         model, spent = train(experiment, run)
@@ -87,6 +88,8 @@ def check(experiment: Experiment) -> None:
     """Build every part, so that what cannot be right is refused before any time is spent."""
     for key, kind in PARTS.items():
         experiment.part(key, kind)
+    if experiment.config.get("branches") is not None:
+        experiment.part("branches", Branches)
     for name in ("context", "seed", "oracle"):
         getattr(experiment, name)
     plan = getattr(experiment.part("source"), "plan", None)
@@ -103,7 +106,7 @@ def check(experiment: Experiment) -> None:
 
 def examine(experiment: Experiment, model: Model, dataset: Dataset, split: str) -> dict[str, Any]:
     """The scores of a trained *model*, the experiment's baselines and (of its own twin) the oracle on *dataset*."""
-    episodes = dataset.episodes(split)
+    episodes = branched(experiment, dataset, split)
     windows = Windows.of(dataset, split, model.context, task=model.task, scale=model.scale)
     asked = ask(model.task, experiment.scoring, experiment.windows("train"), windows, episodes)
     rows = baselines(experiment, asked)
@@ -176,7 +179,19 @@ def learned_from(experiment: Experiment, split: str) -> Windows:
     windows, task = experiment.windows(split), experiment.task
     if not isinstance(task, Counterfactual) or task.paired is None:
         return windows
-    return planned(windows, experiment.dataset.episodes(split), task, task.paired).windows
+    return planned(windows, branched(experiment, experiment.dataset, split, task.paired), task, task.paired).windows
+
+
+def branched(experiment: Experiment, dataset: Dataset, split: str, every: int | None = None) -> Sequence[Episode]:
+    """The episodes of a split, with plans tried at every *every*-th sample where the configuration has branches."""
+    episodes = dataset.episodes(split)
+    if experiment.config.get("branches") is None:
+        return episodes
+    branches = experiment.part("branches", Branches)
+    with progress("plans") as advance:
+        how = {"workers": experiment.workers, "cache": dataset.path / "cache", "progress": advance}
+        every = every or experiment.scoring.every or 1
+        return branches.tried(experiment.task, experiment.twin, episodes, every, **how)
 
 
 def begun(experiment: Experiment) -> Model:

@@ -40,6 +40,9 @@ def ask(task: Task, scoring: Scoring, train: Windows, test: Windows, episodes: S
         chosen = anchors(found.windows)
         percent_V = 100 * np.asarray(test.scale.std) / task.full
         truth = evaluate.forecast_truth(found.windows, chosen, train)._replace(percent_V=percent_V)
+        if task.choose:
+            first_N = np.arange(len(chosen)) - found.rows_Nx3[:, 2]
+            truth = truth._replace(first_N=first_N, better=1.0 if task.choose == "low" else -1.0)
         return Asked(found.windows, chosen, truth, runs(found.windows, chosen), found.rows_Nx3)
     if isinstance(task, RemainingLife):
         chosen = evaluate.life_anchors(test, scoring.every)

@@ -22,6 +22,8 @@ METRICS = {  # name for a person, and whether less is better
     "iou": ("IoU of marks", False),
     "average_precision": ("average precision of marks", False),
     "rmse": ("RMSE", True),
+    "pehe": ("error of effects (PEHE), %", True),
+    "regret": ("regret of the choice, %", True),
     "nrmse": ("RMSE at the last step, %", True),
     "mse": ("MSE", True),
     "mae": ("MAE", True),

@@ -12,6 +12,7 @@ from learn.baselines.hazard import step_h
 from learn.baselines.lives import left
 from learn.baselines.series import ahead, targets
 from learn.batch import Windows, anchors
+from learn.choices import choice_scores
 from learn.metrics import (
     EventPrediction,
     EventTruth,
@@ -266,7 +267,7 @@ def _scores(prediction: Prediction, truth: Truth) -> dict[str, Score]:
         return life_scores(prediction, truth)
     assert isinstance(prediction, ForecastPrediction)
     assert isinstance(truth, ForecastTruth)
-    return forecast_scores(prediction, truth)
+    return forecast_scores(prediction, truth) | choice_scores(prediction, truth)
 
 
 def _best(rows: Mapping[str, Row], main_R: Mapping[str, np.ndarray], kinds: tuple[Kind, ...]) -> str | None:

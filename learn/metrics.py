@@ -85,6 +85,8 @@ class ForecastTruth(NamedTuple):
     mask_NxVxH: np.ndarray
     mase_scale_NxV: np.ndarray | None = None  # in-sample MAE of the seasonal naive forecast
     percent_V: np.ndarray | None = None  # what a scaled unit is, in percent of what the task calls full
+    first_N: np.ndarray | None = None  # of plans to choose from, the window of the first plan of the same moment
+    better: float = 1.0  # 1: the lowest is best; −1: the highest
 
 
 class EventTruth(NamedTuple):

@@ -37,9 +37,9 @@ class Counterfactual(Forecast):
     """The next *horizon* samples of the target under each of several plans of action, of which one at most was taken.
 
     A plan's first action is the newest sample of the context, its others lie over the horizon. Hidden channels of
-    frames tell plans (S of them, H steps, a number an action) and what came of them (S, H). A model learns from what
-    happened; where it is *paired*, which none can be with real patients, from the outcomes of all plans at every so
-    many samples.
+    frames tell plans (S of them, H steps, a number an action) and what came of them (S, H). Where one is to be chosen,
+    effects are counted from the first. A model learns from what happened; where it is *paired*, which none can be with
+    real patients, from the outcomes of all plans at every so many samples.
     """
 
     horizon: int = 1
@@ -49,6 +49,7 @@ class Counterfactual(Forecast):
     actions: tuple[str, ...] = ("action",)  # channels, in the order in which plans tell them
     full: float = 1.0  # what errors are told in percent of, in the target's unit
     history: int = 1  # samples of the context that have to be there
+    choose: Literal["low", "high"] | None = None  # which outcome is better, where one of the plans is to be chosen
     paired: int | None = None
 
     def __post_init__(self):
@@ -57,6 +58,7 @@ class Counterfactual(Forecast):
         require(bool(self.actions) and all(self.actions), self, "actions", "the names of channels, at least one")
         require(0 < self.full < math.inf, self, "full", "above 0 and finite")
         require(self.history >= 1, self, "history", "at least 1 sample")
+        require(self.choose in (None, "low", "high"), self, "choose", "'low' or 'high', or null")
         require(self.paired is None or self.paired >= 1, self, "paired", "at least 1 sample, or null")
 
 

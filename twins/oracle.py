@@ -76,7 +76,7 @@ def failures(
     work = partial(_failures, twin, float(horizon_h), count, seed)
     held = sorted({ask.asset for ask in asks if _hold(twin, ask.asset) is not None})
     about = ["failures", describe(twin.world), twin.world.revision, held, float(horizon_h), count, seed]
-    return _by_run(work, about, asks, cache, workers, progress)
+    return by_run(work, about, asks, cache, workers, progress)
 
 
 def forecasts(
@@ -99,7 +99,7 @@ def forecasts(
         raise InputError("the asks of one series oracle need equally many channels each")
     work = partial(_forecasts, twin, horizon, count, seed)
     about = ["forecasts", describe(twin), twin.world.revision, twin.revision, horizon, count, seed]
-    return _by_run(work, about, asks, cache, workers, progress)
+    return by_run(work, about, asks, cache, workers, progress)
 
 
 def _refuse(count: int, horizon: float) -> None:
@@ -187,7 +187,7 @@ def _continued(whole: Trace, channel: Channel, seed: int, start: int, count: int
 _ZERO = Signal.step([0.0], [0.0])
 
 
-def _by_run(
+def by_run(
     work: partial,
     about: Any,
     asks: Sequence,

@@ -24,6 +24,8 @@ class Twin(Protocol):
     truth that is seen of a unit before it fails, and, where parts are made, `made(trace) -> (parts, lost)` of
     one stretch. Planned work is an event "planned" of the asset, the end of any work a "renewal".
 
+    A twin whose plans of action can be tried from a moment on is a `twins.plans.Choosing`.
+
     A twin whose stock can be ordered from outside adds `stores`, their names, `order(store, units) -> action`,
     `suspend(store) -> action`, which stops the policy inside, and `spent(trace) -> float`, what stock has cost in one
     stretch.

@@ -31,6 +31,7 @@ class LinearPlan:
 
     lookback: int = 8  # samples
     rows: int = 200_000  # training windows, at most
+    graded: bool = False  # actions count as much as was done, not only whether
     kind: str = "baseline"
 
     def __post_init__(self):
@@ -39,7 +40,8 @@ class LinearPlan:
 
     def fit(self, train: Windows, validation: Windows, task: Counterfactual) -> Regression:
         asked = _spread(anchors(train), self.rows)
-        return Regression.fit(train, asked, self.lookback, False, np.ones((len(asked), train.horizon)))
+        even = np.ones((len(asked), train.horizon))
+        return Regression.fit(train, asked, self.lookback, False, even, self.graded)
 
 
 class Law(Protocol):
@@ -146,10 +148,18 @@ class Regression:
 
     lookback: int
     counts: bool
+    graded: bool
     weights: tuple[np.ndarray, ...]  # of each step, by feature
 
     @staticmethod
-    def fit(windows: Windows, asked: np.ndarray, lookback: int, counts: bool, weight_NxH: np.ndarray) -> Regression:
+    def fit(
+        windows: Windows,
+        asked: np.ndarray,
+        lookback: int,
+        counts: bool,
+        weight_NxH: np.ndarray,
+        graded: bool = False,
+    ) -> Regression:
         last_N = _last(windows, asked)
         y_NxH = cut(np.asarray(windows.values_ExVxL), windows.context, asked, 0, windows.horizon)[
             :, the_target(windows)
@@ -157,23 +167,23 @@ class Regression:
         change_NxH = y_NxH.astype(np.float64) - last_N[:, None]
         solved = []
         for h in range(windows.horizon):
-            x_NxF = _features(windows, asked, lookback, counts, h)
+            x_NxF = _features(windows, asked, lookback, counts, graded, h)
             known = np.isfinite(change_NxH[:, h])
             x, w = x_NxF[known], weight_NxH[known, h, None]
             gram = x.T @ (w * x) + RIDGE * len(x) * np.eye(x.shape[1])
             solved.append(np.linalg.solve(gram, x.T @ (w[:, 0] * change_NxH[known, h])))
-        return Regression(lookback, counts, tuple(solved))
+        return Regression(lookback, counts, graded, tuple(solved))
 
     def __call__(self, windows: Windows, anchors_Nx2: np.ndarray) -> ForecastPrediction:
         mean_NxVxH = np.zeros((len(anchors_Nx2), windows.variates, len(self.weights)), np.float32)
         last_N = _last(windows, anchors_Nx2)
         for h, weights_F in enumerate(self.weights):
-            x_NxF = _features(windows, anchors_Nx2, self.lookback, self.counts, h)
+            x_NxF = _features(windows, anchors_Nx2, self.lookback, self.counts, self.graded, h)
             mean_NxVxH[:, the_target(windows), h] = last_N + x_NxF @ weights_F
         return ForecastPrediction.point(mean_NxVxH)
 
 
-def _features(windows: Windows, asked: np.ndarray, lookback: int, counts: bool, ahead: int) -> np.ndarray:
+def _features(windows: Windows, asked: np.ndarray, lookback: int, counts: bool, graded: bool, ahead: int) -> np.ndarray:
     """The target's last *lookback* values, less the last of them but for it; actions; static channels and squares; 1.
 
     Actions are those of the *lookback* (or their *counts* before the newest, and the newest) and of *ahead* steps of
@@ -183,7 +193,7 @@ def _features(windows: Windows, asked: np.ndarray, lookback: int, counts: bool, 
     past_NxL = np.nan_to_num(cut(values, windows.context, asked, -lookback, lookback)[:, the_target(windows)])
     last_Nx1 = past_NxL[:, -1:].copy()
     past_NxL[:, :-1] -= last_Nx1
-    done_ExAxL = _taken(windows)
+    done_ExAxL = _amounts(windows) if graded else _taken(windows)
     plan_NxAxH = np.nan_to_num(cut(done_ExAxL, windows.context, asked, 0, max(ahead, 1)))[..., :ahead]
     if counts:
         new_NxA = np.nan_to_num(cut(done_ExAxL, windows.context, asked, -1, 1))[..., 0]
@@ -198,12 +208,17 @@ def _features(windows: Windows, asked: np.ndarray, lookback: int, counts: bool, 
     return np.concatenate(parts, axis=1).astype(np.float64)
 
 
-def _taken(windows: Windows) -> np.ndarray:
-    """Whether each action was taken at each sample, ExAxL: its channel was above the middle of its range."""
+def _amounts(windows: Windows) -> np.ndarray:
+    """How much was done of each action at each sample, ExAxL, in scaled units; NaN where nothing is told."""
     actions = np.flatnonzero((np.asarray(windows.role_ExV) == ROLES.index(Role.ACTION)).any(0))
     if not len(actions):
         raise InputError("there is no channel of role action to plan with")
-    x_ExAxL = np.asarray(windows.values_ExVxL)[:, actions]
+    return np.asarray(windows.values_ExVxL)[:, actions]
+
+
+def _taken(windows: Windows) -> np.ndarray:
+    """Whether each action was taken at each sample, ExAxL: its channel was above the middle of its range."""
+    x_ExAxL = _amounts(windows)
     least, most = (f(x_ExAxL, axis=(0, 2), keepdims=True) for f in (np.nanmin, np.nanmax))
     return (np.nan_to_num(x_ExAxL, nan=-np.inf) > (least + most) / 2).astype(np.float32)
 

@@ -47,7 +47,7 @@ class Care:
     icu: float = 0.2  # chance that a decompensation goes through it
     age: tuple[float, float] = (68.0, 10.0)  # mean and standard deviation, years; none below 18 or above 100
     lab_cv: float = 0.1  # of a laboratory result
-    revision: ClassVar[int] = 3
+    revision: ClassVar[int] = 4
 
     def __post_init__(self):
         for name in ("formulary", "beds", "stay", "age"):

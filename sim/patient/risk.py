@@ -43,8 +43,8 @@ class Risk:
     weight of neurohormones are tuned so that deaths come as `sim.patient.outcome_checks` asks.
     """
 
-    cardiac: float = 0.066
-    other: float = 0.03
+    cardiac: float = 0.076
+    other: float = 0.034
     decompensation: float = 0.20
     infarction: float = 0.02
     lost: float = 0.03

@@ -1,0 +1,98 @@
+"""A patient's visits as samples; plans tried from the moment of a visit, paired, and what they come to."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from experiments.branches import Branches
+from learn.tasks import Counterfactual
+from sim.errors import InputError
+from sim.laws import Deterministic
+from sim.patient import Care, Policy, Risk
+from sim.patient.disease import Slow
+from twins import plans
+from twins.channel import Role
+from twins.oracle import Ask
+from twins.treatment import TARGET, TreatmentTwin
+
+QUIET = Risk(cardiac=0, other=0, decompensation=0, infarction=0, lost=0)
+WORLD = Care(
+    1,
+    policy=Policy(("bisoprolol", "enalapril"), up=-0.5, down=-1.0),
+    visit=Deterministic(240.0),
+    beds=(None,) * 4,
+    slow=Slow(tolerance=1e-2),
+    risk=QUIET,
+)
+TWIN = TreatmentTwin(WORLD, horizon=2)
+RUN = WORLD.run(WORLD.start(5), 2000.0)
+(EPISODE,) = TWIN.observe(RUN)
+VISITS = [e.time_h for e in RUN.trace.events if e.kind == "visit"]
+SERIES = {s.quantity: s for s in EPISODE.series}
+
+
+def test_a_sample_is_a_visit_with_the_doses_decided_at_it():
+    assert len(VISITS) > 6
+    assert all(s.clock_h().tolist() == VISITS for s in EPISODE.series)
+    level = RUN.trace["p1", "bisoprolol_level"]
+    assert SERIES["bisoprolol_level"].values.tolist() == level.at(np.array(VISITS)).tolist()
+    assert len(set(SERIES["bisoprolol_level"].values.tolist())) > 1
+    assert SERIES[TARGET].role == Role.TARGET
+    told = np.exp(SERIES[TARGET].values)
+    true = RUN.trace["p1", "nt_probnp"].at(np.array(VISITS))
+    assert 0 < np.abs(np.log(told / true)).max() < 1
+
+
+def test_the_plan_that_was_followed_comes_to_what_came_and_others_differ_by_their_effect():
+    times_h = VISITS[3] + 240.0 * np.arange(1, 3)
+    plan = plans.outcomes(TWIN, [Ask(5, "p1", VISITS[3])], 2)[0][0]
+    before = [RUN.trace["p1", f"{m}_level"].at(VISITS[3] - 1) for m in TWIN.medicines]
+    assert plan.shape == (3, 2, 2)
+    assert plan[0].tolist() == [before, before]
+    assert plan[1, :, 0].tolist() == [3, 3]
+    assert plan[2, :, 1].tolist() == [3, 3]
+    sure = replace(TWIN, world=replace(WORLD, adherence=1.0))  # nothing is left to chance but what no longer comes
+    one, other = (plans.outcomes(sure, [Ask(5, "p1", VISITS[3])], 2, seed)[1][0] for seed in (0, 1))
+    assert one.tolist() == other.tolist()
+    before = sure.world.run(sure.world.start(5), VISITS[3]).state
+    decided = sure.world.run(before, np.nextafter(VISITS[3], np.inf)).state
+    kept = sure.held.act(decided, sure.options(before, "p1").actions[0])
+    trace = sure.held.run(kept, times_h[-1] + 1).trace
+    assert one[0] == pytest.approx(np.log(trace["p1", "nt_probnp"].at(times_h)), rel=1e-6)
+
+
+def test_an_ace_inhibitor_lowers_what_the_heart_is_stressed_by_and_more_with_time():
+    outcome = plans.outcomes(TWIN, [Ask(5, "p1", VISITS[0])], 2)[1][0]
+    assert outcome[2, 1] - outcome[0, 1] < outcome[2, 0] - outcome[0, 0] < -0.02
+
+
+def test_the_dead_are_left_out_of_a_mean():
+    mortal = replace(TWIN, world=replace(WORLD, risk=replace(QUIET, cardiac=1e5)))
+    assert np.isnan(plans.outcomes(mortal, [Ask(5, "p1", 1e-3)], 2)[1]).all()
+
+
+def test_branches_become_frames_at_the_samples_that_are_asked():
+    task = Counterfactual(2, actions=("bisoprolol_level", "enalapril_level"), history=2, choose="low")
+    (found,) = Branches(1).tried(task, TWIN, [EPISODE], 3)
+    frames = {s.quantity: s for s in found.series if s.shape}
+    assert {q: s.shape for q, s in frames.items()} == {"plan": (3, 2, 2), "outcome": (3, 2), "expected": (3, 2)}
+    at = np.flatnonzero(np.isfinite(frames["outcome"].values).all((1, 2)))
+    assert at.tolist() == [k for k in range(2, len(VISITS)) if k % 3 == 0]
+    assert not np.array_equal(frames["outcome"].values[at], frames["expected"].values[at])
+    with pytest.raises(InputError, match="must be null here"):
+        Branches().tried(task, object(), [EPISODE], 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"horizon": 0}, "from 1 to 24 visits"),
+        ({"world": replace(WORLD, beds=(1, 1, 1, 1))}, "beds for all"),
+        ({"world": replace(WORLD, policy=None)}, "decide by a policy"),
+        ({"world": replace(WORLD, visit=Care().visit)}, "equally far apart"),
+    ],
+)
+def test_what_cannot_be_is_refused(change, said):
+    with pytest.raises(InputError, match=said):
+        replace(TWIN, **change)
