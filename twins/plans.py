@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -30,6 +30,8 @@ class Options(NamedTuple):
 class Choosing(Protocol):
     """A twin whose plans can be tried."""
 
+    revision: ClassVar[int]
+
     @property
     def world(self) -> Any: ...
 
@@ -37,9 +39,6 @@ class Choosing(Protocol):
     def held(self) -> Any:
         """The world without a policy of its own: what is ordered stays ordered."""
         ...
-
-    @property
-    def revision(self) -> Any: ...
 
     @property
     def horizon(self) -> int: ...
