@@ -66,7 +66,7 @@ class Temperatures(Exact):
         return [
             Target("mean of the top oil (°C)", float(oil.mean()), STANDARD, 1e-9),
             Target("highest hot spot (°C)", float(hot.max()), STANDARD, 1e-9),
-            Target("life used up (h)", used_h, STANDARD, 1e-9),
+            Target("life used up (h)", float(used_h), STANDARD, 1e-9),
         ]
 
     def replicate(self, seed):

@@ -3,6 +3,7 @@
 The complete checks, which must also be precise, run by `python -m experiments.validate world=feeder`.
 """
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -30,7 +31,9 @@ def beyond(rows):
 
 @pytest.mark.parametrize("name", SHORT)
 def test_the_world_shows_no_fault(name):
-    assert not beyond(run_check(name, SHORT[name], 1e-4))
+    rows = run_check(name, SHORT[name], 1e-4)
+    assert not beyond(rows)
+    assert json.dumps(rows)
 
 
 @pytest.mark.parametrize("name", SHORT)
