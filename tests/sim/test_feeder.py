@@ -154,6 +154,26 @@ def test_a_transformer_is_replaced_by_hand_and_once():
     assert trace["transformer", "hot_spot"].at(back.time_h) < 15  # cold
 
 
+def test_a_life_drawn_anew_knows_what_is_used_up():
+    """Under a constant load the share of futures in which it fails by a time is that of a Weibull life of its use."""
+    weather = replace(Homes().weather, yearly_cel=0.0, daily_cel=0.0, deviation_cel=0.0, known=0.0)
+    law, unit = Weibull(400.0, 4.0), Transformer()
+    world = Feeder(
+        Homes((), weather=weather), unit, life=law, protection=None, battery=Battery(1e9, 1e6, 1e6), load_at_start=1.2
+    )
+    begun = world.act(world.start(1), SetBattery(1.2 * 0.95 * 250))
+    rate = float(ageing_rate(unit, np.array(unit.steady_cel(1.2, weather.mean_cel)[1])))
+    at_h, ahead_h = 0.9 * law.mean_h / rate, 0.25 * law.mean_h / rate
+    trace, state = world.run(begun, at_h)
+    assert not of(trace, "transformer", "failure")
+    assert trace["transformer", "aged"].at(at_h) == pytest.approx(rate * at_h)
+    futures = [world.run(world.resample(state, k), at_h + ahead_h).trace for k in range(400)]
+    share = np.mean([bool(of(future, "transformer", "failure")) for future in futures])
+    expected = 1 - float(law.sf(rate * (at_h + ahead_h)) / law.sf(rate * at_h))
+    assert share == pytest.approx(expected, abs=3.5 * np.sqrt(expected * (1 - expected) / 400))
+    assert abs(expected - float(1 - law.sf(rate * ahead_h))) > 0.3  # a new one's
+
+
 def test_a_further_household_leaves_the_others_alone():
     more = replace(ROUGH, homes=replace(HOMES, groups=(*HOMES.groups, Group(1, Household(annual_kwh=9000.0)))))
     few, many = (w.run(w.start(3), 300.0).trace for w in (ROUGH, more))
