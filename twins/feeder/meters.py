@@ -27,7 +27,7 @@ LOWEST_PU, HIGHEST_PU = 0.9, 1.1  # EN 50160
 class MeterTwin(FeederTwin):
     """The street through its smart meters; an episode is a household in one world run. Who steals is hidden.
 
-    *clock* is the error of the meters' clocks, in hours. The head end knows the balance: what the transformer's meter
+    *clock_h* is the error of the meters' clocks. The head end knows the balance: what the transformer's meter
     reads less the sum of all others, losses and theft. It also computes the network's state from the meters alone:
     `expected_voltage` at the household, were its meter, like all others, to tell all that is drawn; `estimated_loss`.
     """
@@ -36,7 +36,7 @@ class MeterTwin(FeederTwin):
     voltmeter: Noise = Noise(white=0.3, drift=0.3, drift_knot_h=336.0, quantum=0.1, dropout=0.004)  # V
     clock_h: float = 0.005  # standard deviation: 18 s
 
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
 
     def __post_init__(self):
         super().__post_init__()
@@ -45,7 +45,8 @@ class MeterTwin(FeederTwin):
     @property
     def channels(self) -> tuple[Channel, ...]:
         shared = Shared(self.world, self.step_h)
-        return (*(c for name in self.world.homes.names for c in self._own(shared, name)), *self._rest(shared))
+        own = [c for name in self.world.homes.names for c in self._own(shared, name)]
+        return tuple({c.key: c for c in (*own, *self._rest(shared))}.values())  # a strand's are those of many
 
     def observe(self, run: Run) -> Iterator[Episode]:
         trace, shared = run.trace, Shared(self.world, self.step_h)
@@ -72,13 +73,13 @@ class MeterTwin(FeederTwin):
 
     def _own(self, shared: Shared, name: str) -> tuple[Channel, ...]:
         bus, head = bus_of(self.world, name), head_of(self.world, name).name
-        told = partial(self._told, shared, name)
+        told, strand = partial(self._told, shared, name), partial(self._told, shared, head)
         return (
             self._meter(shared, name, Role.TARGET),
             told("voltage", "V", Role.PAST, lambda seen: VOLT * seen.behind.voltage_pu_T(bus), self.voltmeter),
             told("expected_voltage", "V", Role.PAST, lambda seen: VOLT * self._estimate(seen).voltage_pu_T(bus)),
-            told("strand_current", "A", Role.PAST, lambda seen: seen.behind.current_a_T(head), self.ammeter),
-            told("expected_current", "A", Role.PAST, lambda seen: self._estimate(seen).current_a_T(head)),
+            strand("strand_current", "A", Role.PAST, lambda seen: seen.behind.current_a_T(head), self.ammeter),
+            strand("expected_current", "A", Role.PAST, lambda seen: self._estimate(seen).current_a_T(head)),
             told("drawn", "kW", Role.TRUTH, partial(mean_kw, drawn_kwh, name)),
             told("stealing", "1", Role.TRUTH, partial(_stealing, name)),
             told("stolen", "kW", Role.TRUTH, partial(mean_kw, stolen_kwh, name)),
