@@ -121,23 +121,23 @@ def bus_of(world: Feeder, name: str) -> str:
     return next(point.bus for point in world.wires.load_points if point.name == name)
 
 
-def head_of(world: Feeder, name: str) -> Section:
-    """The section between the busbar and the strand on which a household lies."""
+def head_of(world: Feeder, name: str) -> Section | None:
+    """The section between the busbar and the strand on which a household lies; None for one at the busbar itself."""
     bus, busbar = bus_of(world, name), world.wires.sources[0]
-    ways: dict[str, list[Section]] = {}
-    for section in world.wires.sections:
-        if not section.open:
-            ways.setdefault(section.a, []).append(section)
-            ways.setdefault(section.b, []).append(section)
-    for head in ways[busbar]:
-        seen, todo = {busbar}, [head.b if head.a == busbar else head.a]
-        while todo:
-            here = todo.pop()
-            if here == bus:
-                return head
-            seen.add(here)
-            todo += [end for s in ways[here] for end in (s.a, s.b) if end not in seen]
-    raise ValueError(f"no way from the busbar to {bus}")
+    before: dict[str, Section] = {}  # the way back from each bus
+    todo = [busbar]
+    for here in todo:
+        for section in world.wires.sections:
+            if not section.open and here in (section.a, section.b):
+                far = section.b if section.a == here else section.a
+                if far != busbar and far not in before:
+                    before[far] = section
+                    todo.append(far)
+    head = before.get(bus)
+    while head is not None and busbar not in (head.a, head.b):
+        bus = head.a if head.b == bus else head.b
+        head = before[bus]
+    return head
 
 
 @lru_cache(maxsize=8)

@@ -250,7 +250,14 @@ def test_a_network_of_ones_own():
     world = Feeder(homes, network=network)
     trace = world.run(world.start(0), 24.0).trace
     assert behind(world, trace, np.arange(25.0)).voltage_pu_T("x").min() < world.source_pu
-    assert head_of(world, "h2").name == "t"
+    assert [head_of(world, name) for name in ("h1", "h2")] == list(sections)
+    longer = (
+        *sections[:1],
+        Section("t", "z", "bar", 0.1, resistance_ohm=0.1),
+        Section("v", "y", "z", resistance_ohm=1),
+    )
+    there = replace(network, sections=longer, load_points=(LoadPoint("h1", "bar"), LoadPoint("h2", "y")))
+    assert [head_of(replace(world, network=there), name) for name in ("h1", "h2")] == [None, longer[1]]
     with pytest.raises(InputError, match="'h2'"):
         Feeder(homes, network=replace(network, load_points=network.load_points[:1]))
     with pytest.raises(InputError, match="'h9'"):

@@ -77,6 +77,10 @@ def test_the_balance_of_honest_exact_meters_is_nothing_and_of_others_what_is_sto
     np.testing.assert_allclose(balance, stolen, atol=float(loss.max()) + 1e-5)
     quiet = stolen == 0
     assert np.abs(balance[quiet]).max() < 1e-5
+    told = next(iter(replace(EXACT, appliances=True).observe(RUN)))
+    uses = np.sum([values(told, f"{a.name}_kw") for a in WORLD.homes.appliances], 0)
+    assert (uses <= values(told, "drawn") + 1e-6).all()
+    assert uses.max() > 1
     for episode in episodes:
         truthful = np.abs(values(episode, "voltage") - values(episode, "expected_voltage"))
         assert truthful[quiet].max() < 1e-3

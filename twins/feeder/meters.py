@@ -12,6 +12,7 @@ import numpy as np
 from sim.errors import require
 from sim.feeder import FEEDER
 from sim.feeder.power import Behind, behind, bus_of, drawn_kwh, gated_kwh, head_of, stolen_kwh
+from sim.homes.power import appliance_kwh
 from sim.trace import Run
 from twins.channel import Channel, Role
 from twins.episode import Episode
@@ -35,6 +36,7 @@ class MeterTwin(FeederTwin):
     meter: Noise = Noise(drift=0.004, drift_knot_h=336.0, quantum=0.001, dropout=0.004)  # kW
     voltmeter: Noise = Noise(white=0.3, drift=0.3, drift_knot_h=336.0, quantum=0.1, dropout=0.004)  # V
     clock_h: float = 0.005  # standard deviation: 18 s
+    appliances: bool = False  # whether the power of each appliance is told beside, as truth
 
     revision: ClassVar[int] = 3
 
@@ -72,19 +74,32 @@ class MeterTwin(FeederTwin):
         )
 
     def _own(self, shared: Shared, name: str) -> tuple[Channel, ...]:
-        bus, head = bus_of(self.world, name), head_of(self.world, name).name
-        told, strand = partial(self._told, shared, name), partial(self._told, shared, head)
+        bus, told = bus_of(self.world, name), partial(self._told, shared, name)
         return (
             self._meter(shared, name, Role.TARGET),
             told("voltage", "V", Role.PAST, lambda seen: VOLT * seen.behind.voltage_pu_T(bus), self.voltmeter),
             told("expected_voltage", "V", Role.PAST, lambda seen: VOLT * self._estimate(seen).voltage_pu_T(bus)),
-            strand("strand_current", "A", Role.PAST, lambda seen: seen.behind.current_a_T(head), self.ammeter),
-            strand("expected_current", "A", Role.PAST, lambda seen: self._estimate(seen).current_a_T(head)),
+            *self._strand(shared, name),
+            *(
+                told(f"{a.name}_kw", "kW", Role.TRUTH, partial(_appliance, name, a.name))
+                for a in (self.world.homes.appliances if self.appliances else ())
+            ),
             told("drawn", "kW", Role.TRUTH, partial(mean_kw, drawn_kwh, name)),
             told("stealing", "1", Role.TRUTH, partial(_stealing, name)),
             told("stolen", "kW", Role.TRUTH, partial(mean_kw, stolen_kwh, name)),
             told("clean_voltage", "V", Role.TRUTH, lambda seen: VOLT * seen.behind.voltage_pu_T(bus)),
             told("violation", "1", Role.TRUTH, lambda seen: _violates(seen.behind.voltage_pu_T(bus))),
+        )
+
+    def _strand(self, shared: Shared, name: str) -> tuple[Channel, ...]:
+        """Of a household's strand; nothing of one that hangs on the busbar."""
+        head = head_of(self.world, name)
+        if head is None:
+            return ()
+        told, at = partial(self._told, shared, head.name), head.name
+        return (
+            told("strand_current", "A", Role.PAST, lambda seen: seen.behind.current_a_T(at), self.ammeter),
+            told("expected_current", "A", Role.PAST, lambda seen: self._estimate(seen).current_a_T(at)),
         )
 
     def _rest(self, shared: Shared) -> tuple[Channel, ...]:
@@ -124,6 +139,12 @@ class MeterTwin(FeederTwin):
             else:
                 found -= mean_kw(drawn_kwh, name, seen)
         return found - self._estimate(seen).cable_loss_kw_T
+
+
+def _appliance(name: str, appliance: str, seen: Seen) -> np.ndarray:
+    """What one appliance draws, nothing while it is dark, in kW."""
+    counted = partial(appliance_kwh, seen.world.homes, seen.trace, name, appliance)
+    return gated_kwh(counted, seen.trace[FEEDER, "live"], seen.at_h) / seen.step_h
 
 
 def _violates(pu: np.ndarray) -> np.ndarray:
