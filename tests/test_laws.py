@@ -25,7 +25,7 @@ from sim.homes.transformer import Transformer
 from sim.house import House, Offer
 from sim.laws import Deterministic, Exponential, Uniform, Weibull
 from sim.line import Line, Material, SetSpeed, Station, Sudden
-from sim.patient import Care, Policy, Prescribe, Risk
+from sim.patient import Care, Operate, Policy, Prescribe, Risk
 from sim.quality import Bench, Flaw, Inspected
 from sim.supply import BaseStock, Demand, MinMax, Point, SetPolicy, Supply
 from sim.trace import Trace
@@ -267,8 +267,13 @@ WORLDS = [
         "patient",
         st.sampled_from([BUSY, replace(BUSY, patients=2, policy=None), replace(BUSY, patients=2, beds=(None,) * 4)]),
         horizon_h=150.0,
-        actions=lambda world: st.builds(
-            Prescribe, st.sampled_from(world.names), st.sampled_from([(), (("furosemide", 3),), (("bisoprolol", 0),)])
+        actions=lambda world: st.one_of(
+            st.builds(
+                Prescribe,
+                st.sampled_from(world.names),
+                st.sampled_from([(), (("furosemide", 3),), (("bisoprolol", 0),)]),
+            ),
+            st.builds(Operate, st.sampled_from(world.names), st.sampled_from(["cabg", "lvad"])),
         ),
         nothing=lambda world: Prescribe(world.names[-1]),
         memoryless=(MORTAL, "death", 1 / 40.0),

@@ -5,6 +5,7 @@ from sim.patient.circulation import HFPEF, HFREF, NORMAL, Circulation, Steady, f
 from sim.patient.medicines import FORMULARY, Medicine, Policy, Prescribe
 from sim.patient.pharmacology import Body, Drug, Hill
 from sim.patient.population import HEALTHY, PRESERVED, REDUCED, Population
+from sim.patient.procedures import PROCEDURES, Operate, Procedure
 from sim.patient.risk import Risk
 from sim.patient.state import Phase
 
@@ -15,6 +16,7 @@ __all__ = [
     "HFREF",
     "NORMAL",
     "PRESERVED",
+    "PROCEDURES",
     "REDUCED",
     "Body",
     "Care",
@@ -22,10 +24,12 @@ __all__ = [
     "Drug",
     "Hill",
     "Medicine",
+    "Operate",
     "Phase",
     "Policy",
     "Population",
     "Prescribe",
+    "Procedure",
     "Risk",
     "Steady",
     "follow",

@@ -10,11 +10,12 @@ from scipy.special import ndtri
 
 from sim.errors import InputError, require
 from sim.laws import UNIT, Law, Lognormal, Residual
-from sim.patient import orbit, process
+from sim.patient import disease, orbit, process
 from sim.patient.disease import ACTS, Slow, body_of, healthy_stress, outputs
 from sim.patient.medicines import FORMULARY, Medicine, Policy, Prescribe, conflict, known
 from sim.patient.pharmacology import Body
 from sim.patient.population import REDUCED, Population
+from sim.patient.procedures import PROCEDURES, Operate, Procedure, named
 from sim.patient.risk import CAUSES, Clock, Risk
 from sim.patient.state import LABS, STREAMS, UNITS, Patient, Person, State
 from sim.streams import Streams
@@ -29,8 +30,9 @@ class Care:
     changes the heart), RISKS (at each change of a hazard), and at each visit LABS and, for each medicine, MOVED: the
     level, and the chances that the decision's three actions had. Units of the hospital have `occupied` and `waiting`.
     Events: visit, missed (a dose), decompensation, infarction, admission, wait, bed, discharge, death (cause: cardiac,
-    other, pump), lost, action; and of lives at home `failure` (decompensation, infarction, death), `planned` (lost: the
-    life is cut) and `renewal` (discharge). Implements World.
+    other, pump, operation), lost, action, procedure (done), cancelled (who was to be operated was not at home, or had
+    had it); and of lives at home `failure` (decompensation, infarction, death), `planned` (lost, or taken to a
+    procedure: the life is cut) and `renewal` (discharge). Implements World.
     """
 
     patients: int = 20
@@ -44,13 +46,14 @@ class Care:
     visit: Law = Lognormal(90 * 24.0, 0.3)  # between visits
     beds: tuple[int | None, ...] = (4, 8, 2, 1)  # of UNITS; none: without limit
     stay: tuple[Law, ...] = (Lognormal(6.0, 0.6), Lognormal(120.0, 0.7), Lognormal(60.0, 0.7), Lognormal(3.0, 0.4))
+    procedures: tuple[Procedure, ...] = PROCEDURES
     icu: float = 0.2  # chance that a decompensation goes through it
     age: tuple[float, float] = (68.0, 10.0)  # mean and standard deviation, years; none below 18 or above 100
     lab_cv: float = 0.1  # of a laboratory result
-    revision: ClassVar[int] = 4
+    revision: ClassVar[int] = 5
 
     def __post_init__(self):
-        for name in ("formulary", "beds", "stay", "age"):
+        for name in ("formulary", "beds", "stay", "age", "procedures"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         object.__setattr__(self, "at_start", tuple((str(name), int(level)) for name, level in self.at_start))
         require(self.patients >= 1, self, "patients", "at least 1")
@@ -63,6 +66,9 @@ class Care:
         )
         require(18 <= self.age[0] <= 100 and 0 <= self.age[1] <= 30, self, "age", "a mean of 18 to 100, a spread to 30")
         require(len({m.name for m in self.formulary}) == len(self.formulary), self, "formulary", "of different names")
+        require(
+            len({p.name for p in self.procedures}) == len(self.procedures), self, "procedures", "of different names"
+        )
         if self.policy:
             wanted = known("Policy.medicines", self.policy.medicines, self.formulary)
             if pair := conflict(wanted):
@@ -116,22 +122,29 @@ class Care:
         age = min(max(self.age[0] + self.age[1] * z[0], 18.0), 100.0)
         return Person(circulation, age, person.draw(UNIT) < 0.6, 1.1 * math.exp(0.2 * z[1]), z[2])
 
+    def body(self, p: Patient) -> disease.Body:
+        """The circulation of today, with what procedures have made of it."""
+        return body_of(p.person.circulation, self.slow, p.changed)
+
     def daily(self, p: Patient) -> tuple[float, ...]:
         """The values of DAILY."""
-        told = outputs(body_of(p.person.circulation, self.slow), p.heart, p.effects)
+        told = outputs(self.body(p), p.heart, p.effects)
         creatinine = p.person.creatinine * (5.0 / told["co"]) ** 0.5 * (1 + 0.1 * p.effects[1])
         probnp = 100 * (told["stress"] / healthy_stress()) ** 3 * creatinine**0.5
         kept = (told[name] for name in orbit.OUTPUTS)
         return (*p.heart, *kept, told["sbp"], creatinine, probnp, *p.effects)
 
-    def act(self, state: State, action: Prescribe) -> State:
-        if not isinstance(action, Prescribe) or action.patient not in self.names:
-            raise InputError(f"the action is {action!r}; Care takes Prescribe of p1 to p{self.patients}")
-        levels = state.patients[self.names.index(action.patient)].levels
-        for queued in state.actions:
-            if queued.patient == action.patient:
-                levels = self.prescribed("Prescribe", levels, queued.levels)
-        self.prescribed("Prescribe", levels, action.levels)
+    def act(self, state: State, action: Prescribe | Operate) -> State:
+        if not isinstance(action, Prescribe | Operate) or action.patient not in self.names:
+            raise InputError(f"the action is {action!r}; Care takes Prescribe or Operate of p1 to p{self.patients}")
+        if isinstance(action, Operate):
+            named(action.procedure, self.procedures)
+        else:
+            levels = state.patients[self.names.index(action.patient)].levels
+            for queued in state.actions:
+                if isinstance(queued, Prescribe) and queued.patient == action.patient:
+                    levels = self.prescribed("Prescribe", levels, queued.levels)
+            self.prescribed("Prescribe", levels, action.levels)
         s = state.copy()
         s.actions.append(action)
         return s

@@ -46,6 +46,8 @@ RANGES = {  # what a living adult's parameters may be; wide, so that only nonsen
     "reflex_ra": (0, 1.5),
     "reflex_vs": (0, 1.5),
     "reflex_width": (1, 50),
+    "mitral_leak": (0, 10),
+    "pump": (0, 500),
     "blood_ml": (500, 12000),
 }
 
@@ -80,6 +82,8 @@ class Circulation:
     reflex_ra: float = 0.5
     reflex_vs: float = 0.3
     reflex_width: float = 8.0  # mmHg
+    mitral_leak: float = 0.0  # back through the mitral valve, ml/s for each mmHg
+    pump: float = 0.0  # what an assist device moves against no head, ml/s
     blood_ml: float = 5000.0  # all blood, the reservoir included
 
     def __post_init__(self):
@@ -139,7 +143,7 @@ HFPEF = Circulation(70.0, 2.6, 10.0, 0.036, 0.5, 1.1, 850.0, 0.60, 0.06, 92.0, c
 class Steady:
     """The steady state of each patient of a batch: an array of length N for each output."""
 
-    patients: np.ndarray  # (N, 26)
+    patients: np.ndarray  # (N, 28)
     orbits: np.ndarray  # (N, 7): six volumes at the start of a beat, and the reflex
     inverses: np.ndarray  # (N, 6, 6): of the Jacobian of a beat, from which a neighbour starts
     sums: np.ndarray  # (N, 5)
@@ -152,12 +156,15 @@ class Steady:
 
     @cached_property
     def outputs(self) -> dict[str, np.ndarray]:
-        """By name: hr (1/min), edv, esv, sv (ml), ef (%), co (l/min), map, lvsp, pcwp, mpap (mmHg), and sv_right."""
+        """By name: hr (1/min), edv, esv, sv (ml), ef (%), co (l/min), map, lvsp, pcwp, mpap (mmHg), and sv_right.
+
+        sv and co are what reaches the aorta; ef is of the volumes, so that what leaks back counts in it.
+        """
         p, reflex = self.patients, self.orbits[:, 6]
         hr = p[:, orbit.HR] * (1 + p[:, orbit.K_HR] * (reflex - 0.5))
         edv, esv = self.ends[:, 0], self.ends[:, 1]
         told: dict[str, Any] = {"hr": hr, "edv": edv, "esv": esv, "sv": self.sums[:, 3]}
-        told |= {"ef": 100 * self.sums[:, 3] / edv, "co": self.sums[:, 3] * hr / 1000, "map": self.sums[:, 0]}
+        told |= {"ef": 100 * (edv - esv) / edv, "co": self.sums[:, 3] * hr / 1000, "map": self.sums[:, 0]}
         told |= {"lvsp": self.ends[:, 2], "pcwp": self.sums[:, 2], "mpap": self.sums[:, 1]}
         told["sv_right"] = self.sums[:, 4]
         return {name: np.where(self.found, value, np.nan) for name, value in told.items()}

@@ -18,7 +18,7 @@ function of its start.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -104,9 +104,17 @@ def prepare(patient: Circulation, slow: Slow = Slow()) -> Body:
 
 
 @lru_cache(maxsize=8192)
-def body_of(patient: Circulation, slow: Slow) -> Body:
-    """`prepare`, remembered: it is a function of the patient alone."""
-    return prepare(patient, slow)
+def body_of(patient: Circulation, slow: Slow, changed: Circulation | None = None) -> Body:
+    """`prepare`, remembered: it is a function of the patient alone.
+
+    Where procedures have *changed* the circulation, what kidneys and muscle hold as normal stays that of before, but
+    that contractility can come to as much more as it has been given.
+    """
+    body = prepare(patient, slow)
+    if changed is None:
+        return body
+    more = np.array([1, 1, 1, changed.ees / patient.ees, changed.ees / patient.ees, 1])
+    return replace(prepare(changed, slow), balance=body.balance * more)
 
 
 @lru_cache(maxsize=1)
@@ -140,7 +148,7 @@ def day(body: Body, heart: Heart, effects: tuple[float, ...], slow: Slow = Slow(
 
 
 def rows(body: Body, heart: Heart, effects: tuple[float, ...]) -> np.ndarray:
-    """The parameters that `sim.patient.circulation.solve` takes for this heart under *effects*, (1, 26)."""
+    """The parameters that `sim.patient.circulation.solve` takes for this heart under *effects*, (1, 28)."""
     row = np.empty(len(body.row))
     _parameters(body.row, np.array(heart), np.array(effects), row)
     return row[None, :]
@@ -198,8 +206,8 @@ def _outputs(row, u, inverse, y, e, out):
         return 2
     hr = p[orbit.HR] * (1 + p[orbit.K_HR] * (u[5] / 100 - 0.5))
     out[0], out[1], out[2], out[3] = hr, ends[0], ends[1], sums[3]
-    out[4], out[5], out[6] = 100 * sums[3] / ends[0], sums[3] * hr / 1000, sums[0]
-    out[7], out[8], out[9], out[10] = ends[2], sums[2], sums[1], ends[2]
+    out[4], out[5], out[6] = 100 * (ends[0] - ends[1]) / ends[0], sums[3] * hr / 1000, sums[0]
+    out[7], out[8], out[9], out[10] = ends[2], sums[2], sums[1], max(ends[2], sums[0])
     out[11] = _stress(p[orbit.ALPHA], p[orbit.BETA], y[2], ends[0])
     return 0
 

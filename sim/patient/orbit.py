@@ -19,15 +19,18 @@ COLUMNS = (
     *("cas", "cvs", "cap", "cvp", "rv_v0_ml", "rv_alpha", "rv_beta"),
     *("r_aortic", "r_mitral", "r_tricuspid", "r_pulmonic"),
     *("reflex_hr", "reflex_ees", "reflex_ra", "reflex_vs", "reflex_width"),
+    *("mitral_leak", "pump"),
 )
 HR, EES, V0, ALPHA, BETA, RA, VS, EER, RAP, PSET = range(10)
 CAS, CVS, CAP, CVP, RV_V0, RV_ALPHA, RV_BETA, R_AO, R_MI, R_TR, R_PU = range(10, 21)
-K_HR, K_EES, K_RA, K_VS, WIDTH = range(21, 26)
+K_HR, K_EES, K_RA, K_VS, WIDTH, LEAK, PUMP = range(21, 28)
 OUTPUTS = ("hr", "edv", "esv", "sv", "ef", "co", "map", "lvsp", "pcwp", "mpap")
 SUMS = ("map", "mpap", "pcwp", "out of lv", "out of rv")  # of a beat: three mean pressures, two volumes
 STEPS = 100  # Runge-Kutta steps a beat
 ROOT_ML = 1e-8  # a beat returns to its start to this
 TM_S, T_REF_S, TAU_S = 0.30, 0.833, 0.03
+PUMP_HEAD = 120.0  # mmHg against which an assist device pumps nothing
+SUCTION_ML = 20.0  # below which, over V0, a ventricle is too small for it to draw all it could
 AORTA, PULMONARY = 0.030, 0.020  # the part of a valve's resistance beyond the point where pressure is measured
 
 
@@ -57,17 +60,23 @@ def stressed(p, s):
 
 @compiled()
 def flows(q, v, e, out):
-    """Pressures (lv, sa, sv, rv, pa, pv) and then flows (lv-sa, sa-sv, sv-rv, rv-pa, pa-pv, pv-lv) into *out*."""
+    """Pressures (lv, sa, sv, rv, pa, pv) and then flows (lv-sa, sa-sv, sv-rv, rv-pa, pa-pv, pv-lv) into *out*.
+
+    A mitral valve that leaks lets blood back into pv, an assist device takes it from lv to sa beside the aortic valve.
+    """
     lv, rv = v[0] - q[V0], v[3] - q[RV_V0]
     out[0] = e * q[EES] * lv + (1 - e) * q[BETA] * (math.exp(q[ALPHA] * lv) - 1)
     out[3] = e * q[EER] * rv + (1 - e) * q[RV_BETA] * (math.exp(q[RV_ALPHA] * rv) - 1)
     out[1], out[2], out[4], out[5] = v[1] / q[CAS], v[2] / q[CVS], v[4] / q[CAP], v[5] / q[CVP]
     out[6] = max(out[0] - out[1], 0.0) / q[R_AO]
+    if q[PUMP] > 0:  # from the ventricle to the aorta, less against a higher head
+        head = min(max(1 - (out[1] - out[0]) / PUMP_HEAD, 0.0), 1.0)
+        out[6] += q[PUMP] * head * min(max(lv / SUCTION_ML, 0.0), 1.0)
     out[7] = (out[1] - out[2]) / q[RA]
     out[8] = max(out[2] - out[3], 0.0) / q[R_TR]
     out[9] = max(out[3] - out[4], 0.0) / q[R_PU]
     out[10] = (out[4] - out[5]) / q[RAP]
-    out[11] = max(out[5] - out[0], 0.0) / q[R_MI]
+    out[11] = max(out[5] - out[0], 0.0) / q[R_MI] - q[LEAK] * max(out[0] - out[5], 0.0)
 
 
 @compiled()

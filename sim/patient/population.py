@@ -45,7 +45,7 @@ class Draw(NamedTuple):
 class Sample(NamedTuple):
     """Patients of a population and what became of all draws."""
 
-    rows: np.ndarray  # (N, 26): as `sim.patient.circulation.solve` takes them
+    rows: np.ndarray  # (N, 28): as `sim.patient.circulation.solve` takes them
     outputs: dict[str, np.ndarray]  # of each patient's steady state, (N,)
     rejected: float  # share of the draws
 
@@ -92,7 +92,7 @@ class Population:
         return np.array([sd for _, sd in self.spread])[:, None] * np.linalg.cholesky(self._matrix)
 
     def rows(self, normals: np.ndarray) -> np.ndarray:
-        """Parameters, (N, 26), of standard normals (N, number of parameters that spread)."""
+        """Parameters, (N, 28), of standard normals (N, number of parameters that spread)."""
         rows = np.tile(self.reference.row, (len(normals), 1))
         rows[:, self._columns] *= np.exp(normals @ self._mix.T)
         return rows
@@ -141,3 +141,8 @@ class Population:
 HEALTHY = Population()
 REDUCED = Population(HFREF, limits=(*LIVING, ("ef", 10.0, 40.0)))
 PRESERVED = Population(HFPEF, limits=(*LIVING, ("ef", 50.0, 75.0), ("pcwp", 12.0, 36.0)))
+LEAKING = Population(  # reduced, with a mitral valve that leaks
+    replace(HFREF, mitral_leak=0.8),
+    (*SPREAD, ("mitral_leak", 0.5)),
+    limits=(*LIVING, ("ef", 10.0, 45.0)),
+)

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from scipy.special import ndtri
 
+from sim.errors import InputError
 from sim.kernel import Deadline, Kernel
 from sim.laws import UNIT
-from sim.patient.disease import ACTS, BB, INO, LOOP, Collapse, Heart, body_of, day
+from sim.patient.disease import ACTS, BB, INO, LOOP, Collapse, Heart, day
 from sim.patient.medicines import DAY_H, MOVES, conflict
+from sim.patient.procedures import Operate, named
 from sim.patient.risk import CAUSES, Clock
 from sim.patient.state import DAILY, LABS, MOVED, RISKS, UNITS, Patient, Phase, State
 from sim.trace import Event, Run, Signal, Trace, steps
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 ED, WARD, ICU, THEATRE = range(len(UNITS))
 EF, PCWP, SBP, CREATININE, PROBNP = (DAILY.index(name) for name in ("ef", "pcwp", "sbp", "creatinine", "nt_probnp"))
+INFARCTION = CAUSES.index("infarction")
 CONGESTION_ML = 100.0  # into the stressed volume, with which a decompensation begins
 PUMP = "pump"  # the death of a heart that keeps no circulation up
 SHOCK = ((DAILY.index("map"), 50.0), (DAILY.index("co"), 1.8))  # mmHg and l/min, with less of which nobody lives
@@ -45,7 +48,7 @@ def run(world: Care, s: State, until_h: float) -> Run:
         p = s.patients[i]
         try:
             told = world.daily(p)
-        except Collapse:
+        except InputError:  # also where no circulation comes of a procedure
             told = (0.0,) * len(DAILY)
         if any(told[k] < least for k, least in SHOCK):
             leave(i, Phase.DEAD, PUMP)
@@ -62,11 +65,14 @@ def run(world: Care, s: State, until_h: float) -> Run:
         if p.here:
             inside, waiting = (
                 p.phase is not Phase.HOME,
-                p.phase is Phase.WAITING or (p.bed >= 0 and p.due_h == math.inf),
+                (p.phase is Phase.WAITING and not p.operation) or (p.bed >= 0 and p.due_h == math.inf),
             )
             who, cr = p.person, told[CREATININE]
             drugs = p.effects[BB], p.effects[INO]
             rates = world.risk.rates_per_h(who.age, who.frailty, cr, p.heart.n, body, *drugs, inside, waiting)
+            for name in p.had:
+                fewer = named(name, world.procedures).infarctions
+                rates = (*rates[:INFARCTION], rates[INFARCTION] * fewer, *rates[INFARCTION + 1 :])
         p.clocks = tuple(c.at_rate(kernel._now, rate) for c, rate in zip(p.clocks, rates, strict=True))
         p.risk = (kernel._now, float(p.phase), *rates)
         groups[i][1].append(p.risk)
@@ -76,7 +82,7 @@ def run(world: Care, s: State, until_h: float) -> Run:
         p = s.patients[i]
         if p.day >= 0:
             try:
-                p.heart = day(body_of(p.person.circulation, world.slow), p.heart, p.effects, world.slow)
+                p.heart = day(world.body(p), p.heart, p.effects, world.slow)
             except Collapse:
                 return leave(i, Phase.DEAD, PUMP)
         p.day += 1
@@ -163,8 +169,34 @@ def run(world: Care, s: State, until_h: float) -> Run:
         s.changed[unit] = (kernel._now, s.occupied[unit], len(s.queues[unit]))
         units[unit].append(s.changed[unit])
 
+    def admit(i: int, procedure: str) -> None:
+        """For a procedure: straight to the theatre."""
+        p = s.patients[i]
+        if p.phase is not Phase.HOME or procedure in p.had:
+            return note(i, "cancelled", procedure)
+        note(i, "admission", procedure)
+        note(i, "planned", procedure)
+        p.operation, p.phase, p.route = procedure, Phase.WAITING, (ICU, WARD)
+        weigh(i)
+        seek(i, THEATRE)
+
+    def operated(i: int) -> bool:
+        """The procedure is over. False where the patient has died of it."""
+        p, procedure = s.patients[i], named(s.patients[i].operation, world.procedures)
+        p.operation = ""
+        if draw(i, "operation") < procedure.risk(p.person.age, p.person.frailty):
+            leave(i, Phase.DEAD, "operation")
+            return False
+        p.had = (*p.had, procedure.name)
+        p.changed = procedure.change(p.changed or p.person.circulation)
+        p.heart = p.heart._replace(ees=p.heart.ees * procedure.at_once)
+        note(i, "procedure", procedure.name)
+        return tell(i)
+
     def move(i: int, deadline: Deadline) -> None:
         p = s.patients[i]
+        if p.operation and p.bed == THEATRE and not operated(i):
+            return None
         if p.route:
             unit, p.route = p.route[0], p.route[1:]
             return seek(i, unit)
@@ -179,6 +211,7 @@ def run(world: Care, s: State, until_h: float) -> Run:
         if p.phase is Phase.HOME:
             note(i, *(("failure", "death") if phase is Phase.DEAD else ("planned", "lost")))
         p.phase, left, p.bed, p.route, p.due_h, p.visit_h = phase, p.bed, -1, (), math.inf, math.inf
+        p.operation = ""
         note(i, "death" if phase is Phase.DEAD else "lost", cause)
         for deadline in (midnights[i], beds[i], visits[i]):
             deadline.set(math.inf)
@@ -240,6 +273,10 @@ def run(world: Care, s: State, until_h: float) -> Run:
     if until_h > start_h:
         for action in s.actions:
             i = names.index(action.patient)
+            if isinstance(action, Operate):
+                note(i, "action", action.procedure)
+                admit(i, action.procedure)
+                continue
             note(i, "action", " ".join(f"{name}={level}" for name, level in action.levels))
             p = s.patients[i]
             levels = world.prescribed("Prescribe", p.levels, action.levels)

@@ -13,11 +13,12 @@ from sim.patient.circulation import Circulation
 from sim.patient.disease import ACTS, Heart
 from sim.patient.medicines import Prescribe
 from sim.patient.pharmacology import Body
+from sim.patient.procedures import Operate
 from sim.patient.risk import CAUSES, Clock
 from sim.streams import Streams
 
 UNITS = ("ed", "ward", "icu", "theatre")
-STREAMS = ("person", "body", "lab", "visit", "route", "stay", "infarct", *CAUSES)
+STREAMS = ("person", "body", "lab", "visit", "route", "stay", "infarct", "operation", *CAUSES)
 DAILY = (
     *("n", "vs_ml", "v0_ml", "ees"),
     *orbit.OUTPUTS,
@@ -69,6 +70,9 @@ class Patient:
     entered_h: float = 0.0  # into the present bed
     due_h: float = math.inf  # the stay's end; infinite where the stay has ended and the next bed is not free
     visit_h: float = math.inf
+    operation: str = ""  # the procedure that is waited for or under way
+    had: tuple[str, ...] = ()  # procedures survived
+    changed: Circulation | None = None  # what they have made of the circulation
     body: tuple[float, ...] = ()  # the latest breakpoint of each group of signals: time, then values
     risk: tuple[float, ...] = ()
     care: tuple[float, ...] = ()
@@ -89,7 +93,7 @@ class State:
     queues: list[list[int]]  # by unit, first come first
     occupied: list[int]
     changed: list[tuple[float, int, int]]  # by unit: time, occupied and waiting as of then
-    actions: list[Prescribe] = field(default_factory=list)
+    actions: list[Prescribe | Operate] = field(default_factory=list)
 
     def copy(self) -> State:
         return replace(
