@@ -13,8 +13,9 @@ import sys
 from pathlib import Path
 
 from experiments.layouts import ages, buffers, crew
-from experiments.report import METRICS, decimals, interval, number
+from experiments.report import METRICS, decimals, interval, number, told_by
 from experiments.run_dir import config_of
+from experiments.saved import MEASURES
 from experiments.words import cluster
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,7 +40,8 @@ def scores(source: Path) -> str:
         (row for row in metrics["rows"] if metric in row["scores"]), key=lambda row: row["scores"][metric]["mean"]
     )
     places = decimals([row["scores"][metric]["mean"] for row in rows])
-    other = next(m for m in METRICS if m != metric and any(m in row["scores"] for row in rows))
+    told = [m for m in METRICS if m != metric and any(m in row["scores"] for row in rows)]
+    other = "mase" if "mase" in told else told[0]
     digits = decimals([row["scores"][other]["mean"] for row in rows if other in row["scores"]])
     lines = [
         f"| method | {METRICS[metric][0]} | 95 % interval | {METRICS[other][0]} | skill |",
@@ -76,6 +78,30 @@ def decisions(run: Path) -> str:
     seconds = metrics["cost"]["total"]["seconds"]
     of = f"{metrics['worlds']} world runs of {asked['duration_h']:g} h"
     return "\n".join([*lines, "", f"{of}, the same for all. The run took {seconds:.0f} s on {stamp(run)}."])
+
+
+def savings(run: Path) -> str:
+    """Every policy of a run of saving, cheapest first; below it what choosing a tariff costs."""
+    metrics = json.loads((run / "metrics.json").read_text())
+    heads = [head for head, _ in MEASURES.values()]
+    lines = ["| policy | " + " | ".join(heads) + " | gap closed | against the best without the model |"]
+    lines += ["|---|" + "---|" * (len(heads) + 2)]
+    for row in sorted(metrics["rows"], key=lambda row: row["scores"]["cost_eur"]["mean"]):
+        cells = [number(row["scores"][name]["mean"], places) for name, (_, places) in MEASURES.items()]
+        closed, gap = row["closed"], row["difference"]
+        share = f"{closed['mean']:.0%}".replace("%", " %").replace("-", "−") if isinstance(closed, dict) else closed
+        apart = f"{number(gap['mean'], 3)} ({interval(gap, 3)})" if row["name"] != metrics["best_rival"] else ""
+        name = row["name"].replace("_", " ")
+        cells += [share, apart]
+        lines.append(f"| {f'**{name}**' if row['kind'] == 'model' else name} | " + " | ".join(cells) + " |")
+    offers = [
+        f"{row['name'].replace('_', ' ')} {number(row['regret_eur']['mean'], 2)} ({interval(row['regret_eur'], 2)})"
+        for row in sorted(metrics["tariffs"], key=lambda row: row["regret_eur"]["mean"])
+    ]
+    seconds = metrics["cost"]["total"]["seconds"]
+    tariffs = f"A tariff a day costs, in EUR a day beyond the best in hindsight: {'; '.join(offers)}."
+    last = f"{metrics['worlds']} world runs, the same for all. The run took {seconds:.0f} s on {stamp(run)}."
+    return "\n".join([*lines, "", tariffs, "", last])
 
 
 def layouts(run: Path) -> str:
@@ -132,7 +158,7 @@ def confounded(sources: list[Path]) -> str:
 def table(source: Path) -> str:
     """What a run's metrics.json has to say, whichever command wrote it."""
     found = json.loads((source / "metrics.json").read_text()) if source.is_dir() else {}
-    return decisions(source) if "best_fixed" in found else layouts(source) if "bottleneck" in found else scores(source)
+    return {"decided": decisions, "layouts": layouts, "saved": savings, "report": scores}[told_by(found)](source)
 
 
 def tabulated(sources: list[Path]) -> dict[str, str]:

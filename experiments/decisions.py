@@ -116,27 +116,27 @@ def execute(experiment: Experiment, run: RunDir) -> tuple[dict[str, Any], dict[s
     environment, worlds, families, limits = parts(experiment)
     costs = pipeline.Costs(run.path / "cost.json")
     with costs.stage("training", accelerated=True):
-        model = _model(experiment, run)
+        model = model_of(experiment, run, experiment.config["decisions"]["run"])
     workers = int(experiment.config["workers"])
     with costs.stage("search"):
-        found = _kept(
+        found = kept(
             run.path / "search.json",
             lambda: _search(environment, families, worlds.seeds("search"), workers),
-            lambda kept: (
-                _names(kept) == set(families) and all(_names(one) == {"best", "table"} for one in kept.values())
+            lambda found: (
+                _names(found) == set(families) and all(_names(one) == {"best", "table"} for one in found.values())
             ),
         )
     with costs.stage("choice"):
-        chosen = _kept(
+        chosen = kept(
             run.path / "choice.json",
             lambda: _choose(environment, model, limits, worlds.seeds("validation")),
-            lambda kept: _names(kept) == {"limit", "limits", "cost_rate"} and kept["limit"] in limits,
+            lambda found: _names(found) == {"limit", "limits", "cost_rate"} and found["limit"] in limits,
         )
     with costs.stage("test"):
-        raw = _kept(
+        raw = kept(
             run.path / "played.json",
             lambda: _test(environment, families, found, model, chosen["limit"], worlds.seeds("test"), workers),
-            lambda kept: _names(kept) == {*families, FORECAST, CLAIRVOYANT},
+            lambda found: _names(found) == {*families, FORECAST, CLAIRVOYANT},
         )
     played = {name: Played(kind, values, [Account(*a) for a in runs]) for name, (kind, values, runs) in raw.items()}
     write_json(run.path / "stamp.json", stamp(experiment.source.identity) | {"command": pipeline.command()})
@@ -189,9 +189,9 @@ def _parameters(policy: Policy) -> dict[str, Any]:
     return {k: v for k, v in vars(policy).items() if isinstance(v, int | float)}
 
 
-def _model(experiment: Experiment, run: RunDir) -> Model:
-    """The model of another run, where `decisions.run` names one, else the one that is trained here."""
-    if (other := experiment.config["decisions"]["run"]) is not None:
+def model_of(experiment: Experiment, run: RunDir, other: str | None) -> Model:
+    """The model of the *other* run, where one is named, else the one that is trained here."""
+    if other is not None:
         return Model.load(Path(other))
     return Model.load(run.path) if Model.saved(run.path) else pipeline.train(experiment, run)[0]
 
@@ -293,11 +293,11 @@ def spent(prices: Prices, runs: Sequence[Account]) -> dict[str, float]:
     }
 
 
-def _names(kept: Any) -> set[str]:
-    return set(kept) if isinstance(kept, dict) else set()
+def _names(found: Any) -> set[str]:
+    return set(found) if isinstance(found, dict) else set()
 
 
-def _kept(path: Path, make: Callable[[], Any], fits: Callable[[Any], bool]) -> Any:
+def kept(path: Path, make: Callable[[], Any], fits: Callable[[Any], bool]) -> Any:
     """What the file holds, else what *make* gives, written there; what does not fit this run is damaged."""
     if not path.exists():
         write_json(path, make())

@@ -15,6 +15,7 @@ from typing import Any
 from experiments import cli
 from sim.errors import InputError
 
+OTHERS = {"best_fixed": "decided", "bottleneck": "layouts", "best_rival": "saved"}  # by what marks their scores
 METRICS = {  # name for a person, and whether less is better
     "brier": ("Brier score", True),
     "auroc": ("AUROC", False),
@@ -41,21 +42,25 @@ def main() -> None:
 
 
 def job(config: Any) -> None:
+    from importlib import import_module
+
     from jinja2 import UndefinedError
 
-    from experiments import decided, layouts
     from experiments.run_dir import damaged, find_run
 
     run = find_run(Path(config.run))
-    found = json_of(run / "metrics.json")
-    kind = found if isinstance(found, dict) else {}
-    page = decided.write if "best_fixed" in kind else layouts.write if "bottleneck" in kind else write
+    page = import_module(f"experiments.{told_by(json_of(run / 'metrics.json'))}").write
     try:
         print(page(run))
     except InputError:
         raise
     except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, UndefinedError) as error:
         raise damaged(run / "metrics.json", f"{type(error).__name__}: {error}") from error
+
+
+def told_by(found: Any) -> str:
+    """The module that tells what a metrics.json holds; this one where it is of no other command."""
+    return next((module for key, module in OTHERS.items() if isinstance(found, dict) and key in found), "report")
 
 
 def write(run: Path, drawn: Mapping[str, Any] | None = None) -> Path:

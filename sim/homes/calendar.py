@@ -20,6 +20,7 @@ class Hour(NamedTuple):
     kind: int  # WORKDAY, SATURDAY or SUNDAY
     month: int  # from 1 on
     day: int  # of the year, from 1 on
+    date: int  # days since 1 January of year 1
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Calendar:
         today = local.date()
         holiday = today in nationwide(today.year) or today.isoformat() in self.holidays
         kind = SUNDAY if holiday else max(today.weekday() - 4, WORKDAY)
-        return Hour(local.hour, kind, today.month, today.timetuple().tm_yday)
+        return Hour(local.hour, kind, today.month, today.timetuple().tm_yday, today.toordinal())
 
 
 def _is_whole(moment: datetime) -> bool:

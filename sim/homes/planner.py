@@ -58,11 +58,29 @@ class Terms:
         return highest, before
 
 
+HELD_KW = 1e-6  # nearer than this the grid's power is held
+
+
 class Planned(NamedTuple):
-    """Orders for each interval (kW, above 0 to charge), and the bill of the plan in EUR."""
+    """Orders for each interval (kW, above 0 to charge), what the grid is to see, and the bill of the plan in EUR."""
 
     order_kw: np.ndarray
+    net_kw: np.ndarray
+    peak_kw: np.ndarray  # the highest import that is meant for the interval's day; inf where peaks cost nothing
     cost_eur: float
+
+    def order(self, k: int, load_kw: float) -> float:
+        """The order in interval *k*, now that the load is seen.
+
+        Where the grid was to see nothing, or the day's peak, the battery holds that; else it does as planned. No
+        import rises above the day's peak while the battery can help it.
+        """
+        order, net, peak = float(self.order_kw[k]), float(self.net_kw[k]), float(self.peak_kw[k])
+        if abs(net) < HELD_KW:
+            order = -load_kw
+        elif abs(net - peak) < HELD_KW:
+            order = max(order, 0.0)
+        return min(order, peak - load_kw)
 
 
 def plan(
@@ -114,7 +132,10 @@ def plan(
     found = milp(cost, constraints=constraints, bounds=box(low, high), integrality=whole)
     if found.x is None:
         raise InputError(f"plan: from {held_kwh:g} kWh an end of {end_kwh:g} kWh cannot be reached ({found.message})")
-    return Planned(found.x[:n] - found.x[n : 2 * n], float(found.fun) - terms.peak_eur_per_kw * (peak_kw if d else 0.0))
+    charge, discharge, _, bought, sold = found.x[: 5 * n].reshape(5, n)
+    peaks = found.x[5 * n : 5 * n + d][of_day] if d else np.full(n, np.inf)
+    cost_eur = float(found.fun) - terms.peak_eur_per_kw * (peak_kw if d else 0.0)
+    return Planned(charge - discharge, bought - sold, peaks, cost_eur)
 
 
 def carried_out(battery: Battery, held_kwh: float, step_h: float, order_kw: np.ndarray) -> Operated:
@@ -132,19 +153,21 @@ def rolling(
 ) -> Operated:
     """Planned anew every *every* intervals, by what is foretold then: float64[plans, ahead], a row a plan.
 
-    Prices are known. The battery carries the orders out whatever the load *load_kw* turns out to be; what has been
+    Prices are known. In between the battery answers to the load *load_kw* that comes (`Planned.order`); what has been
     imported at most that day is metered, and counts in the next plan.
     """
     orders: list[float] = []
-    held, peak_kw, today = held_kwh, 0.0, None
-    for row, k in zip(foretold_kw, range(0, len(load_kw), every), strict=True):
-        ahead = terms[k : k + len(row)]
-        peak_kw = peak_kw if ahead.day[0] == today else 0.0
-        found = plan(battery, held, row[: len(ahead)], ahead, peak_kw=peak_kw).order_kw[:every]
-        done = carried_out(battery, held, terms.step_h, found)
-        orders += found.tolist()
-        held, today = float(done.held_kwh[-1]), ahead.day[len(found) - 1]
-        imported_kw = load_kw[k : k + len(found)] + done.grid_kw_h / terms.step_h
-        same = ahead.day[: len(found)] == today
-        peak_kw = max(float(imported_kw[same].max()), peak_kw if same.all() else 0.0, 0.0)
+    held, peak_kw = held_kwh, 0.0
+    for row, first in zip(foretold_kw, range(0, len(load_kw), every), strict=True):
+        ahead = terms[first : first + len(row)]
+        if first and terms.day[first] != terms.day[first - 1]:
+            peak_kw = 0.0
+        made = plan(battery, held, row[: len(ahead)], ahead, peak_kw=peak_kw)
+        for k in range(first, min(first + every, len(load_kw))):
+            if k and terms.day[k] != terms.day[k - 1]:
+                peak_kw = 0.0
+            orders.append(made.order(k - first, float(load_kw[k])))
+            done = carried_out(battery, held, terms.step_h, np.array(orders[-1:]))
+            held = float(done.held_kwh[-1])
+            peak_kw = max(peak_kw, float(load_kw[k] + done.grid_kw_h[0] / terms.step_h))
     return carried_out(battery, held_kwh, terms.step_h, np.array(orders))

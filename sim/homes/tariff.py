@@ -12,6 +12,7 @@ from scipy.special import ndtri
 
 from sim.errors import require
 from sim.homes.calendar import WORKDAY, Calendar
+from sim.homes.planner import Terms
 from sim.laws import UNIT
 from sim.streams import Streams
 
@@ -83,3 +84,24 @@ class Dynamic:
         hanging = np.asarray(lfilter([1.0], [1.0, -decay], scores))
         level = self.mean_eur_per_kwh + self.levy_eur_per_kwh
         return level + self.daily_eur_per_kwh * shape + self.deviation_eur_per_kwh * hanging
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a meter is billed beside its tariff: what is fed in, each day's highest hour, and what a battery holds."""
+
+    feed_in_eur_per_kwh: float = 0.08  # or the tariff's price, where that is lower
+    peak_eur_per_kw: float = 0.2  # of each day's highest mean import of an hour
+    worth_eur_per_kwh: float = 0.2  # of what is left in a battery when the account is closed
+
+    def __post_init__(self):
+        for name in ("feed_in_eur_per_kwh", "worth_eur_per_kwh"):
+            require(-1 <= getattr(self, name) <= 10, self, name, "between -1 and 10")
+        require(0 <= self.peak_eur_per_kw <= 100, self, "peak_eur_per_kw", "between 0 and 100")
+
+    def terms(self, tariff: Tariff, calendar: Calendar, seed: int, hours: int) -> Terms:
+        """Of hours 0 … hours−1 of the world run *seed*."""
+        buy = tariff.prices(calendar, seed, hours)
+        sell, day = np.minimum(self.feed_in_eur_per_kwh, buy), [calendar.at(k).date for k in range(hours)]
+        rest = {"peak_eur_per_kw": self.peak_eur_per_kw, "worth_eur_per_kwh": self.worth_eur_per_kwh}
+        return Terms.of(1.0, buy, sell, day, **rest)

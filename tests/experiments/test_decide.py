@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from experiments import decided, load, report
-from experiments.decisions import Chances, Played, Worlds, _kept, _names, between, parts, score
+from experiments.decisions import Chances, Played, Worlds, _names, between, kept, parts, score
 from experiments.model import Model
 from learn.batch import Windows
 from sim.errors import InputError
@@ -150,10 +150,10 @@ def test_a_model_is_asked_in_closed_loop_what_it_was_trained_on(tmp_path):
 @pytest.mark.parametrize("content", ["{}", "[]", '{"limit": null}', "{"])
 def test_what_a_run_kept_is_refused_where_it_is_not_what_it_keeps(tmp_path, content):
     path = tmp_path / "choice.json"
-    assert _kept(path, lambda: {"limit": 1}, lambda kept: _names(kept) == {"limit"}) == {"limit": 1}
+    assert kept(path, lambda: {"limit": 1}, lambda kept: _names(kept) == {"limit"}) == {"limit": 1}
     path.write_text(content)
     with pytest.raises(InputError, match=r"choice\.json is damaged"):
-        _kept(path, dict, lambda kept: _names(kept) == {"limit"} and kept["limit"] is not None)
+        kept(path, dict, lambda kept: _names(kept) == {"limit"} and kept["limit"] is not None)
 
 
 @pytest.mark.parametrize(
