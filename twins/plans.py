@@ -21,10 +21,10 @@ from twins.oracle import Ask, Progress, by_run, futures
 
 
 class Options(NamedTuple):
-    """The S plans of one moment: what each does in H steps with A actions, and the world's action that begins it."""
+    """The S plans of one moment: what each does in H steps with A actions, and the world's actions that begin it."""
 
     plan_SxHxA: np.ndarray
-    actions: tuple[Any, ...]  # None: leave it be
+    actions: tuple[tuple[Any, ...], ...]
 
 
 class Choosing(Protocol):
@@ -87,13 +87,17 @@ def _outcomes(twin: Choosing, count: int, seed: int, asks: Sequence[Ask]) -> np.
     state = twin.world.start(asks[0].run)
     for time_h, at in groupby(order, key=lambda i: asks[i].time_h):
         state = twin.world.run(state, time_h).state
-        decided = twin.world.run(state, math.nextafter(time_h, math.inf)).state  # what is due now has happened
+        seen = twin.held.run(
+            state, math.nextafter(time_h, math.inf)
+        ).state  # what is due now, but no decision of its own
         times_h = time_h + np.arange(1, h + 1) * twin.every_h
         for i in at:
             plan, actions = twin.options(state, asks[i].asset)
             out[i, ..., :a] = plan
-            for k, action in enumerate(actions):
-                start = decided if action is None else twin.held.act(decided, action)
+            for k, begun in enumerate(actions):
+                start = seen
+                for action in begun:
+                    start = twin.held.act(start, action)
                 told = _told(twin, start, asks[i].asset, count, seed, times_h)
                 out[i, k, :, a] = told
     return out

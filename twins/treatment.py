@@ -5,6 +5,7 @@ Research only, not for clinical use.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -14,7 +15,7 @@ import numpy as np
 
 from sim.errors import require
 from sim.laws import Deterministic
-from sim.patient import Care, Prescribe
+from sim.patient import Care, Operate, Prescribe
 from sim.patient.medicines import known
 from sim.patient.state import State
 from sim.trace import Run, Signal, Trace
@@ -38,8 +39,10 @@ class TreatmentTwin:
     patient who is in hospital misses a visit, and the record tells nothing of it. Target: the logarithm of NT-proBNP
     (pg/ml) as measured. Truth: the chances of every decision, the heart.
 
-    A plan begins at a visit: all doses stay as they were (the first), or one medicine of the policy goes to its full
-    dose; then nothing is changed for `horizon` visits. What it comes to is NT-proBNP without noise at those times.
+    A plan begins at a visit: all stays as it was (the first), or one medicine of the policy goes to its full dose, or
+    the patient is sent to one procedure of the policy; then nothing is changed for `horizon` visits. What it comes to
+    is NT-proBNP without noise at those times. Where *dead* says as how much (pg/ml) a death counts, records go on
+    after it for `horizon` visits with that alone; else the dead are left out.
     """
 
     world: Care
@@ -48,6 +51,7 @@ class TreatmentTwin:
     heart_rate: Noise = Noise(white=3.0, quantum=1.0)
     untested: float = 0.1  # chance that a visit has no result of one laboratory test; NT-proBNP is always measured
     dry_kg: float = 72.0
+    dead: float | None = None
     epoch: str = "2025-01-01T00:00:00"
 
     revision: ClassVar[int] = 1
@@ -56,6 +60,7 @@ class TreatmentTwin:
         require(1 <= self.horizon <= 24, self, "horizon", "from 1 to 24 visits")
         require(0 <= self.untested < 1, self, "untested", "at least 0 and below 1")
         require(0 < self.dry_kg < 300, self, "dry_kg", "above 0 and below 300")
+        require(self.dead is None or 1 < self.dead < 1e6, self, "dead", "above 1 and below 1e6 pg/ml, or null")
         require(self.world.policy is not None, self, "world", "one whose doctors decide by a policy")
         require(isinstance(self.world.visit, Deterministic), self, "world", "one whose visits are equally far apart")
         free = all(limit is None for limit in self.world.beds)
@@ -76,8 +81,10 @@ class TreatmentTwin:
         labs = (seen(q, unit, Role.PAST, q, gap) for q, unit in LABS)
         doses = (seen(f"{m}_level", "1", Role.ACTION, f"{m}_level") for m in self.medicines)
         hidden = (seen(q, "1", Role.TRUTH, q) for q in ("ef", "pcwp", "n"))
-        chances = (seen(f"{m}_{p}", "1", Role.TRUTH, f"{m}_{p}") for m in self.medicines for p in CHANCES)
-        return (patient, rate, weight, *labs, *doses, *hidden, *chances)
+        chances = [f"{m}_{p}" for m in self.medicines for p in CHANCES] + [f"{p}_p" for p in self.procedures]
+        orders = (seen(f"{p}_ordered", "1", Role.ACTION, f"{p}_ordered") for p in self.procedures)
+        recorded = (seen(q, "1", Role.TRUTH, q) for q in chances)
+        return (patient, rate, weight, *labs, *doses, *orders, *hidden, *recorded)
 
     def render(self, trace: Trace, channel: Channel, start: int, count: int) -> np.ndarray:
         return render(trace, channel, start, count)
@@ -85,11 +92,19 @@ class TreatmentTwin:
     def observe(self, run: Run) -> Iterator[Episode]:
         trace = run.trace
         for name, patient in zip(self.world.names, run.state.patients, strict=True):
-            times_h = _visits(trace, name)
-            if not len(times_h):
-                continue
-            who = patient.person
-            series = [Series(*c.key, c.unit, c.role, render(trace, c), times_h=times_h) for c in self._of(name)]
+            who, times_h = patient.person, _visits(trace, name)
+            seen = len(times_h)
+            after_h = self._after_h(trace, name, times_h[-1]) if seen else [0.0]  # never seen: one sample, of nothing
+            times_h = np.concatenate((times_h, after_h))
+            series = []
+            for c in self._of(name):
+                values = np.full(len(times_h), np.nan, np.float32)
+                values[:seen] = render(trace, c)
+                if c.role is Role.TARGET and self.dead and seen:
+                    values[seen:] = math.log(self.dead)
+                elif c.role is Role.ACTION and seen:
+                    values[seen:] = values[seen - 1]
+                series.append(Series(*c.key, c.unit, c.role, values, times_h=times_h))
             for quantity, value in (("age", who.age), ("male", float(who.male))):
                 told = np.full(len(times_h), value, np.float32)
                 series.append(Series(name, quantity, "1", Role.STATIC, told, times_h=times_h))
@@ -103,6 +118,16 @@ class TreatmentTwin:
                 epoch=self.epoch,
                 end_h=trace.end_h,
             )
+
+    def _after_h(self, trace: Trace, name: str, last_h: float) -> np.ndarray:
+        """When visits would have been after a death, as far as a plan looks."""
+        died = any(e.entity == name and e.kind == "death" for e in trace.events)
+        after_h = last_h + self.every_h * np.arange(1, self.horizon + 1 if died and self.dead else 1)
+        return after_h[after_h < trace.end_h]
+
+    @property
+    def procedures(self) -> tuple[str, ...]:
+        return self.world.policy.procedures if self.world.policy else ()
 
     @property
     def medicines(self) -> tuple[str, ...]:
@@ -118,24 +143,32 @@ class TreatmentTwin:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        return 1 + len(self.medicines), self.horizon, len(self.medicines)
+        actions = len(self.medicines) + len(self.procedures)
+        return 1 + actions, self.horizon, actions
 
     def options(self, state: State, asset: str) -> Options:
-        """As they were; and each medicine in turn at its full dose."""
-        now = dict(zip(self.world.medicines, state.patients[self.world.names.index(asset)].levels, strict=True))
+        """As they were; each medicine in turn at its full dose; and each procedure in turn."""
+        patient = state.patients[self.world.names.index(asset)]
+        now = dict(zip(self.world.medicines, patient.levels, strict=True))
         full = {m.name: len(m.doses_mg) for m in known("TreatmentTwin", self.medicines, self.world.formulary)}
         plans = [{m: now[m] for m in self.medicines}]
         plans += [plans[0] | {m: full[m]} for m in self.medicines]
-        levels = np.array([[plan[m] for m in self.medicines] for plan in plans], np.float64)
-        orders = tuple(Prescribe(asset, tuple(plan.items())) for plan in plans)
-        return Options(np.repeat(levels[:, None], self.horizon, axis=1), orders)
+        had = [float(p in patient.had) for p in self.procedures]
+        rows = [[*(float(plan[m]) for m in self.medicines), *had] for plan in plans]
+        orders: list[tuple[Any, ...]] = [(Prescribe(asset, tuple(plan.items())),) for plan in plans]
+        for k, procedure in enumerate(self.procedures):
+            rows.append([*rows[0][: len(self.medicines)], *had[:k], 1.0, *had[k + 1 :]])
+            orders.append((*orders[0], *([] if had[k] else [Operate(asset, procedure)])))
+        return Options(np.repeat(np.array(rows)[:, None], self.horizon, axis=1), tuple(orders))
 
     def outcome(self, trace: Trace, asset: str, times_h: np.ndarray) -> np.ndarray:
-        """The logarithm of NT-proBNP; not a number from death or loss on."""
-        end_h = min(
-            (e.time_h for e in trace.events if e.entity == asset and e.kind in ("death", "lost")), default=np.inf
-        )
-        return np.where(times_h < end_h, np.log(trace[asset, "nt_probnp"].at(times_h)), np.nan)
+        """The logarithm of NT-proBNP; from death on what that counts as, or not a number, as from loss on."""
+        told = np.log(trace[asset, "nt_probnp"].at(times_h))
+        for event in trace.events:
+            if event.entity == asset and event.kind in ("death", "lost"):
+                counts = math.log(self.dead) if self.dead and event.kind == "death" else math.nan
+                told = np.where(times_h < event.time_h, told, counts)
+        return told
 
 
 def _visits(trace: Trace, name: str) -> np.ndarray:

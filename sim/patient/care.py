@@ -28,7 +28,8 @@ class Care:
 
     Each patient `p1`, `p2` … has signals that are steps, of DAILY (a breakpoint at each midnight and at each event that
     changes the heart), RISKS (at each change of a hazard), and at each visit LABS and, for each medicine, MOVED: the
-    level, and the chances that the decision's three actions had. Units of the hospital have `occupied` and `waiting`.
+    level, and the chances that the decision's three actions had; for each procedure ORDERED. Units of the hospital have
+    `occupied` and `waiting`.
     Events: visit, missed (a dose), decompensation, infarction, admission, wait, bed, discharge, death (cause: cardiac,
     other, pump, operation), lost, action, procedure (done), cancelled (who was to be operated was not at home, or had
     had it); and of lives at home `failure` (decompensation, infarction, death), `planned` (lost, or taken to a
@@ -50,7 +51,7 @@ class Care:
     icu: float = 0.2  # chance that a decompensation goes through it
     age: tuple[float, float] = (68.0, 10.0)  # mean and standard deviation, years; none below 18 or above 100
     lab_cv: float = 0.1  # of a laboratory result
-    revision: ClassVar[int] = 5
+    revision: ClassVar[int] = 6
 
     def __post_init__(self):
         for name in ("formulary", "beds", "stay", "age", "procedures"):
@@ -70,6 +71,8 @@ class Care:
             len({p.name for p in self.procedures}) == len(self.procedures), self, "procedures", "of different names"
         )
         if self.policy:
+            for name in self.policy.procedures:
+                named(name, self.procedures)
             wanted = known("Policy.medicines", self.policy.medicines, self.formulary)
             if pair := conflict(wanted):
                 raise InputError(
@@ -98,6 +101,7 @@ class Care:
 
     def start(self, seed: int) -> State:
         own = [f"{kind}/{medicine}" for kind in ("dose", "decide") for medicine in self.medicines]
+        own.append("decide/procedure")
         streams = Streams(seed, (f"{name}/{kind}" for name in self.names for kind in (*STREAMS, *own)))
         levels = self.prescribed("at_start", (0,) * len(self.formulary), self.at_start)
         patients = []
@@ -111,6 +115,7 @@ class Care:
             p.body = (0.0, *self.daily(p))
             p.risk = (0.0, 0.0, *(0.0 for _ in CAUSES))
             p.care = (0.0, *(0.0 for _ in LABS), *(x for level in levels for x in (level, 0.0, 0.0, 0.0)))
+            p.care += (0.0, 0.0) * len(self.procedures)
             patients.append(p)
         count = len(UNITS)
         return State(seed, 0.0, streams, patients, [[] for _ in UNITS], [0] * count, [(0.0, 0, 0)] * count)
@@ -130,7 +135,7 @@ class Care:
         """The values of DAILY."""
         told = outputs(self.body(p), p.heart, p.effects)
         creatinine = p.person.creatinine * (5.0 / told["co"]) ** 0.5 * (1 + 0.1 * p.effects[1])
-        probnp = 100 * (told["stress"] / healthy_stress()) ** 3 * creatinine**0.5
+        probnp = 100 * (0.2 + 0.8 * (told["stress"] / healthy_stress()) ** 3) * creatinine**0.5
         kept = (told[name] for name in orbit.OUTPUTS)
         return (*p.heart, *kept, told["sbp"], creatinine, probnp, *p.effects)
 

@@ -4,7 +4,7 @@ Four numbers change slowly: neurohormones N (1 in a healthy adult), stressed vol
 ml, its contractility Ees in mmHg/ml. Between two days whose drugs act steadily,
 
     dN/dt   = (N*(MAP, CO) − N) / 2 d,  N* = (93/MAP)³ · (5.2/CO)², at most 8, · what blocks it
-    dVs/dt  = intake · (1 − (MAP/MAP₀)³ (N₀/N)^0.7) − what drugs take − leak · (PCWP − 28 mmHg)₊
+    dVs/dt  = intake · (1 − (MAP/MAP₀)³ (N₀/N)^0.7 · min(PCWP/7 mmHg, 1)²) − what drugs take − leak · (PCWP − 28 mmHg)₊
     dV0/dt  = [k₁ (σ/σ_ref − 1)₊ − k₂ · drugs · (V0 − V0_least)/V0₀] / 120 d,  σ = P_ed · EDV^⅓ at end-diastole
     dEes/dt = [−k₃ · Ees₀ · 2N/(1 + N/N₀) · (1 − β-block) + (Ees_max − Ees)] / 150 d
 
@@ -34,6 +34,7 @@ BB, ACE, LOOP, MRA, SGLT2, INO = range(6)
 FAST_STEPS = 64  # Runge-Kutta steps a beat of the fast path
 FAST_ERROR = 0.01  # of each output, that the fast path may be off; `fast_error` measures it
 FAST_RANGE = (0.25, 4.0)  # of the patient's own value at the start, for each of the three parameters that change
+DRY = 7.0  # mmHg of PCWP, below which kidneys hold back, for want of the heart's natriuretic peptides
 MOST = 8.0  # neurohormones, times those of a healthy adult
 ONCOTIC = 28.0  # mmHg, colloid osmotic pressure of plasma: from there on water leaves the vessels of the lung
 FIELDS = (*orbit.OUTPUTS, "sbp", "stress")
@@ -220,7 +221,7 @@ def _slopes(row, u, inverse, balance, k, e, y, out, dy):
     block = (1 - 0.13 * e[ACE]) * (1 - 0.15 * e[MRA]) * (1 - 0.1 * e[BB])
     wanted = min((93.0 / out[6]) ** 3 * (5.2 / out[5]) ** 2, MOST) * block
     dy[0] = (wanted - y[0]) / 2
-    out_ml = (out[6] / balance[0]) ** 3 * (balance[1] / y[0]) ** 0.7
+    out_ml = (out[6] / balance[0]) ** 3 * (balance[1] / y[0]) ** 0.7 * min(out[8] / DRY, 1.0) ** 2
     dy[1] = k[0] * (1 - out_ml) - k[1] * e[LOOP] - k[2] * e[MRA] - k[3] * e[SGLT2]
     dy[1] -= k[4] * max(out[8] - ONCOTIC, 0.0)
     less = 0.4 * e[BB] + 0.13 * e[ACE] + 0.15 * e[MRA] + 0.15 * e[SGLT2]

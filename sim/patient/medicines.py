@@ -91,7 +91,8 @@ class Policy:
 
     The logit of a level up, against none, is `up` + γ·(severity + hidden·frailty), that of a level down `down` +
     γ·(100 mmHg − sbp)/10 mmHg. Severity is ln(NT-proBNP as measured/1000). At γ = 0 it is a randomised trial.
-    Each possible action has at least the chance `floor`.
+    Each possible action has at least the chance `floor`. After that, one coin decides whether the patient is sent to
+    one of `procedures` not had before, the logit of each against none being `refer` + γ·(severity + hidden·frailty).
     """
 
     medicines: tuple[str, ...] = ("bisoprolol", "enalapril", "furosemide", "spironolactone", "dapagliflozin")
@@ -100,15 +101,26 @@ class Policy:
     up: float = 0.5
     down: float = -2.0
     floor: float = 0.05
+    procedures: tuple[str, ...] = ()
+    refer: float = -5.0
+    refer_floor: float = 0.002  # least chance of each procedure not had before
 
     def __post_init__(self):
-        object.__setattr__(self, "medicines", tuple(self.medicines))
-        require(len(set(self.medicines)) == len(self.medicines), self, "medicines", "each once")
+        for field in ("medicines", "procedures"):
+            names = tuple(getattr(self, field))
+            object.__setattr__(self, field, names)
+            require(len(set(names)) == len(names), self, field, "each once")
         require(0 <= self.gamma <= 10, self, "gamma", "between 0 and 10")
-        for field in ("hidden", "up", "down"):
+        for field in ("hidden", "up", "down", "refer"):
             require(-10 <= getattr(self, field) <= 10, self, field, "between -10 and 10")
         must = "at least 0.001 and at most 0.3, so that every possible action has a chance"
         require(0.001 <= self.floor <= 0.3, self, "floor", must)
+        require(
+            0.0001 <= self.refer_floor <= 0.1,
+            self,
+            "refer_floor",
+            "at least 0.0001 and at most 0.1, so that each has a chance",
+        )
 
     def chances(self, possible: Sequence[bool], severity: float, sbp: float, frailty: float) -> tuple[float, ...]:
         """Of each of MOVES; 0 for what is not possible."""
@@ -118,6 +130,14 @@ class Policy:
         weights = [math.exp(x) if ok else 0.0 for x, ok in zip(logits, possible, strict=True)]
         whole, left = sum(weights), 1 - self.floor * sum(possible)
         return tuple((self.floor + left * w / whole) * ok for w, ok in zip(weights, possible, strict=True))
+
+    def referrals(self, possible: Sequence[bool], severity: float, frailty: float) -> tuple[float, ...]:
+        """Of each of `procedures`; 0 for what is not possible. What is left is the chance of none."""
+        logit = self.refer + self.gamma * (severity + self.hidden * frailty)
+        weight = math.exp(min(max(logit, -30.0), 30.0))
+        left = 1 - self.refer_floor * sum(possible)
+        each = self.refer_floor + left * weight / (1 + weight * sum(possible))
+        return tuple(each * ok for ok in possible)
 
 
 def known(owner: str, names: Sequence[str], formulary: Sequence[Medicine]) -> list[Medicine]:

@@ -141,8 +141,9 @@ class Population:
 HEALTHY = Population()
 REDUCED = Population(HFREF, limits=(*LIVING, ("ef", 10.0, 40.0)))
 PRESERVED = Population(HFPEF, limits=(*LIVING, ("ef", 50.0, 75.0), ("pcwp", 12.0, 36.0)))
-LEAKING = Population(  # reduced, with a mitral valve that leaks
-    replace(HFREF, mitral_leak=0.8),
-    (*SPREAD, ("mitral_leak", 0.5)),
-    limits=(*LIVING, ("ef", 10.0, 45.0)),
-)
+
+
+def leaking(mitral_leak: float = 0.8, spread: float = 0.5) -> Population:
+    """Patients of reduced ejection fraction whose mitral valve leaks: its median, ml/s for each mmHg, and spread."""
+    sick, wide = replace(HFREF, mitral_leak=mitral_leak), (*SPREAD, ("mitral_leak", spread))
+    return Population(sick, wide, limits=(*LIVING, ("ef", 10.0, 45.0)))

@@ -53,7 +53,7 @@ PROCEDURES = (
     Procedure("valve_repair", 0.02, leak=0.1),
     Procedure("cabg", 0.04, ees=1.25, at_once=0.95, infarctions=0.5),
     Procedure("crt", 0.005, leak=0.7, ees=1.15, at_once=1.07),
-    Procedure("lvad", 0.05, pump=200.0),
+    Procedure("lvad", 0.05, pump=140.0),
 )
 
 

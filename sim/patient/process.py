@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from scipy.special import ndtri
@@ -15,7 +16,7 @@ from sim.patient.disease import ACTS, BB, INO, LOOP, Collapse, Heart, day
 from sim.patient.medicines import DAY_H, MOVES, conflict
 from sim.patient.procedures import Operate, named
 from sim.patient.risk import CAUSES, Clock
-from sim.patient.state import DAILY, LABS, MOVED, RISKS, UNITS, Patient, Phase, State
+from sim.patient.state import DAILY, LABS, MOVED, ORDERED, RISKS, UNITS, Patient, Phase, State
 from sim.trace import Event, Run, Signal, Trace, steps
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 ED, WARD, ICU, THEATRE = range(len(UNITS))
 EF, PCWP, SBP, CREATININE, PROBNP = (DAILY.index(name) for name in ("ef", "pcwp", "sbp", "creatinine", "nt_probnp"))
 INFARCTION = CAUSES.index("infarction")
+NONE: Mapping[str, float] = MappingProxyType({})
 CONGESTION_ML = 100.0  # into the stressed volume, with which a decompensation begins
 PUMP = "pump"  # the death of a heart that keeps no circulation up
 SHOCK = ((DAILY.index("map"), 50.0), (DAILY.index("co"), 1.8))  # mmHg and l/min, with less of which nobody lives
@@ -231,7 +233,8 @@ def run(world: Care, s: State, until_h: float) -> Run:
         told = p.body[1:]
         labs = [told[at] * math.exp(world.lab_cv * share * _normal(draw(i, "lab"))) for at, share in TESTED]
         note(i, "visit")
-        record(i, labs, decide(i, labs))
+        chances = decide(i, labs)
+        record(i, labs, chances, refer(i, labs))
 
     def decide(i: int, labs: list[float]) -> dict[int, tuple[float, ...]]:
         """The chances by medicine, after each coin has been thrown."""
@@ -254,10 +257,28 @@ def run(world: Care, s: State, until_h: float) -> Run:
         p.levels = tuple(levels)
         return chances
 
-    def record(i: int, labs: Sequence[float], chances: dict[int, tuple[float, ...]]) -> None:
+    def refer(i: int, labs: list[float]) -> dict[str, float]:
+        """The chances by procedure, after the coin has been thrown and the patient admitted where it says so."""
+        p, policy = s.patients[i], world.policy
+        if policy is None or not policy.procedures:
+            return {}
+        possible = [name not in p.had for name in policy.procedures]
+        each = policy.referrals(possible, math.log(labs[2] / 1000), p.person.frailty)
+        u = draw(i, "decide/procedure")
+        for name, chance in zip(policy.procedures, each, strict=True):
+            if 0 <= u < chance:
+                admit(i, name)
+            u -= chance
+        return dict(zip(policy.procedures, each, strict=True))
+
+    def record(
+        i: int, labs: Sequence[float], chances: dict[int, tuple[float, ...]], sent: Mapping[str, float] = NONE
+    ) -> None:
         p = s.patients[i]
         moved = [x for k, level in enumerate(p.levels) for x in (float(level), *chances.get(k, (0.0, 0.0, 0.0)))]
-        p.care = (kernel._now, *labs, *moved)
+        done = (*p.had, p.operation)
+        ordered = [x for each in world.procedures for x in (float(each.name in done), sent.get(each.name, 0.0))]
+        p.care = (kernel._now, *labs, *moved, *ordered)
         groups[i][2].append(p.care)
 
     def deadlines(rank: int, due: Callable[[int, Deadline], object], time_h: Callable[[Patient], float]):
@@ -276,6 +297,8 @@ def run(world: Care, s: State, until_h: float) -> Run:
             if isinstance(action, Operate):
                 note(i, "action", action.procedure)
                 admit(i, action.procedure)
+                p = s.patients[i]
+                record(i, p.care[1 : 1 + len(LABS)], {})
                 continue
             note(i, "action", " ".join(f"{name}={level}" for name, level in action.levels))
             p = s.patients[i]
@@ -300,6 +323,7 @@ def _normal(u: float) -> float:
 def _signals(world: Care, groups, units) -> dict[tuple[str, str], Signal]:
     keys, columns = [], []
     care = (*LABS, *(f"{name}_{what}" for name in world.medicines for what in MOVED))
+    care += tuple(f"{procedure.name}_{what}" for procedure in world.procedures for what in ORDERED)
     for name, mine in zip(world.names, groups, strict=True):
         for quantities, rows in zip((DAILY, RISKS, care), mine, strict=True):
             times, *values = zip(*rows, strict=True)

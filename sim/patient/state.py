@@ -27,6 +27,7 @@ DAILY = (
 )
 RISKS = ("phase", *(f"hazard_{cause}" for cause in CAUSES))  # an hour
 LABS = ("lab_sbp", "lab_creatinine", "lab_nt_probnp", "lab_ef")
+ORDERED = ("ordered", "p")  # of each procedure: whether it has been, and the chance that it had at this visit
 MOVED = ("level", "p_down", "p_keep", "p_up")  # of each medicine
 
 

@@ -51,6 +51,7 @@ def test_a_month_equals_an_independent_solution_of_the_stated_equations(patient)
         blocked = (1 - 0.13 * e["ace_inhibitor"]) * (1 - 0.15 * e["mra"]) * (1 - 0.1 * e["beta_blocker"])
         wanted = (93 / full["map"]) ** 3 * (5.2 / full["co"]) ** 2 * blocked
         lost_ml = slow.intake_ml * (full["map"] / first["map"]) ** 3 * (n0 / y[0]) ** 0.7
+        lost_ml *= min(full["pcwp"] / 7, 1) ** 2
         taken = 45 * e["loop_diuretic"] + 8 * e["mra"] + 10 * e["sglt2_inhibitor"]
         taken += slow.leak_ml * max(full["pcwp"] - 28, 0)
         edv = full["edv"]

@@ -9,8 +9,9 @@ from experiments.branches import Branches
 from learn.tasks import Counterfactual
 from sim.errors import InputError
 from sim.laws import Deterministic
-from sim.patient import Care, Policy, Risk
+from sim.patient import PROCEDURES, Care, Policy, Risk
 from sim.patient.disease import Slow
+from sim.patient.population import leaking
 from twins import plans
 from twins.channel import Role
 from twins.oracle import Ask
@@ -56,8 +57,9 @@ def test_the_plan_that_was_followed_comes_to_what_came_and_others_differ_by_thei
     one, other = (plans.outcomes(sure, [Ask(5, "p1", VISITS[3])], 2, seed)[1][0] for seed in (0, 1))
     assert one.tolist() == other.tolist()
     before = sure.world.run(sure.world.start(5), VISITS[3]).state
-    decided = sure.world.run(before, np.nextafter(VISITS[3], np.inf)).state
-    kept = sure.held.act(decided, sure.options(before, "p1").actions[0])
+    decided = sure.held.run(before, np.nextafter(VISITS[3], np.inf)).state
+    (order,) = sure.options(before, "p1").actions[0]
+    kept = sure.held.act(decided, order)
     trace = sure.held.run(kept, times_h[-1] + 1).trace
     assert one[0] == pytest.approx(np.log(trace["p1", "nt_probnp"].at(times_h)), rel=1e-6)
 
@@ -65,6 +67,39 @@ def test_the_plan_that_was_followed_comes_to_what_came_and_others_differ_by_thei
 def test_an_ace_inhibitor_lowers_what_the_heart_is_stressed_by_and_more_with_time():
     outcome = plans.outcomes(TWIN, [Ask(5, "p1", VISITS[0])], 2)[1][0]
     assert outcome[2, 1] - outcome[0, 1] < outcome[2, 0] - outcome[0, 0] < -0.02
+
+
+def test_a_procedure_is_a_plan_and_a_death_of_it_counts():
+    world = replace(
+        WORLD,
+        population=leaking(),
+        policy=Policy((), procedures=("valve_repair", "crt"), refer=-2.0),
+        procedures=(replace(PROCEDURES[0], death=0.999), PROCEDURES[2]),
+        adherence=1.0,
+    )
+    twin = TreatmentTwin(world, horizon=2, dead=30000.0)
+    run = world.run(world.start(2), 2000.0)
+    (episode,) = twin.observe(run)
+    series = {s.quantity: s for s in episode.series}
+    chance = series["valve_repair_p"].values
+    assert (chance[np.isfinite(chance)] >= 0.002).all()
+    assert any(e.kind == "admission" for e in run.trace.events)
+    first_h = series[TARGET].clock_h()[0]
+    plan, outcome = (x[0] for x in plans.outcomes(twin, [Ask(2, "p1", first_h)], 2))
+    assert plan.tolist() == [[[0, 0]] * 2, [[1, 0]] * 2, [[0, 1]] * 2]
+    assert outcome[1] == pytest.approx(np.log(30000), rel=1e-6)
+    assert outcome[2, 1] < outcome[0, 1]
+    died = [e.time_h for e in run.trace.events if e.kind == "death"]
+    after = series[TARGET].clock_h() > (died[0] if died else np.inf)
+    assert (series[TARGET].values[after] == np.float32(np.log(30000))).all()
+    assert after.sum() == (2 if died and died[0] < 1500 else after.sum())
+
+
+def test_who_is_never_seen_is_a_record_of_nothing():
+    lost = replace(WORLD, risk=replace(QUIET, lost=1e6))
+    (episode,) = TreatmentTwin(lost).observe(lost.run(lost.start(0), 500.0))
+    assert {len(s.values) for s in episode.series} == {1}
+    assert np.isnan(next(s.values for s in episode.series if s.quantity == TARGET)).all()
 
 
 def test_the_dead_are_left_out_of_a_mean():
