@@ -1,158 +1,169 @@
-"""A cohort of patients as MEDS, the Medical Event Data Standard: `python -m twins.meds DATASET FOLDER`.
+"""A cohort as MEDS, the Medical Event Data Standard: `python -m twins.meds DATASET FOLDER`.
 
-Research only, not for clinical use. One row a measurement (subject_id, time, code, numeric_value), by the schema of
-MEDS 0.4: what a record shows, and nothing of the truth behind it. Patients' birth and death have the standard's own
-codes; what a patient is for life has no time. `metadata/` says what codes mean and who is for training, tuning and
-testing.
+A row a measurement: subject, time, code, number or text (https://medical-event-data-standard.github.io, version 0.4).
+What a record would hold goes out: observed samples of channels, changes of what was prescribed, events, birth and
+death. Hidden truth stays in the dataset, and so does what no record shows. Simulated, for research only and never for
+clinical use, as the folder says of itself.
 """
 
 from __future__ import annotations
 
-import io
 import json
+import math
+import os
+import shutil
 import sys
 from collections.abc import Iterator
-from datetime import datetime, timedelta
-from hashlib import blake2b
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sim.errors import InputError
 from twins.channel import Role
-from twins.dataset import Dataset, files, open_dataset
+from twins.dataset import files, open_dataset
 from twins.episode import Episode, Series
 
-VERSION = "0.4.0"
-NOTICE = "Simulated patients of Twinworlds. Research only, not for clinical use.\n"
-SPLITS = {"train": "train", "validation": "tuning", "test": "held_out"}
-YEAR_DAYS = 365.25
+VERSION = "0.4"
+BIRTH, DEATH = "MEDS_BIRTH", "MEDS_DEATH"
+SPLITS = {"train": "train", "validation": "tuning", "test": "held_out"}  # others keep their names
+UNRECORDED = ("missed", "failure", "planned", "renewal")  # a dose that was not taken; the bounds of lives
+YEAR_H = 8766.0
 DATA = pa.schema(
     [
-        ("subject_id", pa.int64()),
-        ("time", pa.timestamp("us")),
-        ("code", pa.string()),
-        ("numeric_value", pa.float32()),
+        pa.field("subject_id", pa.int64(), nullable=False),
+        pa.field("time", pa.timestamp("us")),
+        pa.field("code", pa.string(), nullable=False),
+        pa.field("numeric_value", pa.float32()),
+        pa.field("text_value", pa.large_string()),
     ]
 )
-CODES = pa.schema([("code", pa.string()), ("description", pa.string()), ("parent_codes", pa.list_(pa.string()))])
-SUBJECTS = pa.schema([("subject_id", pa.int64()), ("split", pa.string())])
-TOLD = ("visit", "decompensation", "infarction", "admission", "bed", "procedure", "discharge")  # events of a record
-PER_FILE = 1000  # patients
+CODES = pa.schema(
+    [
+        pa.field("code", pa.string(), nullable=False),
+        pa.field("description", pa.string()),
+        pa.field("parent_codes", pa.list_(pa.string())),
+    ]
+)
+SUBJECTS = pa.schema(
+    [pa.field("subject_id", pa.int64(), nullable=False), pa.field("split", pa.string(), nullable=False)]
+)
 
 
 class Row(NamedTuple):
-    """One measurement; without a time it holds for life."""
+    """A measurement: its time (None where it holds always), code, number (NaN: none) and text."""
 
     time: datetime | None
     code: str
-    value: float | None
+    number: float = math.nan
+    text: str | None = None
 
 
-def subject(episode: Episode) -> int:
-    """A patient's number, by the name of its world run and its own."""
-    told = blake2b(f"{episode.run}/{episode.asset}".encode(), digest_size=8).digest()
-    return int.from_bytes(told, "little") >> 1
-
-
-def rows(episode: Episode) -> list[Row]:
-    """What a record shows of one patient, in the order of the standard: no time first, then by time and code."""
+def rows(episode: Episode) -> Iterator[Row]:
+    """All that a record would hold of one patient, not yet in order."""
     epoch = datetime.fromisoformat(episode.epoch)
-    found = list(_static(episode, epoch))
-    for series in episode.series:
-        if series.role in (Role.TRUTH, Role.TRUTH.value, Role.STATIC, Role.STATIC.value) or series.shape:
-            continue
-        found += _measured(series, epoch)
-    for event in episode.events:
-        at = epoch + timedelta(hours=event.time_h)
-        if event.kind == "death":
-            found.append(Row(at, "MEDS_DEATH", None))
-        elif event.kind in TOLD:
-            found.append(Row(at, "//".join((event.kind.upper(), *([event.cause] if event.cause else []))), None))
-    return sorted(found, key=lambda row: (row.time is not None, row.time or epoch, row.code))
-
-
-def _static(episode: Episode, epoch: datetime) -> Iterator[Row]:
+    epoch = epoch.astimezone(UTC).replace(tzinfo=None) if epoch.tzinfo else epoch
+    if "age" in episode.static:
+        yield Row(epoch - timedelta(hours=YEAR_H * float(episode.static["age"])), BIRTH)
     for name, value in episode.static.items():
-        if name == "age" and not isinstance(value, str):
-            yield Row(epoch - timedelta(days=float(value) * YEAR_DAYS), "MEDS_BIRTH", None)
-        elif name == "male":
-            yield Row(None, f"GENDER//{'M' if value else 'F'}", None)
-        elif isinstance(value, str):
-            yield Row(None, f"{name}//{value}", None)
+        if isinstance(value, str):
+            yield Row(None, name.upper(), text=value)
         else:
-            yield Row(None, name, float(value))
+            yield Row(None, name.upper(), float(value))
+    for series in episode.series:
+        if series.role != Role.TRUTH and not series.shape:
+            for time_h, value in _told(series):
+                yield Row(epoch + timedelta(hours=time_h), f"{series.quantity.upper()}//{series.unit}", value)
+    for event in episode.events:
+        if event.kind not in UNRECORDED:
+            code = DEATH if event.kind == "death" else "//".join(filter(None, (event.kind.upper(), event.cause)))
+            text = event.cause if event.kind == "death" else None
+            yield Row(epoch + timedelta(hours=event.time_h), code, event.value or math.nan, text)
 
 
-def _measured(series: Series, epoch: datetime) -> Iterator[Row]:
-    """Every sample that there is; of actions those at which something changed."""
-    kept = np.isfinite(series.values)
-    if series.role == Role.ACTION:
-        kept &= np.append(True, np.diff(series.values) != 0)
-    code = f"{series.quantity}//{series.unit}"
-    for time_h, value in zip(series.clock_h()[kept].tolist(), series.values[kept].tolist(), strict=True):
-        yield Row(epoch + timedelta(hours=time_h), code, value)
+def _told(series: Series) -> Iterator[tuple[float, float]]:
+    """Samples that were observed; of what was done, only those that differ from the one before."""
+    before = math.nan
+    for time_h, value in zip(series.clock_h().tolist(), series.values.tolist(), strict=True):
+        if math.isfinite(value) and not (series.role == Role.ACTION and value == before):
+            yield time_h, value
+        before = value
 
 
-def export(dataset: Dataset, folder: str | Path) -> Path:
-    """Write *dataset* to *folder*, which must not hold anything; returns the folder."""
-    folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{folder} is not empty; it must be a folder of its own")
+def export(dataset: str | Path, folder: str | Path) -> Path:
+    """Write a finished dataset as MEDS into *folder*, all or nothing. Raises InputError where the folder is there."""
+    source, folder = open_dataset(dataset), Path(folder)
+    if folder.exists():
+        raise InputError(f"{folder} is there already; name a folder that is not")
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     codes: set[str] = set()
     subjects: list[tuple[int, str]] = []
-    for split in dataset.splits:
-        name, episodes = SPLITS.get(split, split), dataset.episodes(split)
-        for part in range(0, len(episodes), PER_FILE):
-            some = sorted(episodes[part : part + PER_FILE], key=subject)
-            each = [(subject(episode), rows(episode)) for episode in some]
-            subjects += [(number, name) for number, _ in each]
-            codes |= {row.code for _, found in each for row in found}
-            columns = [
-                [number for number, found in each for _ in found],
-                *([row[k] for _, found in each for row in found] for k in range(3)),
-            ]
-            _write(folder / "data" / name / f"{part // PER_FILE}.parquet", columns, DATA)
-    if len({number for number, _ in subjects}) < len(subjects):
-        raise InputError("two patients have the same number; give the plan another seed")
-    listed = sorted(codes)
-    parents: list[list[str]] = [[] for _ in listed]
-    _write(folder / "metadata" / "codes.parquet", [listed, list(map(_description, listed)), parents], CODES)
-    _write(
-        folder / "metadata" / "subject_splits.parquet", list(map(list, zip(*sorted(subjects), strict=True))), SUBJECTS
-    )
-    about = {
-        "dataset_name": f"twinworlds {dataset.identity} (simulated, research only, not for clinical use)",
-        "dataset_version": str(dataset.manifest["content"]),
-        "etl_name": "twinworlds",
-        "meds_version": VERSION,
-    }
-    files.write(folder / "metadata" / "dataset.json", [json.dumps(about, indent=1).encode()])
-    files.write(folder / "NOTICE.txt", [NOTICE.encode()])
+    try:
+        for split in source.splits:
+            told = SPLITS.get(split, split)
+            table = []
+            for number, episode in enumerate(source.episodes(split), len(subjects) + 1):
+                subjects.append((number, told))
+                mine = sorted(rows(episode), key=lambda row: (row.time is not None, row.time or datetime.min, row.code))
+                codes.update(row.code for row in mine)
+                table += [(number, *row) for row in mine]
+            _write(temporary / "data" / told / "0.parquet", table, DATA)
+        about = temporary / "metadata"
+        _write(about / "codes.parquet", [(code, describe(code), None) for code in sorted(codes)], CODES)
+        _write(about / "subject_splits.parquet", subjects, SUBJECTS)
+        made = {"dataset_name": f"twinworlds {source.identity}", "dataset_version": source.identity}
+        made |= {"etl_name": "twinworlds", "etl_version": _version(), "meds_version": VERSION}
+        files.write(about / "dataset.json", [json.dumps(made, indent=1).encode()])
+        files.write(temporary / "README.md", [README.encode()])
+        os.replace(temporary, folder)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 
-def _description(code: str) -> str:
-    name, _, rest = code.partition("//")
-    return f"{name.replace('_', ' ').lower()}{f', {rest}' if rest else ''} (simulated)"
+README = """# A simulated cohort
+
+Simulated patients as the Medical Event Data Standard (MEDS). Research only, not for clinical use: nobody here has
+lived.
+"""
 
 
-def _write(path: Path, columns: list, schema: pa.Schema) -> None:
-    table = pa.table([pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)], schema)
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer)
-    files.write(path, [buffer.getvalue()])
+def describe(code: str) -> str:
+    """A code in words."""
+    if code in (BIRTH, DEATH):
+        return {BIRTH: "birth", DEATH: "death; its cause is the text"}[code]
+    what, _, rest = code.partition("//")
+    return what.lower().replace("_", " ") + (f", {rest}" if rest else "")
+
+
+def _write(path: Path, table: list[tuple], schema: pa.Schema) -> None:
+    columns = list(zip(*table, strict=True)) or [()] * len(schema)
+    arrays = [
+        pa.array([None if isinstance(x, float) and math.isnan(x) else x for x in column], field.type)
+        for column, field in zip(columns, schema, strict=True)
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path)
+
+
+def _version() -> str:
+    try:
+        return version("twinworlds")
+    except PackageNotFoundError:
+        return "from source"
 
 
 def main() -> int:
     if len(sys.argv) != 3:
-        print("usage: python -m twins.meds DATASET FOLDER", file=sys.stderr)
+        print("python -m twins.meds DATASET FOLDER", file=sys.stderr)
         return 2
     try:
-        print(export(open_dataset(sys.argv[1]), sys.argv[2]))
+        print(export(*sys.argv[1:]))
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

@@ -1,89 +1,88 @@
-"""A cohort as MEDS: its schema, order, codes, splits; what a record shows and nothing of the truth."""
+"""A cohort as MEDS: its schemas as the standard's own package checks them, nothing hidden, nothing half written."""
 
-import itertools
 import json
-from dataclasses import replace
-from typing import Any
+import subprocess
+import sys
+from datetime import datetime, timedelta
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from sim.errors import InputError
 from sim.laws import Exponential
 from sim.patient import Care, Risk
-from sim.patient.disease import Slow
+from twins import meds
+from twins.channel import Role
 from twins.dataset import Plan, ensure
-from twins.meds import export, rows, subject
 from twins.patient import PatientTwin
 
-WORLD = Care(3, risk=Risk(decompensation=4.0, cardiac=2.0), visit=Exponential(200.0), slow=Slow(tolerance=1e-2))
-TWIN: Any = PatientTwin(WORLD, step_h=24.0)
+TWIN = PatientTwin(Care(3, risk=Risk(decompensation=4.0, cardiac=0.7), visit=Exponential(300.0)))
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    root = tmp_path_factory.mktemp("meds")
-    dataset = ensure(TWIN, Plan(2, 1, 1, 1500.0), root, workers=1)
-    return dataset, export(dataset, root / "out")
+def cohort(tmp_path_factory):
+    """A dataset, and its MEDS by the command that a user types."""
+    root = tmp_path_factory.mktemp("cohort")
+    dataset = ensure(TWIN, Plan(train=2, validation=1, test=1, duration_h=4000.0), root, workers=1)
+    made = subprocess.run(
+        [sys.executable, "-m", "twins.meds", str(dataset.path), str(root / "meds")], capture_output=True
+    )
+    assert made.returncode == 0, made.stderr
+    return dataset, root / "meds"
 
 
-def test_files_have_the_columns_and_types_of_the_standard(made):
-    _, folder = made
-    files = sorted(str(p.relative_to(folder)) for p in folder.rglob("*.parquet"))
-    assert files == [
-        *(f"data/{split}/0.parquet" for split in ("held_out", "train", "tuning")),
-        "metadata/codes.parquet",
-        "metadata/subject_splits.parquet",
-    ]
-    table = pq.read_table(folder / "data" / "train" / "0.parquet")
-    types = {"subject_id": pa.int64(), "time": pa.timestamp("us"), "code": pa.string(), "numeric_value": pa.float32()}
-    assert dict(zip(table.schema.names, table.schema.types, strict=True)) == types
-    about = json.loads((folder / "metadata" / "dataset.json").read_text())
-    assert about["meds_version"] == "0.4.0"
-    assert "not for clinical use" in about["dataset_name"]
-    assert "not for clinical use" in (folder / "NOTICE.txt").read_text()
-
-
-def test_patients_are_whole_in_order_and_in_one_split(made):
-    dataset, folder = made
-    splits = pq.read_table(folder / "metadata" / "subject_splits.parquet").to_pydict()
-    assert sorted(splits["split"]) == ["held_out"] * 3 + ["train"] * 6 + ["tuning"] * 3
-    known = set(pq.read_table(folder / "metadata" / "codes.parquet")["code"].to_pylist())
-    for split, name in (("train", "train"), ("test", "held_out")):
-        table = pq.read_table(folder / "data" / name / "0.parquet")
-        ids = np.array(table["subject_id"])
+def test_the_standards_own_package_accepts_every_file(cohort):
+    standard = pytest.importorskip("meds")
+    _, folder = cohort
+    tables = {split: pq.read_table(folder / "data" / split / "0.parquet") for split in ("train", "tuning", "held_out")}
+    for table in tables.values():
+        standard.DataSchema.validate(table)
+        ids, times = (table.column(name).to_numpy() for name in ("subject_id", "time"))
         assert (np.diff(ids) >= 0).all()
-        assert set(ids.tolist()) == {subject(e) for e in dataset.episodes(split)}
-        assert set(table["code"].to_pylist()) <= known
-        times = table["time"].to_pylist()
-        for number in set(ids.tolist()):
-            mine = [t for t, i in zip(times, ids.tolist(), strict=True) if i == number]
-            first = next(k for k, t in enumerate(mine) if t is not None)
-            assert all(t is None for t in mine[:first])
-            assert mine[first:] == sorted(mine[first:])
+        for one in np.unique(ids):
+            mine = times[ids == one]
+            static = np.isnat(mine).sum()
+            assert np.isnat(mine[:static]).all()  # what holds always comes first
+            assert (np.diff(mine[static:]) >= np.timedelta64(0)).all()
+    codes = pq.read_table(folder / standard.code_metadata_filepath)
+    standard.CodeMetadataSchema.validate(codes)
+    seen = {code for table in tables.values() for code in table.column("code").to_pylist()}
+    assert seen == set(codes.column("code").to_pylist())
+    splits = pq.read_table(folder / standard.subject_splits_filepath)
+    standard.SubjectSplitSchema.validate(splits)
+    assert splits.to_pylist() == [
+        {"subject_id": n + 1, "split": name} for n, name in enumerate(["train"] * 6 + ["tuning"] * 3 + ["held_out"] * 3)
+    ]
+    standard.DatasetMetadataSchema.validate(json.loads((folder / standard.dataset_metadata_filepath).read_text()))
 
 
-def test_what_was_measured_is_there_once_and_the_truth_is_not(made):
-    dataset, _ = made
-    episode = dataset.episodes("train")[0]
-    found = rows(episode)
-    series = {s.quantity: s for s in episode.series}
-    rates = [row.value for row in found if row.code == "heart_rate///min"]
-    values = series["heart_rate"].values
-    assert rates == values[np.isfinite(values)].tolist()
-    codes = {row.code.partition("//")[0] for row in found}
-    assert not codes & {s.quantity for s in episode.series if s.role == "truth"}
-    assert {"MEDS_BIRTH", "GENDER", "lab_nt_probnp", "bisoprolol_level", "VISIT"} <= codes
-    deaths = [e.time_h for e in episode.events if e.kind == "death"]
-    assert sum(row.code == "MEDS_DEATH" for row in found) == len(deaths)
-    doses = [row.value for row in found if row.code.startswith("enalapril_level")]
-    assert all(a != b for a, b in itertools.pairwise(doses))
+def test_what_was_observed_is_there_and_what_is_hidden_is_not(cohort):
+    dataset, folder = cohort
+    told = pq.read_table(folder / "data" / "train" / "0.parquet").to_pylist()
+    hidden = {f"{c['quantity'].upper()}//{c['unit']}" for c in dataset.channels if c["role"] == Role.TRUTH}
+    assert not hidden & {row["code"] for row in told}
+    for number, episode in enumerate(dataset.episodes("train"), 1):
+        mine = [row for row in told if row["subject_id"] == number]
+        epoch = datetime.fromisoformat(episode.epoch)
+        weight = next(s for s in episode.series if s.quantity == "weight")
+        there = np.isfinite(weight.values)
+        rows = [row for row in mine if row["code"] == "WEIGHT//kg"]
+        assert [row["numeric_value"] for row in rows] == weight.values[there].tolist()
+        assert [row["time"] for row in rows] == [epoch + timedelta(hours=t) for t in weight.clock_h()[there].tolist()]
+        dead = [e for e in episode.events if e.kind == "death"]
+        assert [(row["time"], row["text_value"]) for row in mine if row["code"] == "MEDS_DEATH"] == [
+            (epoch + timedelta(hours=e.time_h), e.cause) for e in dead
+        ]
+        born = next(row["time"] for row in mine if row["code"] == "MEDS_BIRTH")
+        assert (epoch - born) / timedelta(hours=meds.YEAR_H) == pytest.approx(episode.static["age"])
+        assert not [row for row in mine if row["code"].startswith(("MISSED", "FAILURE"))]
 
 
-def test_a_folder_that_holds_something_is_left_alone(made):
-    dataset, folder = made
-    with pytest.raises(InputError, match="is not empty"):
-        export(dataset, folder)
-    assert subject(replace(dataset.episodes("train")[0], asset="p9")) != subject(dataset.episodes("train")[0])
+def test_a_folder_that_is_there_is_left_alone(cohort):
+    dataset, folder = cohort
+    with pytest.raises(InputError, match="is there already"):
+        meds.export(dataset.path, folder)
+    with pytest.raises(InputError):
+        meds.export(dataset.path.parent / "nothing", folder.with_name("other"))
+    assert sorted(p.name for p in folder.parent.iterdir()) == sorted([dataset.path.name, "meds"])
