@@ -2,7 +2,8 @@
 
 Fills the stretch between `<!-- bench -->` and `<!-- /bench -->` from bench/RESULTS.json, and those named after a run
 (`<!-- line_failure -->`) from that run's metrics.json, or from the seeds.json of several. Runs named `…_gamma_0`,
-`…_gamma_2` … are columns of one table. A stretch without a source is left as it is.
+`…_gamma_2` … are columns of one table; a folder with a trial.json is that of a trial. A stretch without a source
+is left as it is.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 import sys
 from pathlib import Path
 
+from experiments import trials
 from experiments.layouts import ages, buffers, crew
 from experiments.report import METRICS, decimals, interval, number, told_by
 from experiments.run_dir import config_of
@@ -58,7 +60,18 @@ def scores(source: Path) -> str:
     took = f" The run took {seconds:.0f} s on {stamp(run)}." if seconds else ""
     took = f" Means over {metrics['seeds']} seeds of training." if source.is_file() else took
     of = f"{metrics['clusters']} independent {cluster(config_of(run))}"
-    return "\n".join([*lines, "", f"{metrics['scored']} windows of {of}.{took}"])
+    asked = "plans" if metrics.get("task") == "Counterfactual" else "windows"
+    return "\n".join([*lines, "", f"{metrics['scored']} {asked} of {of}.{took}"])
+
+
+def trial(run: Path) -> str:
+    """What trials in silico found."""
+    found = json.loads((run / "trial.json").read_text())
+    lines = ["| | |", "|---|---|", *(f"| {what} | {value} |" for what, value in trials.rows(found))]
+    machine = found["machine"]
+    on = f"{machine.get('cpus') or machine['cores']} cores of {machine['processor']}"
+    of = f"{found['trials']} trials of {found['pool']} patients under both arms"
+    return "\n".join([*lines, "", f"{of}. The run took {found['seconds']:.0f} s on {on}."])
 
 
 def decisions(run: Path) -> str:
@@ -157,6 +170,8 @@ def confounded(sources: list[Path]) -> str:
 
 def table(source: Path) -> str:
     """What a run's metrics.json has to say, whichever command wrote it."""
+    if (source / "trial.json").exists():
+        return trial(source)
     found = json.loads((source / "metrics.json").read_text()) if source.is_dir() else {}
     return {"decided": decisions, "layouts": layouts, "saved": savings, "report": scores}[told_by(found)](source)
 
@@ -165,7 +180,8 @@ def tabulated(sources: list[Path]) -> dict[str, str]:
     """A table of each run by its name; of those named `…_gamma_0`, `…_gamma_2` … one together."""
     found: dict[str, list[Path]] = {}
     for source in sources:
-        found.setdefault(source.resolve().parent.name.partition("_gamma_")[0], []).append(source)
+        folder = source.resolve() if (source / "trial.json").exists() else source.resolve().parent
+        found.setdefault(folder.name.partition("_gamma_")[0], []).append(source)
     apart = {name: "_gamma_" not in runs[0].resolve().parent.name for name, runs in found.items()}
     return {name: table(runs[-1]) if apart[name] else confounded(runs) for name, runs in found.items()}
 

@@ -9,6 +9,7 @@ import pytest
 
 from experiments import trials
 from sim.errors import InputError
+from tests.experiments.test_tables import tables
 
 ROOT = Path(__file__).parents[2]
 SMALL = {
@@ -46,6 +47,8 @@ def test_a_small_trial_has_all_that_is_asked_for(tmp_path):
     kept = json.loads(path.read_text())
     assert kept["notice"] == "Research only, not for clinical use."
     assert kept["power"] == found["power"]
+    assert list(tables.tabulated([path.parent])) == ["trial"]
+    assert "type-I error" in tables.tabulated([path.parent])["trial"]
     assert all(isinstance(cell, str) for row in trials.rows(kept) for cell in row)
 
 
