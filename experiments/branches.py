@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from learn.batch import variates
+from learn.aligned import variates
 from learn.tasks import Counterfactual
 from sim.errors import InputError, require
 from twins import plans

@@ -14,7 +14,8 @@ import numpy as np
 
 from experiments.model import Model
 from experiments.source import Observed
-from learn.batch import Windows, variates
+from learn.aligned import variates
+from learn.batch import Windows
 from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction
 from learn.tasks import Forecast
 from sim.errors import InputError

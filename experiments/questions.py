@@ -10,7 +10,8 @@ import numpy as np
 
 from experiments.settings import Scoring
 from learn import evaluate
-from learn.batch import Windows, anchors, runs, sampled, variates
+from learn.aligned import sampled, variates
+from learn.batch import Windows, anchors, runs
 from learn.counterfactual import planned, told
 from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction, Prediction, Truth
 from learn.tasks import Classify, Counterfactual, Forecast, RemainingLife, Task, TimeToEvent

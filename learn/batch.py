@@ -6,8 +6,7 @@ the first target. Channels of role `truth` are left out here, so that no model c
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -17,10 +16,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from learn.aligned import grid, hidden, position, variates
+from learn.labels import followed_h, labels, lives
 from learn.tasks import Classify, Counterfactual, RemainingLife, Task, TimeToEvent
 from sim.errors import InputError
 from twins.channel import Role
-from twins.episode import CENSORED, PLANNED, Episode, Series
+from twins.episode import Episode, Series
 
 ROLES = tuple(role for role in Role if role is not Role.TRUTH)  # a batch's role is an index into this
 TIME_FEATURES = 4  # sine and cosine of the hour of the day and of the hour of the week
@@ -158,73 +159,6 @@ class Windows:
         return len(self.scale.names)
 
 
-def variates(episode: Episode, frames: bool = False) -> dict[str, Series]:
-    """Every series that a model may see, by variate name; with *frames*, those of frames instead of numbers."""
-    named: dict[str, Series] = {}
-    for series in episode.series:
-        if series.role is Role.TRUTH or series.role == Role.TRUTH.value or bool(series.shape) != frames:
-            continue
-        spare = itertools.chain([series.quantity], (f"{series.quantity}#{n}" for n in itertools.count(2)))
-        named[next(name for name in spare if name not in named)] = series
-    return named
-
-
-def _grid(named: Collection[Series]) -> tuple[float | None, np.ndarray]:
-    """The step and the times of an episode's samples: the finest regular clock, else every time that occurs."""
-    steps = {s.step_h for s in named if s.step_h is not None}
-    if not steps:
-        return None, np.unique(np.concatenate([s.clock_h() for s in named]))
-    step_h = min(steps)
-    last_h = max(s.clock_h()[-1] for s in named if len(s.values))
-    return step_h, np.arange(int(np.ceil(last_h / step_h - 1e-6)) + 1) * step_h
-
-
-def _position(series: Series, step_h: float | None, grid_h: np.ndarray) -> np.ndarray:
-    """The sample at which each value of a series becomes visible: the first one not before its time."""
-    if step_h is None:
-        return np.searchsorted(grid_h, series.clock_h())
-    return np.ceil(series.clock_h() / step_h - 1e-6).astype(np.int64)
-
-
-def _labels(episode: Episode, now_h: np.ndarray, to_h: float, causes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """For each *now_h*: hours to the end of the spell it lies in (NaN outside all), and the code of what ends it."""
-    event_h = np.full(len(now_h), np.nan, np.float32)
-    cause = np.full(len(now_h), -1, np.int32)
-    for spell in episode.spells:
-        if spell.cause not in (PLANNED, CENSORED, *causes):
-            raise InputError(
-                f"run {episode.run}, {episode.asset}: a spell ends of {spell.cause!r}; the task's causes are {causes}"
-            )
-        end_h = min(spell.end_h, to_h)
-        here = (spell.start_h <= now_h) & (now_h < end_h)
-        event_h[here] = end_h - now_h[here]
-        known = spell.end_h < to_h and spell.cause in causes
-        cause[here] = 1 + causes.index(spell.cause) if known else 0
-    return event_h, cause
-
-
-def _lives(episode: Episode, now_h: np.ndarray, to_h: float, task: RemainingLife) -> tuple[np.ndarray, np.ndarray]:
-    """As `_labels`, of lives without planned work: one whose unmaintained length is known ends then, of cause 1."""
-    event_h, cause = _labels(episode, now_h, to_h, task.causes)
-    for spell in episode.spells:
-        whole_h = spell.start_h + spell.unmaintained_h
-        if np.isfinite(whole_h) and spell.end_h <= to_h:
-            reached = now_h <= spell.end_h if spell.cause == CENSORED else now_h < spell.end_h
-            here = (spell.start_h <= now_h) & reached & (now_h < whole_h)
-            event_h[here], cause[here] = whole_h - now_h[here], np.maximum(cause[here], 1)
-    return event_h, cause
-
-
-def _followed_h(episode: Episode, to_h: float, task: Task | None) -> float:
-    """Until when the lives of an episode can be asked for: all of it where its last life is known to the end."""
-    if not isinstance(task, RemainingLife) or not episode.spells:
-        return to_h
-    last = max(episode.spells, key=lambda spell: spell.end_h)
-    known = last.cause in task.causes or np.isfinite(last.unmaintained_h)
-    end_h = min(episode.end_h, to_h)
-    return to_h if known and last.end_h >= episode.end_h - 1e-9 and last.end_h <= to_h else end_h - task.cap_h
-
-
 def _assemble(
     episodes: list[Episode],
     span: tuple[float, float],
@@ -241,7 +175,7 @@ def _assemble(
     if not names:
         raise InputError("the episodes have no channel that a model may see; all are of role truth")
     pictured = [variates(e, frames=True) for e in episodes]
-    grids = [_grid([*series.values(), *seen.values()]) for series, seen in zip(named, pictured, strict=True)]
+    grids = [grid([*series.values(), *seen.values()]) for series, seen in zip(named, pictured, strict=True)]
     if len({step_h for step_h, _ in grids}) > 1:
         raise InputError(f"episodes are sampled at different steps, {sorted({str(s) for s, _ in grids})} h; give one")
     step_h = grids[0][0]
@@ -259,7 +193,7 @@ def _assemble(
     for e, (episode, series, (_, grid_h)) in enumerate(zip(episodes, named, grids, strict=True)):
         for v, name in enumerate(names):
             if name in series:
-                values[e, v, context + _position(series[name], step_h, grid_h)] = series[name].values
+                values[e, v, context + position(series[name], step_h, grid_h)] = series[name].values
                 role[e, v] = ROLES.index(Role(series[name].role))
                 present[e, v] = True
         epoch = datetime.fromisoformat(episode.epoch)
@@ -270,15 +204,15 @@ def _assemble(
         if causes and step_h:
             inside = slice(context, context + len(grid_h))
             if isinstance(task, RemainingLife):
-                event_h[e, inside], cause[e, inside] = _lives(episode, grid_h + step_h, span[1], task)
+                event_h[e, inside], cause[e, inside] = lives(episode, grid_h + step_h, span[1], task)
             else:
-                event_h[e, inside], cause[e, inside] = _labels(episode, grid_h + step_h, span[1], causes)
+                event_h[e, inside], cause[e, inside] = labels(episode, grid_h + step_h, span[1], causes)
         if isinstance(task, Classify):
             label = hidden(episode, task.truth)
-            at = context + _position(label, step_h, grid_h)
+            at = context + position(label, step_h, grid_h)
             cause[e, at], event_h[e, at] = label.values.astype(np.int32), 0.0
         first.append(int(np.searchsorted(grid_h, span[0])))
-        last.append(int(np.searchsorted(grid_h, _followed_h(episode, span[1], task))))
+        last.append(int(np.searchsorted(grid_h, followed_h(episode, span[1], task))))
 
     if scale is None:
         own = np.full_like(values, np.nan) if np.isfinite(span).any() else values
@@ -309,24 +243,6 @@ def _assemble(
     )
 
 
-def hidden(episode: Episode, quantity: str) -> Series:
-    """The one channel of role truth of a quantity; raises InputError where there is none."""
-    for series in episode.series:
-        if series.role == Role.TRUTH and series.quantity == quantity:
-            return series
-    known = sorted({s.quantity for s in episode.series if s.role == Role.TRUTH})
-    raise InputError(f"no hidden channel is called {quantity!r}; there is {', '.join(known) or 'none'}")
-
-
-def sampled(episode: Episode, quantity: str) -> np.ndarray:
-    """A hidden channel at each sample of the episode's windows, NaN where it tells nothing."""
-    series = hidden(episode, quantity)
-    step_h, grid_h = _grid([*variates(episode).values(), *variates(episode, frames=True).values()])
-    values = np.full(len(grid_h), np.nan)
-    values[_position(series, step_h, grid_h)] = series.values
-    return values
-
-
 def _frames(
     pictured: list[dict[str, Series]],
     grids_h: list[np.ndarray],
@@ -347,7 +263,7 @@ def _frames(
         whole = np.full((len(pictured), length, *shapes.pop()), np.nan, np.float32)
         for e, (seen, grid_h) in enumerate(zip(pictured, grids_h, strict=True)):
             if name in seen:
-                whole[e, context + _position(seen[name], step_h, grid_h)] = seen[name].values
+                whole[e, context + position(seen[name], step_h, grid_h)] = seen[name].values
         if scale.frames:
             frame = scale.frames[i]
         else:
@@ -377,7 +293,7 @@ def _marks(
         raise InputError(f"task.marks is {task.marks!r}, of samples of shape {labels[0].shape}; {seen}")
     marks = np.zeros((len(episodes), length, *shape), np.uint8)
     for e, (label, grid_h) in enumerate(zip(labels, grids_h, strict=True)):
-        marks[e, context + _position(label, step_h, grid_h)] = label.values.astype(np.uint8)
+        marks[e, context + position(label, step_h, grid_h)] = label.values.astype(np.uint8)
     return marks
 
 

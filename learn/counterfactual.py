@@ -9,7 +9,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from learn.batch import ROLES, Windows, hidden
+from learn.aligned import hidden
+from learn.batch import ROLES, Windows
 from learn.tasks import Counterfactual
 from sim.errors import InputError
 from twins.channel import Role

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from learn.aligned import hidden
 from learn.baselines import LinearPlan, MarginalStructural, RepeatLast
-from learn.batch import Windows, anchors, gather, hidden
+from learn.batch import Windows, anchors, gather
 from learn.counterfactual import planned, told
 from learn.evaluate import forecast_truth
 from learn.metrics import ForecastPrediction, ForecastTruth, forecast_scores
