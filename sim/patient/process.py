@@ -16,8 +16,8 @@ from sim.patient.disease import ACTS, BB, INO, LOOP, Collapse, Heart, day
 from sim.patient.medicines import DAY_H, MOVES, conflict
 from sim.patient.procedures import Operate, named
 from sim.patient.risk import CAUSES, Clock
-from sim.patient.state import DAILY, LABS, MOVED, ORDERED, RISKS, UNITS, Patient, Phase, State
-from sim.trace import Event, Run, Signal, Trace, steps
+from sim.patient.state import DAILY, LABS, UNITS, Patient, Phase, State, signals
+from sim.trace import Event, Run, Trace
 
 if TYPE_CHECKING:
     from sim.patient.care import Care
@@ -310,7 +310,7 @@ def run(world: Care, s: State, until_h: float) -> Run:
     kernel.run_to(until_h)
     kernel._queue.clear()
     s.time_h = until_h
-    return Run(Trace(s.seed, start_h, until_h, _signals(world, groups, units), tuple(events)), s)
+    return Run(Trace(s.seed, start_h, until_h, signals(world, groups, units), tuple(events)), s)
 
 
 TESTED = ((SBP, 0.5), (CREATININE, 1.0), (PROBNP, 2.0), (EF, 0.5))  # LABS, and how noisy, in lab_cv
@@ -318,19 +318,3 @@ TESTED = ((SBP, 0.5), (CREATININE, 1.0), (PROBNP, 2.0), (EF, 0.5))  # LABS, and 
 
 def _normal(u: float) -> float:
     return float(ndtri(min(max(u, 1e-12), 1 - 1e-12)))
-
-
-def _signals(world: Care, groups, units) -> dict[tuple[str, str], Signal]:
-    keys, columns = [], []
-    care = (*LABS, *(f"{name}_{what}" for name in world.medicines for what in MOVED))
-    care += tuple(f"{procedure.name}_{what}" for procedure in world.procedures for what in ORDERED)
-    for name, mine in zip(world.names, groups, strict=True):
-        for quantities, rows in zip((DAILY, RISKS, care), mine, strict=True):
-            times, *values = zip(*rows, strict=True)
-            keys += [(name, quantity) for quantity in quantities]
-            columns += [(times, column) for column in values]
-    for name, rows in zip(UNITS, units, strict=True):
-        times, *values = zip(*rows, strict=True)
-        keys += [(name, "occupied"), (name, "waiting")]
-        columns += [(times, column) for column in values]
-    return steps(keys, columns)

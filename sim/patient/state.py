@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sim.patient import orbit
 from sim.patient.circulation import Circulation
@@ -16,6 +17,10 @@ from sim.patient.pharmacology import Body
 from sim.patient.procedures import Operate
 from sim.patient.risk import CAUSES, Clock
 from sim.streams import Streams
+from sim.trace import Key, Signal, steps
+
+if TYPE_CHECKING:
+    from sim.patient.care import Care
 
 UNITS = ("ed", "ward", "icu", "theatre")
 STREAMS = ("person", "body", "lab", "visit", "route", "stay", "infarct", "operation", *CAUSES)
@@ -106,3 +111,20 @@ class State:
             changed=self.changed[:],
             actions=self.actions[:],
         )
+
+
+def signals(world: Care, groups: Sequence, units: Sequence) -> dict[Key, Signal]:
+    """The signals of a run, of each group of rows (time, values) a patient and a unit have."""
+    keys, columns = [], []
+    care = (*LABS, *(f"{name}_{what}" for name in world.medicines for what in MOVED))
+    care += tuple(f"{procedure.name}_{what}" for procedure in world.procedures for what in ORDERED)
+    for name, mine in zip(world.names, groups, strict=True):
+        for quantities, rows in zip((DAILY, RISKS, care), mine, strict=True):
+            times, *values = zip(*rows, strict=True)
+            keys += [(name, quantity) for quantity in quantities]
+            columns += [(times, column) for column in values]
+    for name, rows in zip(UNITS, units, strict=True):
+        times, *values = zip(*rows, strict=True)
+        keys += [(name, "occupied"), (name, "waiting")]
+        columns += [(times, column) for column in values]
+    return steps(keys, columns)
