@@ -1,5 +1,6 @@
 """Deaths against published ones: the score's points, what a hazard adds up to, a trial that passes and its fault."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -54,6 +55,7 @@ def test_a_small_trial_is_paired_and_its_fault_moves_it():
     assert run_check("null", replace(same, ratio=1.0, tolerance=1e-9), 0.01)[0].verdict == "pass"
     assert run_check("null", replace(same, ratio=1.0, tolerance=0.03, fault=0.05), 0.01)[0].verdict == "fail"
     right = run_check("right", SMALL, 0.05)[0]
+    assert json.dumps(right._asdict())
     assert 0.5 < right.measured < 0.85
 
 
