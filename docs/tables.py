@@ -97,13 +97,13 @@ def savings(run: Path) -> str:
     """Every policy of a run of saving, cheapest first; below it what choosing a tariff costs."""
     metrics = json.loads((run / "metrics.json").read_text())
     heads = [head for head, _ in MEASURES.values()]
-    lines = ["| policy | " + " | ".join(heads) + " | gap closed | against the best without the model |"]
+    lines = ["| policy | " + " | ".join(heads) + " | gap closed | costs more than by the model |"]
     lines += ["|---|" + "---|" * (len(heads) + 2)]
     for row in sorted(metrics["rows"], key=lambda row: row["scores"]["cost_eur"]["mean"]):
         cells = [number(row["scores"][name]["mean"], places) for name, (_, places) in MEASURES.items()]
         closed, gap = row["closed"], row["difference"]
         share = f"{closed['mean']:.0%}".replace("%", " %").replace("-", "−") if isinstance(closed, dict) else closed
-        apart = f"{number(gap['mean'], 3)} ({interval(gap, 3)})" if row["name"] != metrics["best_rival"] else ""
+        apart = f"{number(gap['mean'], 2)} ({interval(gap, 2)})" if row["kind"] != "model" else ""
         name = row["name"].replace("_", " ")
         cells += [share, apart]
         lines.append(f"| {f'**{name}**' if row['kind'] == 'model' else name} | " + " | ".join(cells) + " |")

@@ -54,15 +54,15 @@ def verdict(scores: Mapping[str, Any]) -> words.Verdict:
     """Whether the model's forecasts save more than the best without them, and how near that is to foresight."""
     rows = {row["name"]: row for row in scores["rows"]}
     best, model = rows[scores["best_rival"]], next(row for row in scores["rows"] if row["kind"] == "model")
-    gap, closed, name = model["difference"], model["closed"], words.name_of(best["name"])
+    gap, closed, name = best["difference"], model["closed"], words.name_of(best["name"])
     mean, low, high = (gap["mean"] if gap[end] is None else gap[end] for end in ("mean", "low", "high"))
-    if high < 0:
-        headline = f"Planning by the model saves {-mean:.2f} EUR a day more than the best without it, {name}"
-    elif low > 0:
-        headline = f"Planning by the model saves {mean:.2f} EUR a day less than the best without it, {name}"
+    if low > 0:
+        headline = f"Planning by the model saves {mean:.2f} EUR a day more than the best without it, {name}"
+    elif high < 0:
+        headline = f"Planning by the model saves {-mean:.2f} EUR a day less than the best without it, {name}"
     else:
         headline = f"Planning by the model cannot be told from the best without it, {name}"
-    detail = f"The difference is {mean:+.3f} EUR a day (95 % interval {low:+.3f} to {high:+.3f})"
+    detail = f"That one costs {mean:+.3f} EUR a day more (95 % interval {low:+.3f} to {high:+.3f})"
     if isinstance(closed, Mapping):
         detail += f"; it closes {100 * closed['mean']:.0f} % of the gap between doing nothing and foresight"
     return words.Verdict(headline, (detail + ".").replace("-", "−"))

@@ -367,8 +367,8 @@ def score(
 ) -> dict[str, Any]:
     """Means with paired bootstrap intervals over world runs, and the share of the gap that each policy closes.
 
-    The gap is between doing nothing and foresight. Differences are to the policy without the model that cost least on
-    the validation runs.
+    The gap is between doing nothing and foresight. A difference is what a policy costs more than the model's plan; the
+    rival is the policy without the model that cost least on the validation runs.
     """
     count = len(played[FORESIGHT])
     cluster_N, weights_RxC = resample(range(count), resamples, 0)
@@ -396,7 +396,7 @@ def score(
             "kind": kind(name),
             "scores": {measure: interval(value_R) for measure, value_R in measures.items()},
             "closed": closed(name),
-            "difference": interval(cost[name] - cost[best]),
+            "difference": interval(cost[name] - cost[f"plan_{pipeline.MODEL}"]),
         }
         for name, measures in drawn.items()
     ]

@@ -113,7 +113,7 @@ def test_better_forecasts_save_more_and_the_score_says_so():
     assert rows[FORESIGHT]["closed"]["mean"] == pytest.approx(1.0)
     assert rows[NOTHING]["closed"]["mean"] == pytest.approx(0.0)
     headline, detail = saved.verdict(found)
-    assert ("more than the best" in headline) == (rows[f"plan_{MODEL}"]["difference"]["high"] < 0)
+    assert ("more than the best" in headline) == (rows[found["best_rival"]]["difference"]["low"] > 0)
     assert "of the gap" in detail
     swapped = {**played, f"plan_{MODEL}": played["plan_naive"], "plan_naive": played[f"plan_{MODEL}"]}
     worse = {row["name"]: row for row in score(swapped, offered, chosen, 200)["rows"]}  # a planted fault
