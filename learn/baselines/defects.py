@@ -52,11 +52,10 @@ class RateByVerdict:
 
 @dataclass(frozen=True)
 class RateByLevel:
-    """Of windows in which a *channel*, less another where one is named, is as high on average over its last *samples*,
-    the share that was of another class than the first: a rule such as an alarm on a residual, without its threshold."""
+    """Of windows in which a *channel* is as high on average over its last *samples*, the share that was of another
+    class than the first: a rule such as an alarm on a residual, whose threshold is left open."""
 
     channel: str
-    less: str | None = None
     samples: int = 24
     bins: int = 20
     kind: str = "naive"
@@ -66,12 +65,14 @@ class RateByLevel:
         require(2 <= self.bins <= 1000, self, "bins", "between 2 and 1000")
 
     def fit(self, train: Windows, validation: Windows, task: Classify) -> Predictor:
+        if self.channel not in train.scale.names:
+            raise InputError(f"there is no channel {self.channel!r}; it must be among {', '.join(train.scale.names)}")
         asked, bad_N = examples(train)
         level_N = self._level(train, asked)
         edges = np.unique(np.quantile(level_N, np.linspace(0, 1, self.bins + 1)[1:-1]))
         bin_N = np.searchsorted(edges, level_N)
-        count = np.bincount(bin_N, minlength=len(edges) + 1)
-        rates = np.bincount(bin_N, weights=bad_N, minlength=len(edges) + 1) / np.maximum(count, 1)
+        count, bad = (np.bincount(bin_N, weights=w, minlength=len(edges) + 1) for w in (None, bad_N))
+        rates = bad / np.maximum(count, 1)
 
         def predict(windows: Windows, anchors_Nx2: np.ndarray) -> EventPrediction:
             return EventPrediction(rates[np.searchsorted(edges, self._level(windows, anchors_Nx2))])
@@ -79,17 +80,9 @@ class RateByLevel:
         return predict
 
     def _level(self, windows: Windows, anchors_Nx2: np.ndarray) -> np.ndarray:
-        """The mean over what was read of the last samples, in the channel's unit."""
-
-        def mean(name: str) -> np.ndarray:
-            if name not in windows.scale.names:
-                raise InputError(f"there is no channel {name!r}; it must be among {', '.join(windows.scale.names)}")
-            v = windows.scale.names.index(name)
-            x_Ex1xL = np.nan_to_num(filled(windows)[:, [v]])
-            last_NxT = cut(x_Ex1xL, windows.context, anchors_Nx2, -self.samples, self.samples)[:, 0]
-            return last_NxT.mean(-1) * windows.scale.std[v] + windows.scale.mean[v]
-
-        return mean(self.channel) - (mean(self.less) if self.less else 0.0)
+        """The mean over the last samples, in the windows' scale."""
+        x_Ex1xL = np.nan_to_num(filled(windows)[:, [windows.scale.names.index(self.channel)]])
+        return cut(x_Ex1xL, windows.context, anchors_Nx2, -self.samples, self.samples)[:, 0].mean(-1)
 
 
 @dataclass(frozen=True)

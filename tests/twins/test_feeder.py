@@ -82,8 +82,10 @@ def test_the_balance_of_honest_exact_meters_is_nothing_and_of_others_what_is_sto
     assert (uses <= values(told, "drawn") + 1e-6).all()
     assert uses.max() > 1
     for episode in episodes:
-        truthful = np.abs(values(episode, "voltage") - values(episode, "expected_voltage"))
-        assert truthful[quiet].max() < 1e-3
+        for quantity in ("voltage_gap", "strand_excess"):
+            off = np.abs(values(episode, quantity))
+            assert off[quiet].max() < 1e-3, quantity
+            assert off[~quiet].max() > 0.1, quantity
         on = values(episode, "stealing") > 0
         assert (values(episode, "stolen")[~on] == 0).all()
 

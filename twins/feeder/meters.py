@@ -28,9 +28,10 @@ LOWEST_PU, HIGHEST_PU = 0.9, 1.1  # EN 50160
 class MeterTwin(FeederTwin):
     """The street through its smart meters; an episode is a household in one world run. Who steals is hidden.
 
-    *clock_h* is the error of the meters' clocks. The head end knows the balance: what the transformer's meter
-    reads less the sum of all others, losses and theft. It also computes the network's state from the meters alone:
-    `expected_voltage` at the household, were its meter, like all others, to tell all that is drawn; `estimated_loss`.
+    *clock_h* is the error of the meters' clocks. The head end knows the balance: what the transformer's meter reads
+    less the sum of all others and the losses. It computes the network's state as if all meters told what is drawn, and
+    how far what is read lies off: the `voltage_gap` of the household, the `strand_excess` of the current that leaves
+    the busbar towards it; and the `estimated_loss`.
     """
 
     meter: Noise = Noise(drift=0.004, drift_knot_h=336.0, quantum=0.001, dropout=0.004)  # kW
@@ -38,7 +39,7 @@ class MeterTwin(FeederTwin):
     clock_h: float = 0.005  # standard deviation: 18 s
     appliances: bool = False  # whether the power of each appliance is told beside, as truth
 
-    revision: ClassVar[int] = 3
+    revision: ClassVar[int] = 4
 
     def __post_init__(self):
         super().__post_init__()
@@ -77,8 +78,8 @@ class MeterTwin(FeederTwin):
         bus, told = bus_of(self.world, name), partial(self._told, shared, name)
         return (
             self._meter(shared, name, Role.TARGET),
-            told("voltage", "V", Role.PAST, lambda seen: VOLT * seen.behind.voltage_pu_T(bus), self.voltmeter),
-            told("expected_voltage", "V", Role.PAST, lambda seen: VOLT * self._estimate(seen).voltage_pu_T(bus)),
+            self._voltage(shared, name, bus),
+            told("voltage_gap", "V", Role.PAST, lambda seen: self._gap(shared, seen, name, bus)),
             *self._strand(shared, name),
             *(
                 told(f"{a.name}_kw", "kW", Role.TRUTH, partial(_appliance, name, a.name))
@@ -96,11 +97,24 @@ class MeterTwin(FeederTwin):
         head = head_of(self.world, name)
         if head is None:
             return ()
-        told, at = partial(self._told, shared, head.name), head.name
-        return (
-            told("strand_current", "A", Role.PAST, lambda seen: seen.behind.current_a_T(at), self.ammeter),
-            told("expected_current", "A", Role.PAST, lambda seen: self._estimate(seen).current_a_T(at)),
+        at = head.name
+        current = self._told(
+            shared, at, "strand_current", "A", Role.PAST, lambda seen: seen.behind.current_a_T(at), self.ammeter
         )
+
+        def excess(seen: Seen) -> np.ndarray:
+            return self._read(seen, current) - self._estimate(seen).current_a_T(at)
+
+        return current, self._told(shared, at, "strand_excess", "A", Role.PAST, excess)
+
+    def _voltage(self, shared: Shared, name: str, bus: str) -> Channel:
+        return self._told(
+            shared, name, "voltage", "V", Role.PAST, lambda seen: VOLT * seen.behind.voltage_pu_T(bus), self.voltmeter
+        )
+
+    def _gap(self, shared: Shared, seen: Seen, name: str, bus: str) -> np.ndarray:
+        """How far the voltage lies below what it would be if all meters told the truth."""
+        return VOLT * self._estimate(seen).voltage_pu_T(bus) - self._read(seen, self._voltage(shared, name, bus))
 
     def _rest(self, shared: Shared) -> tuple[Channel, ...]:
         return (
