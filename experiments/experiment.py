@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -13,6 +14,7 @@ from experiments.build import build, fit
 from experiments.console import progress
 from experiments.run_dir import RunDir, config_hash, open_run
 from experiments.settings import Scoring
+from experiments.vary import vary
 from sim.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,11 +49,17 @@ class Experiment:
 
     @cached_property
     def twin(self) -> Any:
-        return self.part("twin")
+        """Varied, where `vary` names what differs from run to run."""
+        return vary(self.part("twin"), self.config.get("vary"))
 
     @cached_property
     def source(self) -> Any:
-        return self.part("source")
+        source = self.part("source")
+        if not self.config.get("vary"):
+            return source
+        if not hasattr(source, "plan"):
+            raise InputError("vary is of simulated worlds; it must be empty where the source is a table")
+        return replace(source, twin=self.twin)
 
     @cached_property
     def task(self) -> Any:

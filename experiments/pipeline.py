@@ -90,7 +90,7 @@ def check(experiment: Experiment) -> None:
         experiment.part(key, kind)
     if experiment.config.get("branches") is not None:
         experiment.part("branches", Branches)
-    for name in ("context", "seed", "oracle"):
+    for name in ("context", "seed", "oracle", "source"):
         getattr(experiment, name)
     plan = getattr(experiment.part("source"), "plan", None)
     for split in SPLITS if plan else ():

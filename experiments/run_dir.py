@@ -25,7 +25,7 @@ LIBRARIES = ("twinworlds", "numpy", "simpy", "numba", "pyarrow", "jax", "jaxlib"
 
 def config_hash(config: Mapping[str, Any], identity: str = "") -> str:
     """12 hex digits of the resolved configuration and the identity of the data it trains on."""
-    relevant = {key: value for key, value in config.items() if key not in UNHASHED}
+    relevant = {key: value for key, value in config.items() if key not in UNHASHED and (key, value) != ("vary", {})}
     text = json.dumps([relevant, identity], sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 

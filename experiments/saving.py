@@ -31,6 +31,7 @@ from sim.homes.planner import Terms, carried_out, plan, rolling
 from sim.homes.power import integral, street_kwh
 from sim.homes.tariff import Contract, Tariff
 from twins.homes import FEEDER, HomesTwin
+from twins.varied import Varied
 
 NOTHING, CLOCK, OWN, AHEAD, FORESIGHT = "nothing", "clock", "self_consumption", "plan_perfect_day", "foresight"
 LOAD = "feeder_load"
@@ -93,6 +94,8 @@ class Setting:
     def of(experiment: Experiment) -> Setting:
         """Raises InputError for what cannot be, before anything is trained."""
         config, twin, task = experiment.config["saving"], experiment.twin, experiment.task
+        if isinstance(twin, Varied):
+            raise InputError("vary is not for save, whose battery is that of one street; it must be empty here")
         if not isinstance(twin, HomesTwin) or twin.step_h != 1:
             raise InputError("twin must be a HomesTwin with a step_h of 1, as prices are by the hour")
         if not isinstance(task, Forecast):

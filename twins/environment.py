@@ -28,6 +28,7 @@ from twins.channel import Channel, Role
 from twins.episode import Episode, Series
 from twins.render import samples_before
 from twins.twin import Twin
+from twins.varied import twin_of
 
 RECENT = 32  # stretches that are kept apart, so that a reading of the latest samples need not look at all of the past
 
@@ -111,6 +112,14 @@ class Environment(_Value):
 
     def start(self, seed: int) -> Moment:
         """0 h of the world run *seed*: nothing has been seen yet."""
+        if (twin := twin_of(self.twin, seed)) is not self.twin:
+            own = replace(self, twin=twin)
+            if own.assets != self.assets:
+                raise InputError(
+                    f"run {seed} has the assets {', '.join(own.assets)}, others {', '.join(self.assets)}; where "
+                    "decisions are made, runs may vary in all but what is to be maintained"
+                )
+            return own.start(seed)
         world, state = self.twin.world, self.twin.world.start(seed)
         hold = getattr(self.twin, "hold", lambda asset: None)
         held = [*filter(None, map(hold, self.assets)), *(self.twin.suspend(store) for store in self.stores)]  # type: ignore[attr-defined]

@@ -28,6 +28,7 @@ from twins.dataset.identity import describe, identity
 from twins.noise import Noise, address
 from twins.render import sweep
 from twins.twin import Twin
+from twins.varied import Varied, twin_of
 from twins.workers import spread
 
 Progress = Callable[[int, int, str], None]  # world runs done, world runs in all, what is going on
@@ -75,7 +76,15 @@ def failures(
     _refuse(count, horizon_h)
     work = partial(_failures, twin, float(horizon_h), count, seed)
     held = sorted({ask.asset for ask in asks if _hold(twin, ask.asset) is not None})
-    about = ["failures", describe(twin.world), twin.world.revision, held, float(horizon_h), count, seed]
+    about = [
+        "failures",
+        describe(twin if isinstance(twin, Varied) else twin.world),
+        twin.world.revision,
+        held,
+        float(horizon_h),
+        count,
+        seed,
+    ]
     return by_run(work, about, asks, cache, workers, progress)
 
 
@@ -113,6 +122,7 @@ def _hold(twin: Twin, asset: str) -> Any:
 
 
 def _failures(twin: Twin, horizon_h: float, count: int, seed: int, asks: Sequence[Ask]) -> np.ndarray:
+    twin = twin_of(twin, asks[0].run)
     first_h = np.full((len(asks), count), np.inf, np.float32)
     order = sorted(range(len(asks)), key=lambda i: asks[i].time_h)
     world, state = twin.world, twin.world.start(asks[0].run)
@@ -132,6 +142,7 @@ def _failures(twin: Twin, horizon_h: float, count: int, seed: int, asks: Sequenc
 
 
 def _forecasts(twin: Twin, horizon: int, count: int, seed: int, asks: Sequence[SeriesAsk]) -> np.ndarray:
+    twin = twin_of(twin, asks[0].run)
     channels = {channel.key: channel for channel in twin.channels}
     out = np.empty((len(asks), len(asks[0].keys), count, horizon), np.float32)
     order = sorted(range(len(asks)), key=lambda i: asks[i].start)

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, cast
 
 import numpy as np
 
 from sim.trace import Trace
 from twins.dataset.identity import describe
 from twins.oracle import Ask, Progress, by_run, futures
+from twins.varied import twin_of
 
 
 class Options(NamedTuple):
@@ -81,6 +82,7 @@ def outcomes(
 
 
 def _outcomes(twin: Choosing, count: int, seed: int, asks: Sequence[Ask]) -> np.ndarray:
+    twin = cast(Choosing, twin_of(cast(Any, twin), asks[0].run))
     s, h, a = twin.shape
     out = np.empty((len(asks), s, h, a + 1), np.float32)
     order = sorted(range(len(asks)), key=lambda i: asks[i].time_h)

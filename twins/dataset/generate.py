@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from twins.dataset.store import Dataset
 from twins.episode import Episode
 from twins.platform import probe
 from twins.twin import Twin
+from twins.varied import Varied, drawn, twin_of
 from twins.workers import spread
 
 SPLITS = ("train", "validation", "test")
@@ -83,16 +84,17 @@ class _Maker:
     identity: str
 
     def __call__(self, shard: Shard) -> None:
-        runs = []
+        runs, differ = [], {}
         for seed in range(*shard.seeds):
             try:
                 runs.append(_observe(self.twin, seed, self.duration_h))
+                differ[seed] = drawn(self.twin, seed)
             except InputError as error:
                 raise InputError(f"{error} (run seed {seed}, shard {shard.name})") from error
             except Exception as error:
                 error.add_note(f"while making the run of seed {seed} for shard {shard.name}")
                 raise
-        write_shard(self.directory, self.identity, shard.split, shard.name, runs)
+        write_shard(self.directory, self.identity, shard.split, shard.name, runs, differ)
 
 
 def configuration(twin: Twin, plan: Plan) -> dict:
@@ -166,9 +168,14 @@ def complete(
 
 
 def write_shard(
-    directory: Path, identity: str, split: str, name: str, runs: Sequence[tuple[Trace | None, Sequence[Episode]]]
-):
-    """Write the tables of *runs* and, last, the record that says that they are whole."""
+    directory: Path,
+    identity: str,
+    split: str,
+    name: str,
+    runs: Sequence[tuple[Trace | None, Sequence[Episode]]],
+    differ: Mapping[int, Mapping[str, Any]] | None = None,
+) -> None:
+    """Write the tables of *runs* and, last, the record that says that they are whole, and in what each run differs."""
     episodes = [episode for _, observed in runs for episode in observed]
     for _, observed in runs:
         shards.check(observed)
@@ -182,7 +189,7 @@ def write_shard(
         path = f"{kind}/{name}.parquet"
         digest, size = files.write(directory / path, [memoryview(data)])
         written[path] = {"sha256": digest, "bytes": size}
-    manifest.write_record(directory, identity, split, name, written, runs)
+    manifest.write_record(directory, identity, split, name, written, runs, differ or {})
 
 
 def _check_clock(channel: Channel, duration_h: float) -> None:
@@ -195,12 +202,20 @@ def _check_clock(channel: Channel, duration_h: float) -> None:
 
 
 def _observe(twin: Twin, seed: int, duration_h: float) -> tuple[Trace, list[Episode]]:
-    run = twin.world.run(twin.world.start(seed), duration_h)
-    episodes = list(twin.observe(run))
+    own = twin_of(twin, seed)
+    if own is not twin:
+        for channel in own.channels:
+            _check_clock(channel, duration_h)
+    run = own.world.run(own.world.start(seed), duration_h)
+    episodes = list(own.observe(run))
     if not episodes:
         raise InputError("the twin observed no episode")
+    hidden = {key: float(value) for key, value in drawn(twin, seed).items() if isinstance(value, int | float)}
+    if hidden:
+        episodes = [replace(episode, truth={**episode.truth, **hidden}) for episode in episodes]
     return run.trace, episodes
 
 
 def _name(twin: Twin) -> str:
-    return re.sub(r"(?<=.)twin$", "", type(twin).__name__.lower())
+    named = twin.base if isinstance(twin, Varied) else twin
+    return re.sub(r"(?<=.)twin$", "", type(named).__name__.lower())

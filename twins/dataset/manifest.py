@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,20 +32,27 @@ def write_record(
     name: str,
     written: dict[str, dict],
     runs: Sequence[tuple[Trace | None, Sequence[Episode]]],
+    differ: Mapping[int, Mapping[str, Any]],
 ) -> None:
-    """Put down that shard *name* is whole: the hash of each file, the content hash of each run, counts, channels."""
+    """Put down that shard *name* is whole: the hash of each file, counts, channels; of each run the content hash and
+    in what it *differs* from others."""
     record = {
         "identity": identity,
         "probe": probe(),
         "split": split,
         "files": written,
-        "runs": [{"run": episodes[0].run, "content": content(episodes, trace)} for trace, episodes in runs],
+        "runs": [_run(episodes[0].run, content(episodes, trace), differ) for trace, episodes in runs],
         "episodes": sum(len(episodes) for _, episodes in runs),
         "series": sum(len(episode.series) for _, episodes in runs for episode in episodes),
         "samples": sum(len(s.values) for _, episodes in runs for episode in episodes for s in episode.series),
         "channels": channels(episode for _, episodes in runs for episode in episodes),
     }
     files.write_json(directory / record_path(name), record)
+
+
+def _run(run: int, digest: str, differ: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+    told = {"run": run, "content": digest}
+    return told | {"drawn": dict(differ[run])} if differ.get(run) else told
 
 
 def channels(episodes) -> list[dict]:

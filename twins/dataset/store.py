@@ -6,6 +6,7 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -82,6 +83,11 @@ class Dataset:
                                 return shards.trace_of(row)
         raise InputError(f"{self.path} has no trace of run {run!r}; `runs(split)` lists what it has")
 
+    def drawn(self, split: str) -> dict[int, dict[str, Any]]:
+        """What was drawn of its world for each run of *split*, by its key; nothing where all runs are alike."""
+        records = (self.path / manifest.record_path(name) for name in self._split(split)["shards"])
+        return {run["run"]: run.get("drawn", {}) for path in records for run in _record(path)["runs"]}
+
     def verify(self) -> None:
         """Read every file again; raises InputError naming those damaged or gone. A damaged cache is removed."""
         manifest.check(self.path, self.identity, thorough=True)
@@ -141,6 +147,11 @@ class Dataset:
 def open_dataset(path: str | Path) -> Dataset:
     """The finished dataset in folder *path*."""
     return Dataset.open(path)
+
+
+def _record(path: Path) -> dict:
+    with files.whole(path):
+        return files.read_json(path)
 
 
 def _metadata(path: Path) -> pa.Table:
