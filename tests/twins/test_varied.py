@@ -253,7 +253,7 @@ def test_the_manifest_of_an_unvaried_dataset_says_nothing_of_it(tmp_path):
     plain = ensure(TickerTwin(), PLAN, tmp_path)
     record = json.loads((plain.path / "shards/train-00000.json").read_text())
     assert set(record["runs"][0]) == {"run", "content"}
-    assert open_dataset(plain.path).drawn("train") == dict.fromkeys(plain.runs("train"), {})
+    assert open_dataset(plain.path).drawn("train") == {run: {} for run in plain.runs("train")}
 
 
 def test_a_run_that_cannot_be_is_named_with_its_shard(tmp_path):
@@ -262,7 +262,7 @@ def test_a_run_that_cannot_be_is_named_with_its_shard(tmp_path):
         ensure(family, PLAN, tmp_path)
 
 
-# --- whoever runs the world again runs that of the run ------------------------------------------------------------------
+# --- whoever runs the world again runs that of the run ----------------------------------------------------------------
 
 
 def test_the_oracle_looks_into_the_world_of_each_run():
