@@ -1,7 +1,7 @@
 """Values of a twin's configuration by the key that the command line gives them, and a twin with other values there.
 
-A key is a path: `world.…` into the twin's world, `twin.…` into the twin itself. A part of it is a field, the number or the
-name of an item, or `*` for every item.
+A key is a path: `world.…` into the twin's world, `twin.…` into the twin itself. A part of it is a field, the number or
+the name of an item, or `*` for every item.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     Varied(twin, {"world.crew": Choices((1, 2, 3)), "world.stations.*.load": Between(0.8, 1.25, log=True)})
 
-A key is a path as in `twins.paths`; where it says `*`, each item has a draw of its own. What run and key draw depends on
-nothing else, so that one more key leaves the draws of the others alone.
+A key is a path as in `twins.paths`; where it says `*`, each item has a draw of its own. What run and key draw depends
+on nothing else, so that one more key leaves the draws of the others alone.
 """
 
 from __future__ import annotations
