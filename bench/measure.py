@@ -1,21 +1,17 @@
-"""What `python -m experiments.bench` measures. Each function names its rival, takes turns with it, and returns ratios.
-
-A ratio of neighbours in time is hardly moved by what else the machine does; the median of several is reported, with the
-least and the greatest beside it. What runs in one thread is timed by the processor's clock, the rest by the wall's.
-"""
+"""What `python -m experiments.bench` measures: each function names its rival, takes turns with it, returns ratios."""
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import median
-from typing import Any
 
 import numpy as np
 
-from bench import lean_line, minute_homes, ticking_line
+from bench import lean_line, minute_homes
+from bench.sensing import pictures, rendering, sampling, white, window
+from bench.turns import MINUTE_H, MONTH_H, Measured, turns
 from experiments.experiment import Experiment
 from sim import factory as factories
 from sim.grid import case33bw
@@ -30,46 +26,8 @@ from sim.quality import Bench, Flaw, Inspected
 from sim.quality.checks import STEADY
 from sim.supply import MinMax, Point, Supply
 from sim.wear import Wiener
-from twins.camera import Camera
-from twins.channel import Channel, Role
 from twins.line import LineTwin
 from twins.patient import PatientTwin
-
-MONTH_H = 720.0
-MINUTE_H = 1 / 60
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One line of the table. `value` is the median of `values`; `detail` says what went into them."""
-
-    name: str
-    what: str
-    unit: str
-    target: float
-    more_is_better: bool
-    values: tuple[float, ...]
-    detail: dict[str, Any]
-
-    @property
-    def value(self) -> float:
-        return median(self.values)
-
-    @property
-    def met(self) -> bool:
-        return self.value >= self.target if self.more_is_better else self.value <= self.target
-
-
-def turns(first: Callable[[int], Any], second: Callable[[int], Any], repeats: int) -> tuple[list[float], list[float]]:
-    """Processor seconds of both, in turn, after one unmeasured turn each, which compiles and fills caches."""
-    first(0), second(0)
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for k in range(1, repeats + 1):
-        for job, spent in zip((first, second), seconds, strict=True):
-            began = time.process_time()
-            job(k)
-            spent.append(time.process_time() - began)
-    return seconds
 
 
 def line(bench: Experiment, repeats: int) -> Measured:
@@ -82,50 +40,6 @@ def line(bench: Experiment, repeats: int) -> Measured:
         "line", "time of the line over a lean, non-restartable SimPy program of it", "×", 1.25, False,
         tuple(a / b for a, b in zip(ours, lean, strict=True)),
         {"line_s": median(ours), "lean_s": median(lean), "hours": MONTH_H, "machines": len(world.machines)},
-    )  # fmt: skip
-
-
-def sampling(bench: Experiment, repeats: int) -> Measured:
-    """Trace and rendering against a SimPy process for each sensor: 5 machines of 10 sensors, each minute, 30 days."""
-    world, twin = bench.world, bench.twin
-    twin = replace(twin, step_h=MINUTE_H)
-    beside = ("buffer_before", "buffer_after")  # not sensors of the machine
-    channels = [c for c in twin.channels if c.role is not Role.TRUTH and c.quantity not in beside]
-    count = round(MONTH_H / MINUTE_H)
-
-    def render_all(seed: int) -> list[np.ndarray]:
-        trace = world.run(world.start(seed), MONTH_H).trace
-        return [twin.render(trace, channel, 0, count) for channel in channels]
-
-    ours, ticking = turns(render_all, lambda k: ticking_line.run(twin, k, MONTH_H), repeats)
-    return Measured(
-        "sampling", "time of a SimPy process per sensor, sampling at ticks, over trace plus rendering", "×", 25.0, True,
-        tuple(b / a for a, b in zip(ours, ticking, strict=True)),
-        {"ours_s": median(ours), "ticking_s": median(ticking), "channels": len(channels), "samples_each": count},
-    )  # fmt: skip
-
-
-def rendering(bench: Experiment, repeats: int) -> Measured:
-    """Rendering with white and autocorrelated noise, quantisation and dropout against NumPy drawing as many normals."""
-    world, twin = bench.world, bench.twin
-    trace, count = world.run(world.start(0), MONTH_H).trace, round(MONTH_H / MINUTE_H)
-    rng = np.random.default_rng(0)
-
-    def full(channel: Channel) -> bool:
-        noise = channel.noise
-        return all((noise.white, noise.autocorrelated, noise.quantum, noise.dropout))
-
-    channels = [replace(c, step_h=MINUTE_H) for c in twin.channels if full(c)]
-    ours, normals = turns(
-        lambda k: [twin.render(trace, channel, 0, count) for channel in channels],
-        lambda k: [rng.standard_normal(count, np.float32) for _ in channels],
-        10 * repeats,
-    )
-    samples = count * len(channels)
-    return Measured(
-        "rendering", "rate of rendering over the rate at which NumPy alone draws float32 normals", "×", 0.5, True,
-        tuple(b / a for a, b in zip(ours, normals, strict=True)),
-        {"rendered_per_s": samples / median(ours), "drawn_per_s": samples / median(normals), "channels": len(channels)},
     )  # fmt: skip
 
 
@@ -253,23 +167,6 @@ def supplied(bench: Experiment, repeats: int) -> Measured:
     )  # fmt: skip
 
 
-def pictures(bench: Experiment, repeats: int) -> Measured:
-    """Pictures of inspected parts, with their masks, against NumPy drawing a normal for each pixel."""
-    camera, count, rng = Camera("m5"), 2000, np.random.default_rng(0)
-    part, passes, severity_NxK = np.arange(count), np.zeros(count, np.int64), rng.random((count, 3)) * 1.5
-    size = camera.pixels
-    ours, normals = turns(
-        lambda k: camera.draw(k, part, passes, severity_NxK),
-        lambda k: rng.standard_normal((count, size, size), np.float32),
-        4 * repeats,
-    )
-    return Measured(
-        "pictures", "rate of drawing pictures, a pixel, over that at which NumPy draws normals", "×", 0.3, True,
-        tuple(b / a for a, b in zip(ours, normals, strict=True)),
-        {"pictures_per_s": count / median(ours), "pixels": size * size},
-    )  # fmt: skip
-
-
 def homes(bench: Experiment, repeats: int) -> Measured:
     """Ten alike homes over 30 days, by events and meters read each minute, against a program that steps each minute."""
     world, count = Homes((Group(10),)), round(MONTH_H / MINUTE_H)
@@ -341,6 +238,8 @@ MEASURES = (
     line,
     sampling,
     rendering,
+    white,
+    window,
     split,
     workers,
     training,

@@ -1,4 +1,4 @@
-"""All compiled code of twins: addressed bits and normals, autocorrelated noise, signals at samples, lags.
+"""The compiled code that renders: addressed bits and normals, autocorrelated noise, signals at samples.
 
 One file, because numba's cache on disk looks at the file of the function called and not at those it calls.
 
@@ -17,7 +17,6 @@ Coefficients of sin and cos are those of Cephes' sinf and cosf.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -99,69 +98,66 @@ def draw(first, c1, address, white, innovation, chance):
 
     Counters beyond 2³² carry into c1.
     """
-    k0, k1, c2, c3 = address
-    n = len(white)
-    w0, w1 = np.empty(n, u32), np.empty(n, u32)
-    for i in range(n):
+    k0, k1, c2, c3 = address[0], address[1], address[2], address[3]
+    w0, w1 = white.view(u32), innovation.view(u32)  # words lie where their normals will
+    for i in range(len(white)):
         k = u64(first) + u64(i)
         a, b, c, _ = philox(k, (k >> _32) + c1, c2, c3, k0, k1)
         w0[i], w1[i], chance[i] = u32(a), u32(b), u32(c)
-    for i in range(n):
+    for i in range(len(white)):
         white[i], innovation[i] = normal_pair(w0[i], w1[i])
 
 
 @compiled()
 def innovation_at(k, c1, address):
     """The second normal of one counter: what `draw` puts into *innovation*."""
-    k0, k1, c2, c3 = address
+    k0, k1, c2, c3 = address[0], address[1], address[2], address[3]
     a, b, _, _ = philox(u64(k), (u64(k) >> _32) + c1, c2, c3, k0, k1)
     return normal_pair(u32(a), u32(b))[1]
 
 
 LOG_SPAN = 32  # samples 0 … 2³² are the tree of autocorrelated noise; its root is the pair of ends
-LOG_BLOCK = 10
-BLOCK = 1 << LOG_BLOCK  # samples made at once; aligned, so that a sample never depends on the window
+LOG_BLOCK = 11
+BLOCK = 1 << LOG_BLOCK  # samples made at once, if so many are wanted: what the nearest cache holds
 
 
 @compiled()
-def _anchor(k, address, pull, spread, nodes, values):
-    """The autocorrelated value at sample *k*, down the tree; *nodes* and *values* keep the path last taken.
+def _anchors(k, level, address, pull, spread, words, path):
+    """The autocorrelated values at samples *k*, a multiple of 2^level, and k + 2^level, down the tree.
 
     Level j holds the samples of which 2ʲ is the largest power of two that divides them. Each is drawn given its two
-    neighbours at distance 2ʲ, by the innovation of its own counter.
+    neighbours at distance 2ʲ, by the innovation of its own counter. Those on the way to *k* are known beforehand and
+    drawn side by side. *level* is at least 2: the places of levels 0 and 1 are the root's, samples 0 and 2³².
+    *words*, uint32[2, LOG_SPAN], and *path*, float32[LOG_SPAN], are scratch.
     """
-    left = right = f32(0)
-    at = u64(0)
-    for end in range(2):
-        if nodes[LOG_SPAN + end] == u64(0):
-            nodes[LOG_SPAN + end] = u64(1)
-            values[LOG_SPAN + end] = innovation_at(u64(end) << u64(LOG_SPAN), u64(0), address)
-    left = values[LOG_SPAN]
-    right = spread[LOG_SPAN] * values[LOG_SPAN + 1] + pull[LOG_SPAN] * left
-    if k == u64(0):
-        return left
-    for j in range(LOG_SPAN - 1, -1, -1):
-        middle = at + (u64(1) << u64(j))
-        if nodes[j] != middle:
-            nodes[j] = middle
-            values[j] = pull[j] * (left + right) + spread[j] * innovation_at(middle, u64(0), address)
-        if k == middle:
-            return values[j]
-        if k < middle:
-            right = values[j]
+    k0, k1, c2, c3 = address[0], address[1], address[2], address[3]
+    for j in range(u64(LOG_SPAN)):
+        at = j << u64(LOG_SPAN) if j < u64(2) else ((u64(k) >> j) | u64(1)) << j
+        a, b, _, _ = philox(at, at >> _32, c2, c3, k0, k1)
+        words[0, j], words[1, j] = u32(a), u32(b)
+    for j in range(u64(LOG_SPAN)):
+        path[j] = normal_pair(words[0, j], words[1, j])[1]
+    left = path[0]
+    right = spread[LOG_SPAN] * path[1] + pull[LOG_SPAN] * left
+    for i in range(LOG_SPAN - level):
+        j = LOG_SPAN - 1 - i
+        middle = pull[j] * (left + right) + spread[j] * path[j]
+        if (u64(k) >> u64(j)) & u64(1):
+            left = middle
         else:
-            at, left = middle, values[j]
-    return right
+            right = middle
+    return left, right
 
 
 @compiled()
-def _bridge(x, pull, spread):
-    """Turn innovations x[1 … BLOCK−1] into a path between the anchors x[0] and x[BLOCK], level by level, in place."""
-    for j in range(LOG_BLOCK - 1, -1, -1):
+def _bridge(x, level, pull, spread):
+    """Turn innovations x[1 … 2^level − 1] into a path between the anchors x[0] and x[2^level], in place."""
+    for i in range(level):
+        j = level - 1 - i
         a, s, d = pull[j], spread[j], u64(1) << u64(j)
-        for n in range(BLOCK >> (j + 1)):
-            i = (u64(2) * u64(n) + u64(1)) * d
-            x[i] = a * (x[i - d] + x[i + d]) + s * x[i]
+        for n in range(1 << i):
+            m = (u64(2) * u64(n) + u64(1)) * d
+            x[m] = a * (x[m - d] + x[m + d]) + s * x[m]
 
 
 @compiled(inline="always")
@@ -179,12 +175,12 @@ STEP, LINEAR, RELAX = 0, 1, 2
 
 
 @compiled()
-def sample(out, first, count, segment, form, time_h, value, target, tau_h, step_h, indices):
-    """Write the signal at samples first … first+count−1 to *out* (float32); returns the segment of the last.
+def sample(out, first, segment, form, time_h, value, target, tau_h, step_h, level, gap):
+    """Write the signal at samples first … first+len(out)−1 to *out* (float32); returns the segment of the last.
 
-    *segment* is one in force at or before the first sample. *indices* is scratch, int64[count].
+    *segment* is one in force at or before the first sample. *level* and *gap*, float64 as long as *out*, are scratch.
     """
-    i, last, steps_per_h = 0, len(time_h) - 1, 1 / step_h
+    count, i, last, steps_per_h = len(out), 0, len(time_h) - 1, 1 / step_h
     while i < count:
         end = count
         while segment < last:
@@ -200,126 +196,115 @@ def sample(out, first, count, segment, form, time_h, value, target, tau_h, step_
                 break
             segment += 1
             end = count
-        for n in range(i, end):
-            indices[n] = u64(segment)
+        t, v, to = time_h[segment], value[segment], target[segment]
+        if form == STEP:
+            for n in range(u64(i), u64(end)):
+                out[n] = v
+        elif form == LINEAR:
+            for n in range(u64(i), u64(end)):
+                out[n] = v + to * ((first + i64(n)) * step_h - t)
+        else:
+            for n in range(u64(i), u64(end)):
+                out[n] = (t - (first + i64(n)) * step_h) / tau_h
+                level[n], gap[n] = to, v - to
         i = end
-    if form == STEP:
-        for n in range(count):
-            out[n] = value[indices[n]]
-    elif form == LINEAR:
-        for n in range(count):
-            s = indices[n]
-            out[n] = value[s] + target[s] * ((first + n) * step_h - time_h[s])
-    else:
-        for n in range(count):
-            out[n] = (time_h[indices[n]] - (first + n) * step_h) / tau_h
-        for n in range(count):  # alone in its loop, so that it runs in vector registers
+    if form == RELAX:
+        for n in range(u64(count)):  # alone in its loop, so that it runs in vector registers
             out[n] = _exp(out[n])
-        for n in range(count):
-            s = indices[n]
-            out[n] = target[s] + (value[s] - target[s]) * out[n]
+        for n in range(u64(count)):
+            out[n] = level[n] + gap[n] * out[n]
     return segment
 
 
 @compiled()
-def knots(first, address, out):
-    """Standard normals at the drift's knots first, first+1, …; counters of their own beside those of the samples."""
-    for i in range(len(out)):
-        out[i] = innovation_at(first + i, u64(1 << 31), address)
+def _drift(y, first, step_h, scale, knot_h, address):
+    """Add a line between standard normals times *scale* at the knots, which have counters of their own."""
+    i, count, c1 = 0, len(y), u64(1 << 31)
+    while i < count:
+        j = i64((first + i) * step_h / knot_h)
+        due = (j + 1) * knot_h / step_h - first
+        end = max(i64(due), i + 1) if due < count else count
+        while end < count and i64((first + end) * step_h / knot_h) == j:
+            end += 1
+        while i64((first + end - 1) * step_h / knot_h) > j:
+            end -= 1
+        here, there = scale * innovation_at(j, c1, address), scale * innovation_at(j + 1, c1, address)
+        for n in range(u64(i), u64(end)):
+            f = f32((first + i64(n)) * step_h / knot_h - j)
+            y[n] += here * (f32(1) - f) + there * f
+        i = end
+
+
+# A channel as `render` takes it: its reading's form and stretch of the segments, and its noise.
+ROW = np.dtype(
+    [
+        *((name, np.int64) for name in ("form", "begin", "end")),
+        *((name, np.float64) for name in ("tau_h", "knot_h")),
+        *((name, f32) for name in ("white", "correlated", "drift", "quantum")),
+        *((name, f32, LOG_SPAN + 1) for name in ("pull", "spread")),
+        ("address", u64, 4),
+        ("missing_below", u32),
+    ],
+    align=True,
+)
 
 
 @compiled()
-def render(
-    out, start, segment, form, time_h, value, target, tau_h, step_h,
-    address, white, correlated, pull, spread, drift, knot_h, first_knot, quantum, missing_below,
-):  # fmt: skip
-    """Write samples start … start+len(out)−1 to *out*: the signal, plus noise, rounded to the quantum, with gaps.
+def _row(y, start, segment, step_h, row, time_h, value, target, w, x, chance, level, gap, words, path):
+    """Write samples start … start+len(y)−1 of one channel to *y*; everything behind *target* is scratch."""
+    white, correlated, quantum, missing_below = row.white, row.correlated, row.quantum, row.missing_below
+    pull, spread, address = row.pull, row.spread, row.address
+    noisy = white > 0 or correlated > 0 or missing_below > 0
+    size = LOG_BLOCK
+    while size > 4 and (1 << (size - 1)) >= len(y):
+        size -= 1
+    stop, low = start + len(y), start
+    while low < stop:
+        origin = low >> size << size
+        high = min(stop, origin + (1 << size))
+        out = y[low - start : high - start]
+        count, shift = u64(high - low), u64(low - origin)
+        segment = sample(
+            out, low, segment, row.form, time_h, value, target, row.tau_h, step_h, level[: len(out)], gap[: len(out)]
+        )
+        if correlated > 0:
+            draw(origin, u64(0), address, w[: 1 << size], x[: 1 << size], chance[: 1 << size])
+            x[0], x[1 << size] = _anchors(origin, size, address, pull, spread, words, path)
+            _bridge(x, size, pull, spread)
+            for i in range(count):
+                out[i] += white * w[shift + i] + correlated * x[shift + i]
+        elif noisy:
+            shift = u64(0)
+            draw(low, u64(0), address, w[: len(out)], x[: len(out)], chance[: len(out)])
+            for i in range(count):
+                out[i] += white * w[i]
+        if row.drift > 0:
+            _drift(out, low, step_h, row.drift, row.knot_h, address)
+        if quantum > 0:
+            for i in range(count):
+                out[i] = np.rint(out[i] / quantum) * quantum
+        if missing_below > 0:
+            for i in range(count):
+                out[i] = f32(np.nan) if chance[shift + i] < missing_below else out[i]
+        low = high
 
-    White and correlated are standard deviations; *drift* holds the knots from first_knot on; a sample whose third
-    word lies below missing_below is NaN. Whole blocks are drawn, whatever part of them the window wants.
+
+@compiled()
+def render(out, start, step_h, rows, time_h, value, target):
+    """Write samples start … start+n−1 of every channel of *rows* (ROW[C]) to *out*, float32[C, n].
+
+    A sample is the signal, plus noise, rounded to the quantum; one whose third word lies below missing_below is NaN.
+    White and correlated are standard deviations. Whole blocks are drawn where neighbours depend on one another: as
+    long as the window, up to BLOCK, and aligned, so that a sample never depends on the window.
     """
     w, x, chance = np.empty(BLOCK, f32), np.empty(BLOCK + 1, f32), np.empty(BLOCK, u32)
-    nodes, values = np.zeros(LOG_SPAN + 2, u64), np.empty(LOG_SPAN + 2, f32)
-    indices = np.empty(BLOCK, u64)
-    noisy = white > 0 or correlated > 0 or missing_below > 0
-    stop = start + len(out)
-    block = start >> LOG_BLOCK
-    while block << LOG_BLOCK < stop:
-        origin = block << LOG_BLOCK
-        low, high = max(start, origin), min(stop, origin + BLOCK)
-        y = out[low - start : high - start]
-        n = len(y)
-        segment = sample(y, low, n, segment, form, time_h, value, target, tau_h, step_h, indices)
-        if noisy:
-            draw(origin, u64(0), address, w, x[:BLOCK], chance)
-        shift = low - origin
-        if correlated > 0:
-            x[0] = _anchor(u64(origin), address, pull, spread, nodes, values)
-            x[BLOCK] = _anchor(u64(origin + BLOCK), address, pull, spread, nodes, values)
-            _bridge(x, pull, spread)
-            for i in range(n):
-                y[i] += white * w[shift + i] + correlated * x[shift + i]
-        elif white > 0:
-            for i in range(n):
-                y[i] += white * w[shift + i]
-        if len(drift):
-            for i in range(n):
-                p = (low + i) * step_h / knot_h
-                j = i64(p)
-                f = f32(p - j)
-                y[i] += drift[j - first_knot] * (f32(1) - f) + drift[j - first_knot + 1] * f
-        if quantum > 0:
-            for i in range(n):
-                y[i] = np.rint(y[i] / quantum) * quantum
-        if missing_below > 0:
-            for i in range(n):
-                y[i] = f32(np.nan) if chance[shift + i] < missing_below else y[i]
-        block += 1
-
-
-@compiled()
-def relaxed(time_h, level, tau_h, initial):
-    """The value at each breakpoint of a first-order lag that starts at *initial* and tends to *level*."""
-    out = np.empty(len(time_h))
-    x = initial
-    for i in range(len(time_h)):
-        if i:
-            x = level[i - 1] + (x - level[i - 1]) * math.exp(-(time_h[i] - time_h[i - 1]) / tau_h)
-        out[i] = x
-    return out
-
-
-@compiled()
-def union(a_h, b_h):
-    """The union of two rising sequences of times, from where both have begun, and the index in force in each."""
-    n = len(a_h) + len(b_h)
-    times_h, in_a, in_b = np.empty(n), np.empty(n, np.int64), np.empty(n, np.int64)
-    now, i, j, k = max(a_h[0], b_h[0]), 0, 0, 0
-    while True:
-        while i + 1 < len(a_h) and a_h[i + 1] <= now:
-            i += 1
-        while j + 1 < len(b_h) and b_h[j + 1] <= now:
-            j += 1
-        times_h[k], in_a[k], in_b[k] = now, i, j
-        k += 1
-        if i + 1 < len(a_h):
-            now = min(a_h[i + 1], b_h[j + 1]) if j + 1 < len(b_h) else a_h[i + 1]
-        elif j + 1 < len(b_h):
-            now = b_h[j + 1]
-        else:
-            return times_h[:k], in_a[:k], in_b[:k]
-
-
-@compiled()
-def alarmed(values, limit, clear, readings):
-    """Whether an alarm stands at each reading: from the last of so many in a row at *limit* or above, until one below
-    *clear* or at it. A reading that is NaN changes nothing."""
-    out = np.zeros(len(values), np.bool_)
-    standing, above = False, 0
-    for k in range(len(values)):
-        value = values[k]
-        if value == value:
-            above = above + 1 if value >= limit else 0
-            standing = value > clear if standing else above >= readings
-        out[k] = standing
-    return out
+    level, gap = np.empty(BLOCK), np.empty(BLOCK)
+    words, path = np.empty((2, LOG_SPAN), u32), np.empty(LOG_SPAN, f32)
+    for c in range(len(rows)):
+        row = rows[c]
+        a, b = row.begin, row.end
+        segment = np.searchsorted(time_h[a:b], start * step_h, side="right") - 1
+        _row(
+            out[c], start, segment, step_h, row, time_h[a:b], value[a:b], target[a:b],
+            w, x, chance, level, gap, words, path,
+        )  # fmt: skip

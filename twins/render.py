@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from sim.errors import InputError
@@ -39,41 +42,97 @@ def clean(trace: Trace, channel: Channel, start: int = 0, count: int | None = No
 
 
 def _render(trace: Trace, channel: Channel, noise: Noise, start: int, count: int | None) -> np.ndarray:
-    reading = channel.reading(trace)
-    step_h = channel.step_h
+    reading, step_h, first, owned = _clocked(trace, channel)
+    count = owned - start if count is None else count
+    _require_owned(start, count, first, owned, f" of {'/'.join(channel.key)}")
+    return sweep(reading, step_h, noise, address(trace.seed, *channel.key), start, count)
+
+
+def _clocked(trace: Trace, channel: Channel) -> tuple[Signal, float, int, int]:
+    """What a channel reads, the step of its samples, and the first that *trace* owns and the first that it does not."""
+    reading, step_h = channel.reading(trace), channel.step_h
     if step_h is None:
         owned = int(np.searchsorted(reading.time_h, trace.end_h))
-        reading, step_h, first = Signal.step(np.arange(len(reading.time_h)), reading.value), 1.0, 0
-    else:
-        owned = samples_before(trace.end_h, step_h)
-        first = samples_before(max(trace.start_h, reading.time_h[0]), step_h)
-    count = owned - start if count is None else count
+        return Signal.step(np.arange(len(reading.time_h)), reading.value), 1.0, 0, owned
+    first = samples_before(max(trace.start_h, reading.time_h[0]), step_h)
+    return reading, step_h, first, samples_before(trace.end_h, step_h)
+
+
+def _require_owned(start: int, count: int, first: int, owned: int, of: str = "") -> None:
     if count < 0 or start < first or start + count > owned:
         raise InputError(
-            f"samples {start} to {start + count - 1} of {'/'.join(channel.key)} were asked for; "
-            f"the trace owns {first} to {owned - 1}"
+            f"samples {start} to {start + count - 1}{of} were asked for; the trace owns {first} to {owned - 1}"
         )
-    return sweep(reading, step_h, noise, address(trace.seed, *channel.key), start, count)
 
 
 def sweep(reading: Signal, step_h: float, noise: Noise, address: tuple, start: int, count: int) -> np.ndarray:
     """Samples start … start+count−1 of *reading* with the noise of one address, float32[count]."""
-    out = np.empty(count, np.float32)
-    if not count:
+    out = np.empty((1, count), np.float32)
+    if count:
+        kernels.render(out, start, float(step_h), _rows([(reading, noise, address)], step_h), *_segments([reading]))
+    return out[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """Channels of one clock, read from a trace once, so that any window of all of them is a single compiled sweep."""
+
+    channels: tuple[Channel, ...]
+    step_h: float
+    first: int  # the trace owns samples first … owned − 1
+    owned: int
+    rows: np.ndarray  # kernels.ROW[channels]
+    segments: tuple[np.ndarray, np.ndarray, np.ndarray]  # times, values and targets of all readings, end to end
+
+    @staticmethod
+    def of(trace: Trace, channels: Iterable[Channel]) -> Panel:
+        """The panel of *channels*, which have one and the same step_h; else an InputError."""
+        channels = tuple(channels)
+        steps = {channel.step_h for channel in channels}
+        if len(steps) != 1 or (step_h := steps.pop()) is None:
+            raise InputError("a panel takes channels with one and the same step_h; render others one by one")
+        readings, _, first, owned = zip(*(_clocked(trace, channel) for channel in channels), strict=True)
+        parts = [
+            (reading, channel.noise, address(trace.seed, *channel.key))
+            for reading, channel in zip(readings, channels, strict=True)
+        ]
+        return Panel(channels, step_h, max(first), owned[0], _rows(parts, step_h), _segments(readings))
+
+    def render(self, start: int = 0, count: int | None = None, out: np.ndarray | None = None) -> np.ndarray:
+        """Samples start … start+count−1 of every channel, float32[channels, count]; what `render` gives of each.
+
+        They are written to *out* where it is given. Without *count*, up to the trace's end. An InputError refuses
+        samples that the trace does not own.
+        """
+        count = self.owned - start if count is None else count
+        _require_owned(start, count, self.first, self.owned)
+        shape = (len(self.channels), count)
+        out = np.empty(shape, np.float32) if out is None else out
+        if out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
+            raise ValueError(f"out has to be a contiguous float32 array of shape {shape}; it is {out.dtype}{out.shape}")
+        if count:
+            kernels.render(out, start, self.step_h, self.rows, *self.segments)
         return out
-    target = reading.target if reading.form is not Form.STEP else reading.value
-    pull, spread = tree(noise.correlation_h / step_h)
-    first_knot = int(start * step_h / noise.drift_knot_h)
-    drift = np.empty(0, np.float32)
-    if noise.drift > 0:
-        drift = np.empty(int((start + count) * step_h / noise.drift_knot_h) - first_knot + 2, np.float32)
-        kernels.knots(first_knot, address, drift)
-        drift *= np.float32(noise.drift)
-    kernels.render(
-        out, start, int(np.searchsorted(reading.time_h, start * step_h, side="right")) - 1,
-        _FORMS[reading.form], plain(reading.time_h), plain(reading.value), plain(target),
-        reading.tau_h or 1.0, float(step_h),
-        address, np.float32(noise.white), np.float32(noise.autocorrelated), pull, spread,
-        drift, float(noise.drift_knot_h), first_knot, np.float32(noise.quantum), np.uint32(noise.dropout * 2**32),
-    )  # fmt: skip
-    return out
+
+
+def _rows(parts: Sequence[tuple[Signal, Noise, tuple]], step_h: float) -> np.ndarray:
+    """Signals with their noise and its address as the compiled sweep takes them, kernels.ROW[len(parts)]."""
+    rows, end = np.empty(len(parts), kernels.ROW), 0
+    for c, (reading, noise, whose) in enumerate(parts):
+        begin, end = end, end + len(reading.time_h)
+        rows[c] = (
+            _FORMS[reading.form], begin, end, reading.tau_h or 1.0, noise.drift_knot_h,
+            noise.white, noise.autocorrelated, noise.drift, noise.quantum, *tree(noise.correlation_h / step_h),
+            whose, int(noise.dropout * 2**32),
+        )  # fmt: skip
+    return rows
+
+
+def _segments(readings: Sequence[Signal]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Times, values and targets of signals, end to end."""
+    columns = [(r.time_h, r.value, r.value if r.form is Form.STEP else r.target) for r in readings]
+    if len(columns) == 1:
+        time_h, value, target = map(plain, columns[0])
+    else:
+        time_h, value, target = (plain(np.concatenate(column)) for column in zip(*columns, strict=True))
+    return time_h, value, target

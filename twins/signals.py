@@ -6,12 +6,13 @@ to what came before it, then render any window of it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 
+from sim.compiled import compiled
 from sim.trace import Form, Signal
-from twins import kernels
 from twins.kernels import plain
 
 
@@ -21,7 +22,7 @@ def combine(f: Callable[..., np.ndarray], *steps: Signal) -> Signal:
         raise ValueError("combine takes step signals; put a lag or an integral after it")
     times_h, *at = plain(steps[0].time_h), np.arange(len(steps[0].time_h))
     for signal in steps[1:]:
-        times_h, mine, its = kernels.union(times_h, plain(signal.time_h))
+        times_h, mine, its = _union(times_h, plain(signal.time_h))
         at = [*(index[mine] for index in at), its]
     values = f(*(signal.value[index] for signal, index in zip(steps, at, strict=True)))
     return Signal.step(times_h, np.full(times_h.shape, values, np.float64))
@@ -32,7 +33,7 @@ def lag(step: Signal, tau_h: float, initial: float | None = None) -> Signal:
     if step.form is not Form.STEP:
         raise ValueError("lag takes a step signal")
     first = step.value[0] if initial is None else initial
-    values = kernels.relaxed(plain(step.time_h), plain(step.value), float(tau_h), float(first))
+    values = _relaxed(plain(step.time_h), plain(step.value), float(tau_h), float(first))
     return Signal.relax(step.time_h, values, step.value, tau_h)
 
 
@@ -54,3 +55,36 @@ def since(counter: Signal, times_h: np.ndarray) -> Signal:
     base = np.where(last < 0, 0.0, counter.at(resets_h)[last]) if resets_h.size else 0.0
     slope = counter.target[np.searchsorted(counter.time_h, at_h, side="right") - 1]
     return Signal.linear(at_h, counter.at(at_h) - base, slope)
+
+
+@compiled()
+def _relaxed(time_h, level, tau_h, initial):
+    """The value at each breakpoint of a first-order lag that starts at *initial* and tends to *level*."""
+    out = np.empty(len(time_h))
+    x = initial
+    for i in range(len(time_h)):
+        if i:
+            x = level[i - 1] + (x - level[i - 1]) * math.exp(-(time_h[i] - time_h[i - 1]) / tau_h)
+        out[i] = x
+    return out
+
+
+@compiled()
+def _union(a_h, b_h):
+    """The union of two rising sequences of times, from where both have begun, and the index in force in each."""
+    n = len(a_h) + len(b_h)
+    times_h, in_a, in_b = np.empty(n), np.empty(n, np.int64), np.empty(n, np.int64)
+    now, i, j, k = max(a_h[0], b_h[0]), 0, 0, 0
+    while True:
+        while i + 1 < len(a_h) and a_h[i + 1] <= now:
+            i += 1
+        while j + 1 < len(b_h) and b_h[j + 1] <= now:
+            j += 1
+        times_h[k], in_a[k], in_b[k] = now, i, j
+        k += 1
+        if i + 1 < len(a_h):
+            now = min(a_h[i + 1], b_h[j + 1]) if j + 1 < len(b_h) else a_h[i + 1]
+        elif j + 1 < len(b_h):
+            now = b_h[j + 1]
+        else:
+            return times_h[:k], in_a[:k], in_b[:k]

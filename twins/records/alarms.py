@@ -9,11 +9,11 @@ from functools import partial
 
 import numpy as np
 
+from sim.compiled import compiled
 from sim.errors import InputError, require
 from sim.laws import Exponential
 from sim.streams import Stream, stream_key
 from sim.trace import Signal, Trace
-from twins import kernels
 from twins.channel import Channel, Role
 from twins.render import render, samples_before
 
@@ -51,7 +51,7 @@ class Alarm:
         """Whether the alarm stands at each of the readings float32[n] of a sensor, bool[n], from no alarm on."""
         sign = 1.0 if self.clear < self.limit else -1.0
         readings = max(math.ceil(self.delay_h / step_h - 1e-9), 0) + 1
-        return kernels.alarmed(sign * values.astype(np.float64), sign * self.limit, sign * self.clear, readings)
+        return _alarmed(sign * values.astype(np.float64), sign * self.limit, sign * self.clear, readings)
 
     def nuisances(self, seed: int, asset: str, end_h: float) -> list[tuple[float, float]]:
         """From and to, in hours, of the alarms for no reason that begin before *end_h*."""
@@ -89,3 +89,18 @@ def _standing(alarm: Alarm, sensor: Channel, trace: Trace) -> Signal:
         standing[np.searchsorted(at_h, begun_h) : np.searchsorted(at_h, ended_h)] = True
     changed = np.flatnonzero(np.diff(standing, prepend=~standing[:1]))
     return Signal.step(at_h[changed], standing[changed])
+
+
+@compiled()
+def _alarmed(values, limit, clear, readings):
+    """Whether an alarm stands at each reading: from the last of so many in a row at *limit* or above, until one below
+    *clear* or at it. A reading that is NaN changes nothing."""
+    out = np.zeros(len(values), np.bool_)
+    standing, above = False, 0
+    for k in range(len(values)):
+        value = values[k]
+        if value == value:
+            above = above + 1 if value >= limit else 0
+            standing = value > clear if standing else above >= readings
+        out[k] = standing
+    return out
