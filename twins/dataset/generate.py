@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sim.errors import InputError, require
-from sim.trace import Trace
+from sim.trace import Run, Trace
 from twins import units
 from twins.channel import Channel
 from twins.dataset import card, files, manifest, shards
@@ -24,6 +24,7 @@ from twins.workers import spread
 
 SPLITS = ("train", "validation", "test")
 MOST_SAMPLES = 1e8  # of one channel in one run: a minute's clock for 190 years
+Simulate = Callable[[Twin, int, float], Run]  # of a twin, a run's seed and its length in hours
 Progress = Callable[[int, int, str], None]  # shards done, shards in all, what is going on
 
 
@@ -82,13 +83,15 @@ class _Maker:
     duration_h: float
     directory: Path
     identity: str
+    simulate: Simulate
 
     def __call__(self, shard: Shard) -> None:
         runs, differ = [], {}
         for seed in range(*shard.seeds):
             try:
-                runs.append(_observe(self.twin, seed, self.duration_h))
-                differ[seed] = drawn(self.twin, seed)
+                runs.append(_observe(self.twin, seed, self.duration_h, self.simulate))
+                if found := drawn(self.twin, seed):
+                    differ[seed] = {"drawn": found}
             except InputError as error:
                 raise InputError(f"{error} (run seed {seed}, shard {shard.name})") from error
             except Exception as error:
@@ -107,20 +110,39 @@ def configuration(twin: Twin, plan: Plan) -> dict:
     }
 
 
-def ensure(twin: Twin, plan: Plan, root: str | Path, workers: int = 2, progress: Progress | None = None) -> Dataset:
+def ensure(
+    twin: Twin,
+    plan: Plan,
+    root: str | Path,
+    workers: int = 2,
+    progress: Progress | None = None,
+    simulate: Simulate | None = None,
+) -> Dataset:
     """The dataset of *twin* and *plan* under *root*: made, taken up where it was left, or checked and reused.
 
     Its folder is `<name>-<first 12 digits of the identity>`. Neither the number of workers nor an interruption
     changes a byte of it. Raises InputError for a configuration without a canonical form, a damaged shard, a full disk,
-    a folder that holds another dataset, a clock too fine or too coarse for the runs, or a run without data.
+    a folder that holds another dataset, a clock too fine or too coarse for the runs, or a run without data. What stands
+    in for the simulation, if anything does (*simulate*), has to give the same runs.
     """
+    directory = Path(root) / f"{_name(twin)}-{identity(configuration(twin, plan))[:12]}"
+    return make(directory, twin, plan, workers, progress, simulate)
+
+
+def make(
+    directory: Path,
+    twin: Twin,
+    plan: Plan,
+    workers: int = 2,
+    progress: Progress | None = None,
+    simulate: Simulate | None = None,
+) -> Dataset:
+    """`ensure` in a folder of any name."""
     for channel in twin.channels:
         units.parse(channel.unit)
         _check_clock(channel, plan.duration_h)
     described = configuration(twin, plan)
-    named = identity(described)
-    directory = Path(root) / f"{_name(twin)}-{named[:12]}"
-    maker = _Maker(twin, plan.duration_h, directory, named)
+    maker = _Maker(twin, plan.duration_h, directory, identity(described), simulate or simulated)
     return complete(directory, described, plan.shards(), maker, workers, progress)
 
 
@@ -201,12 +223,17 @@ def _check_clock(channel: Channel, duration_h: float) -> None:
         )
 
 
-def _observe(twin: Twin, seed: int, duration_h: float) -> tuple[Trace, list[Episode]]:
+def simulated(twin: Twin, run: int, duration_h: float) -> Run:
+    """The world run *run* from its start on."""
+    return twin.world.run(twin.world.start(run), duration_h)
+
+
+def _observe(twin: Twin, seed: int, duration_h: float, simulate: Simulate) -> tuple[Trace, list[Episode]]:
     own = twin_of(twin, seed)
     if own is not twin:
         for channel in own.channels:
             _check_clock(channel, duration_h)
-    run = own.world.run(own.world.start(seed), duration_h)
+    run = simulate(own, seed, duration_h)
     episodes = list(own.observe(run))
     if not episodes:
         raise InputError("the twin observed no episode")

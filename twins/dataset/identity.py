@@ -1,4 +1,4 @@
-"""What a configuration is called: plain JSON of nested frozen dataclasses, and the hash that names a dataset."""
+"""What a configuration is called: plain JSON of nested frozen dataclasses, and back; the hash that names a dataset."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import inspect
 import json
 import math
+import pydoc
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
@@ -54,6 +55,50 @@ def describe(obj: Any, where: str = "") -> Any:
         f"{where} is {obj!r} ({type(obj).__name__}), which has no canonical form; a configuration is made of frozen "
         "dataclasses, enums, tuples, mappings with string keys, numbers, strings, None and functions with a name"
     )
+
+
+def revive(told: Any, where: str = "") -> Any:
+    """The object that *told* describes: the inverse of `describe`, with tuples for its lists.
+
+    Raises InputError where the code here has no such class, or would describe what it makes otherwise.
+    """
+    try:
+        found = _revived(told)
+        same = describe(found, where) == told
+    except (InputError, TypeError, ValueError, LookupError, AttributeError, ImportError) as error:
+        raise InputError(f"{where or 'it'} cannot be built by the code that is here: {error}") from error
+    if not same:
+        raise InputError(f"{where or 'it'} is of other code than is here: its fields, or its file, have changed")
+    return found
+
+
+def _revived(told: Any) -> Any:
+    if isinstance(told, list):
+        return tuple(map(_revived, told))
+    if not isinstance(told, dict):
+        return told
+    if "_float" in told:
+        return float(told["_float"])
+    if "_enum" in told:
+        kind, _, name = told["_enum"].rpartition(".")
+        return _located(kind)[name]
+    if "_name" in told:
+        return _located(told["_name"])
+    parts = {name: _revived(value) for name, value in told.items() if not name.startswith("_")}
+    if "_class" not in told:
+        return parts
+    kind = _located(told["_class"])
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind) and kind.__dataclass_params__.frozen):  # type: ignore[attr-defined]
+        raise InputError(f"{told['_class']} is no frozen dataclass")
+    given = {field.name for field in dataclasses.fields(kind) if field.init}
+    return kind(**{name: value for name, value in parts.items() if name in given})
+
+
+def _located(path: str) -> Any:
+    found = pydoc.locate(path)
+    if found is None:
+        raise InputError(f"there is no {path}")
+    return found
 
 
 def canonical(description: Any) -> bytes:

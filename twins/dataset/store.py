@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +82,50 @@ class Dataset:
                     if (path := self.path / "traces" / f"{name}.parquet").exists():
                         with files.whole(path):
                             for row in shards.rows_where(path, "run", run):
-                                return shards.trace_of(row)
+                                trace, origin = shards.trace_of(row), self.origin(run)
+                                return replace(trace, seed=origin[1]) if origin else trace  # which addresses its noise
         raise InputError(f"{self.path} has no trace of run {run!r}; `runs(split)` lists what it has")
 
     def drawn(self, split: str) -> dict[int, dict[str, Any]]:
         """What was drawn of its world for each run of *split*, by its key; nothing where all runs are alike."""
-        records = (self.path / manifest.record_path(name) for name in self._split(split)["shards"])
-        return {run["run"]: run.get("drawn", {}) for path in records for run in _record(path)["runs"]}
+        records = map(self.record, self._split(split)["shards"])
+        return {run["run"]: run.get("drawn", {}) for record in records for run in record["runs"]}
+
+    def origin(self, run: int) -> tuple[str, int] | None:
+        """The dataset that a run of a merged one comes from, and its number there."""
+        for counts in self.manifest["splits"].values():
+            if run in counts["runs"]:
+                found = (told for name in counts["shards"] for told in self.record(name)["runs"] if told["run"] == run)
+                origin = next(found).get("origin")
+                return None if origin is None else (origin["dataset"], origin["run"])
+        raise InputError(f"{self.path} has no run {run!r}; `runs(split)` lists what it has")
+
+    def record(self, shard: str) -> dict:
+        """What a shard says of itself: its files, and of each run the content hash, what was drawn, its origin."""
+        path = self.path / manifest.record_path(shard)
+        with files.whole(path):
+            return files.read_json(path)
+
+    def shard(self, name: str) -> Iterator[tuple[Trace | None, list[Episode]]]:
+        """The runs of one shard, read from its tables alone: trace and episodes."""
+        tables = {kind: self._rows(kind, name) for kind in ("episodes", "records", "traces")}
+        series: dict[tuple, list] = {}
+        path = self.path / "series" / f"{name}.parquet"
+        with files.whole(path):
+            table = shards.read(path)
+            columns = (shards.floats(table.column(c)) for c in ("values", "times_h"))
+            rows = table.drop_columns(["values", "times_h"]).to_pylist()
+            for row, values, times_h in zip(rows, *columns, strict=True):
+                series.setdefault((row["run"], row["asset"]), []).append(shards.series_of(row, values, times_h))
+        records = None if tables["records"] is None else shards.records_of(tables["records"])
+        traces = {row["run"]: row for row in tables["traces"] or ()}
+        for run, rows in groupby(tables["episodes"] or (), key=lambda row: row["run"]):
+            found = []
+            for row in rows:
+                key = (row["run"], row["asset"])
+                kept = None if records is None else records.get(key, ())
+                found.append(shards.episode_of(row, tuple(series[key]), kept))
+            yield shards.trace_of(traces[run]) if run in traces else None, found
 
     def verify(self) -> None:
         """Read every file again; raises InputError naming those damaged or gone. A damaged cache is removed."""
@@ -99,6 +138,13 @@ class Dataset:
         if split not in self.manifest["splits"]:
             raise InputError(f"{self.path} has no split {split!r}; it has {', '.join(self.splits)}")
         return self.manifest["splits"][split]
+
+    def _rows(self, kind: str, shard: str) -> list[dict] | None:
+        path = self.path / kind / f"{shard}.parquet"
+        if f"{kind}/{path.name}" not in self.manifest["files"]:
+            return None
+        with files.whole(path):
+            return shards.read(path).to_pylist()
 
     def _tables(self, kind: str, split: str) -> list[Path]:
         return [self.path / kind / f"{name}.parquet" for name in self._split(split)["shards"]]
@@ -147,11 +193,6 @@ class Dataset:
 def open_dataset(path: str | Path) -> Dataset:
     """The finished dataset in folder *path*."""
     return Dataset.open(path)
-
-
-def _record(path: Path) -> dict:
-    with files.whole(path):
-        return files.read_json(path)
 
 
 def _metadata(path: Path) -> pa.Table:

@@ -1,0 +1,116 @@
+"""What datasets say of themselves, as text: one line each, or all of one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sim.errors import InputError
+from twins.dataset import health, manifest
+
+HEAD = ("dataset", "world", "twin", "runs", "episodes", "samples", "size", "state")
+
+
+def listing(root: Path) -> str:
+    """A line for each dataset in the folder *root*."""
+    if not root.is_dir():
+        raise InputError(f"{root} is no folder; name the one that datasets lie in")
+    found = sorted(folder for folder in root.iterdir() if folder.is_dir() and health.is_dataset(folder))
+    if not found:
+        raise InputError(f"{root} holds no dataset; name the folder that datasets lie in, or generate one")
+    return table([HEAD, *map(_line, found)])
+
+
+def _line(folder: Path) -> Sequence[str]:
+    state, told = health.state(folder)
+    if told is None:
+        return folder.name, "–", "–", "–", "–", "–", size(_bytes(folder)), state
+    kind, splits = health.kind(told), told["splits"].values()
+    varied = f", {len(kind['varied'])} varied" if "varied" in kind else ""
+    runs = "/".join(str(len(split["runs"])) for split in splits)
+    counts = (f"{sum(split[name] for split in splits):,}" for name in ("episodes", "samples"))
+    return folder.name, kind["world"] + varied, kind["twin"], runs, *counts, size(_bytes(folder)), state
+
+
+def told(folder: Path) -> str:
+    """All that a dataset's manifest tells of it."""
+    found = manifest.read(folder)
+    kind, platform = health.kind(found), found["platform"]
+    lines = [
+        f"{folder}: {health.state(folder)[0]}",
+        f"world {kind['world']}, twin {kind['twin']}",
+        f"identity {found['identity']}",
+        f"content  {found['content']}",
+        f"schema {found['schema']}, revisions {_pairs(found['configuration'].get('revisions', {})) or '–'}",
+        f"made with Python {platform['python']}, {_pairs(platform['libraries'])}",
+        f"on {platform['processor']} ({platform['system']}), numeric probe {platform['probe'][:12]}",
+    ]
+    if "varied" in kind:
+        lines += ["varied from run to run: " + ", ".join(kind["varied"])]
+    splits = map(_split, found["splits"].items())
+    lines += ["", table([("split", "runs", "episodes", "series", "samples", "shards"), *splits])]
+    lines += ["", table([("quantity", "unit", "role", "clock", "entities"), *_channels(found["channels"])])]
+    return "\n".join(lines)
+
+
+def _split(item: tuple[str, dict]) -> Sequence[str]:
+    name, counts = item
+    numbers = (f"{counts[count]:,}" for count in ("episodes", "series", "samples"))
+    return name, str(len(counts["runs"])), *numbers, str(len(counts["shards"]))
+
+
+def _channels(channels: Sequence[dict]) -> list[Sequence[str]]:
+    kinds: dict[tuple, list[str]] = {}
+    for channel in channels:
+        clock = "explicit times" if channel["step_h"] is None else f"every {channel['step_h']:.6g} h"
+        clock += f", frames {'×'.join(map(str, channel['shape']))}" if channel.get("shape") else ""
+        kinds.setdefault((channel["quantity"], channel["unit"], channel["role"], clock), []).append(channel["entity"])
+    return [(*kind, ", ".join(names[:6]) + ", …" * (len(names) > 6)) for kind, names in kinds.items()]
+
+
+def values(pairs: Sequence[str]) -> dict[str, Any]:
+    """`key=value` pairs; a value is YAML, as in the configuration."""
+    found = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise InputError(f"{pair!r} is not key=value, as in twin.step_h=0.5")
+        try:
+            found[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise InputError(f"{key} is {value!r}; it must be a number, a text, true, false or null") from None
+        if isinstance(found[key], list | dict):
+            raise InputError(f"{key} is {value}; it must be a number, a text, true, false or null")
+    return found
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Columns under one another, numbers to the right."""
+    columns = [*zip(*rows, strict=True)]
+    widths = [max(map(len, column)) for column in columns]
+    right = [all(not cell or cell[0].isdigit() or cell == "–" for cell in column[1:]) for column in columns]
+    lines = (
+        "  ".join(cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(row, widths, right, strict=True))
+        for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def size(count: float) -> str:
+    """Bytes as people say them."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.4g} TB"
+
+
+def _pairs(named: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in named.items())
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
