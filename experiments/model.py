@@ -35,7 +35,6 @@ class Model:
     context: int
     scale: Scale
     roles: tuple[str, ...]
-    units: tuple[str, ...]
     step_h: float | None
     step: int = 0  # updates of its parameters; 0: not trained
 
@@ -46,23 +45,21 @@ class Model:
     @staticmethod
     def first(experiment: Experiment) -> Model:
         """Before training."""
-        train, known = experiment.windows("train"), {c["quantity"]: c["unit"] for c in experiment.dataset.channels}
+        train = experiment.windows("train")
         module = experiment.part("model").build(experiment.task, train, experiment.seed)
         role_V = np.asarray(train.role_ExV).max(0)
-        names = train.scale.names
         return Model(
             module,
             experiment.task,
             train.context,
             train.scale,
             tuple(str(ROLES[role]) for role in role_V),
-            tuple(known[name.partition("#")[0]] for name in names),
             train.step_h,
         )
 
     def with_parameters(self, params: Any, step: int) -> Model:
         module = nnx.merge(nnx.split(self.module)[0], params)
-        return Model(module, self.task, self.context, self.scale, self.roles, self.units, self.step_h, step)
+        return Model(module, self.task, self.context, self.scale, self.roles, self.step_h, step)
 
     def save(self, run: Path) -> None:
         """Write it into a run's folder."""
@@ -71,7 +68,8 @@ class Model:
             "mean": self.scale.mean,
             "std": self.scale.std,
             "roles": self.roles,
-            "units": self.units,
+            "units": self.scale.units,
+            "kinds": self.scale.kinds,
             "step_h": self.step_h,
         }
         if self.scale.frames:
@@ -91,12 +89,13 @@ class Model:
         step = checkpoint.steps(run / FOLDER)[-1]
         about = checkpoint.info(run / FOLDER, step)
         frames = tuple(Frame(name, tuple(shape), *rest) for name, shape, *rest in about.get("frames", ()))
-        scale = Scale(tuple(about["names"]), tuple(about["mean"]), tuple(about["std"]), frames)
+        names, mean, std, units, kinds = (tuple(about[what]) for what in ("names", "mean", "std", "units", "kinds"))
+        scale = Scale(names, mean, std, units, kinds, frames)
         task, context = build(config["task"], "task"), config["context"]
         like = _blank(scale, about["roles"], context, task.samples_ahead, about["step_h"])
         module = build(config["model"], "model").build(task, like, config["seed"])
         params = checkpoint.load(run / FOLDER, step, nnx.split(module)[1])
-        model = Model(module, task, context, scale, tuple(about["roles"]), tuple(about["units"]), about["step_h"])
+        model = Model(module, task, context, scale, tuple(about["roles"]), about["step_h"])
         return model.with_parameters(params, step)
 
 
@@ -105,6 +104,7 @@ def _blank(scale: Scale, roles: Sequence[str], context: int, horizon: int, step_
     length, count = context + horizon, len(roles)
     return Windows(
         jnp.full((1, count, length), jnp.nan),
+        jnp.zeros((1, length)),
         jnp.zeros((1, length)),
         jnp.full((1, length), jnp.nan),
         jnp.full((1, length), -1, jnp.int32),

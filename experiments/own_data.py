@@ -38,7 +38,7 @@ def output(name: Any) -> Path:
 
 def matched(table: Observed, model: Model) -> tuple[Observed, list[str]]:
     """The table with its columns in the model's units and roles, and the model's channels that it does not have."""
-    known = dict(zip(model.scale.names, zip(model.roles, model.units, strict=True), strict=True))
+    known = dict(zip(model.scale.names, zip(model.roles, model.scale.units, strict=True), strict=True))
     given = table.columns or {name: Column(known[name][1]) for name in _header(table) if name in known}
     wanted = {name: column.quantity or name for name, column in given.items()}
     for name, quantity in wanted.items():
@@ -137,7 +137,7 @@ def _forecasts(
             for h in range(mean_NxVxH.shape[2]):
                 cells = (episode.asset, made_at, _time(episode, (k + h) * step_h), model.scale.names[v])
                 numbers = (float(mean_NxVxH[n, v, h]), *map(float, quantiles_NxVxHxQ[n, v, h]))
-                for name, cell in zip(names, (*cells, model.units[v], *numbers), strict=True):
+                for name, cell in zip(names, (*cells, model.scale.units[v], *numbers), strict=True):
                     columns[name].append(cell)
     return columns
 

@@ -6,7 +6,7 @@ the first target. Channels of role `truth` are left out here, so that no model c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from learn.aligned import grid, hidden, position, variates
+from learn.identity import buckets, kind
 from learn.labels import followed_h, labels, lives
 from learn.tasks import Classify, Counterfactual, RemainingLife, Task, TimeToEvent
 from sim.errors import InputError
@@ -35,7 +36,9 @@ class Batch(NamedTuple):
     mask_BxVxT: jax.Array  # bool, observed
     time_BxTxF: jax.Array  # float32, calendar features
     role_BxV: jax.Array  # int32, index into ROLES
-    quantity_BxV: jax.Array  # int32, index into Scale.names
+    words_BxVxW: jax.Array  # int32, what each channel is, as `learn.identity.buckets`
+    zero_BxV: jax.Array  # float32, where a channel's own 0 lies
+    gap_BxT: jax.Array  # float32, hours since the sample before
     group_BxV: jax.Array  # int32; variates of one group look at each other
     variate_mask_BxV: jax.Array  # bool, False where padded
     future_BxVxH: jax.Array  # float32, normalised like x; 0 where missing. A model may read it where the role is known
@@ -66,19 +69,30 @@ class Scale:
     names: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    units: tuple[str, ...]
+    kinds: tuple[str, ...]  # of entity, as `learn.identity.kind`
     frames: tuple[Frame, ...] = ()
 
     @staticmethod
-    def of(names: Sequence[str], values_ExVxL: np.ndarray) -> Scale:
-        """Population statistics of the observed (not NaN) values; a constant variate has a deviation of 1."""
+    def of(seen: Mapping[str, Series], values_ExVxL: np.ndarray) -> Scale:
+        """Population statistics of the observed (not NaN) values; a constant variate has a deviation of 1.
+
+        *seen* has a series of each variate, by name.
+        """
         mean, std = [], []
-        for v in range(len(names)):
+        for v in range(len(seen)):
             x = values_ExVxL[:, v]
             x = x[np.isfinite(x)].astype(np.float64)
             mean.append(float(x.mean()) if x.size else 0.0)
             spread = float(x.std()) if x.size else 0.0
             std.append(spread if spread > 1e-6 * max(1.0, abs(mean[-1])) else 1.0)
-        return Scale(tuple(names), tuple(mean), tuple(std))
+        units, kinds = tuple(s.unit for s in seen.values()), tuple(kind(s.entity) for s in seen.values())
+        return Scale(tuple(seen), tuple(mean), tuple(std), units, kinds)
+
+    @property
+    def zero(self) -> np.ndarray:
+        """Where each variate's own 0 lies, float32[V]."""
+        return -np.asarray(self.mean, np.float32) / np.asarray(self.std, np.float32)
 
     def _column(self, values: tuple[float, ...], axes: int) -> np.ndarray:
         return np.asarray(values, np.float32).reshape(-1, *[1] * axes)
@@ -97,6 +111,7 @@ class Scale:
     data_fields=[
         "values_ExVxL",
         "hour_ExL",
+        "gap_ExL",
         "event_h_ExL",
         "cause_ExL",
         "role_ExV",
@@ -115,6 +130,7 @@ class Windows:
 
     values_ExVxL: jax.Array  # float32, normalised; NaN where missing
     hour_ExL: jax.Array  # float32, hour of the week
+    gap_ExL: jax.Array  # float32, hours since the sample before
     event_h_ExL: jax.Array  # float32
     cause_ExL: jax.Array  # int32
     role_ExV: jax.Array  # int32
@@ -183,7 +199,7 @@ def _assemble(
     count, longest = len(episodes), max(len(grid_h) for _, grid_h in grids)
     length = context + longest + horizon
     values = np.full((count, len(names), length), np.nan, np.float32)
-    hour = np.zeros((count, length), np.float32)
+    hour, gap = np.zeros((count, length), np.float32), np.zeros((count, length), np.float32)
     event_h = np.full((count, length), np.nan, np.float32)
     cause = np.full((count, length), -1, np.int32)
     role = np.zeros((count, len(names)), np.int32)
@@ -201,6 +217,7 @@ def _assemble(
         sample = np.arange(-context, longest + horizon)
         times_h = sample * step_h if step_h else grid_h[np.clip(sample, 0, len(grid_h) - 1)]
         hour[e] = (times_h + since_monday_h) % WEEK_H
+        gap[e] = step_h or np.diff(times_h, prepend=times_h[0])
         if causes and step_h:
             inside = slice(context, context + len(grid_h))
             if isinstance(task, RemainingLife):
@@ -220,7 +237,7 @@ def _assemble(
             for e in range(count):
                 inside = slice(context + first[e], context + last[e])
                 own[e, :, inside] = values[e, :, inside]
-        scale = Scale.of(names, own)
+        scale = Scale.of({n: next(s[n] for s in named if n in s) for n in names}, own)
     frames, scale = _frames(pictured, [grid_h for _, grid_h in grids], step_h, context, length, scale)
     marks = None
     if isinstance(task, Classify) and task.marks is not None:
@@ -228,7 +245,7 @@ def _assemble(
     values -= scale._column(scale.mean, 1)
     values /= scale._column(scale.std, 1)
     return Windows(
-        *map(jnp.asarray, (values, hour, event_h, cause, role, present)),
+        *map(jnp.asarray, (values, hour, gap, event_h, cause, role, present)),
         context=context,
         horizon=horizon,
         step_h=step_h,
@@ -354,13 +371,19 @@ def gather(windows: Windows, anchors_Bx2: Any) -> Batch:
     role_BxV = windows.role_ExV[e_B]
     variate_mask_BxV = windows.variate_mask_ExV[e_B]
     target_BxV = variate_mask_BxV & (role_BxV == ROLES.index(Role.TARGET))
-    quantity_BxV = jnp.broadcast_to(jnp.arange(windows.variates, dtype=jnp.int32), role_BxV.shape)
+    scale = windows.scale
+
+    def each(of_V: np.ndarray) -> jax.Array:
+        return jnp.broadcast_to(jnp.asarray(of_V), (len(e_B), *of_V.shape))
+
     return Batch(
         x_BxVxT=values_BxVxL[..., :context],
         mask_BxVxT=mask_BxVxL[..., :context],
         time_BxTxF=time_BxTxF,
         role_BxV=role_BxV,
-        quantity_BxV=quantity_BxV,
+        words_BxVxW=each(buckets(scale.names, scale.units, scale.kinds)),
+        zero_BxV=each(scale.zero),
+        gap_BxT=rows(windows.gap_ExL, context),
         group_BxV=jnp.zeros_like(role_BxV),
         variate_mask_BxV=variate_mask_BxV,
         future_BxVxH=values_BxVxL[..., context:],

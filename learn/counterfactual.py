@@ -60,11 +60,12 @@ def planned(windows: Windows, episodes: Sequence[Episode], task: Counterfactual,
         raise InputError("no plan begins in the episodes; give longer runs, or more of them")
     e_N, at_N = rows_Nx3[:, 0], rows_Nx3[:, 1]
     length = context + horizon
-    hour_NxL = np.asarray(windows.hour_ExL)[e_N[:, None], (at_N + 1)[:, None] + np.arange(length)]
+    at_NxL = e_N[:, None], (at_N + 1)[:, None] + np.arange(length)
     found = replace(
         windows,
         values_ExVxL=jnp.asarray(np.concatenate(parts)),
-        hour_ExL=jnp.asarray(hour_NxL),
+        hour_ExL=windows.hour_ExL[at_NxL],
+        gap_ExL=windows.gap_ExL[at_NxL],
         event_h_ExL=jnp.full((len(e_N), length), jnp.nan),
         cause_ExL=jnp.full((len(e_N), length), -1, jnp.int32),
         role_ExV=windows.role_ExV[e_N],

@@ -10,7 +10,7 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +23,7 @@ from flax import nnx
 
 from learn import checkpoint
 from learn.batch import Windows, anchors, gather
+from learn.joint import Part, nets
 from learn.losses import loss
 from learn.update import Optim, TrainState, make_update, split, start
 from sim.errors import InputError, require
@@ -54,9 +55,12 @@ class Budget:
         fits = self.microbatch is None or (self.microbatch >= 1 and self.batch % self.microbatch == 0)
         require(fits, self, "microbatch", f"null, or a divisor of the batch {self.batch}")
 
-    def windows(self, count: int) -> int:
-        """Windows an update where there are *count* in all: the batch, or what of it there is in whole microbatches."""
-        size = min(self.batch, count)
+    def windows(self, count: int, parts: int = 1) -> int:
+        """Windows an update where there are *count*: the batch, or what of it there is in whole microbatches.
+
+        Of several *parts* that are learned together each has its share of the batch.
+        """
+        size = min(max(self.batch // parts, 1), count)
         return size if self.microbatch is None or size <= self.microbatch else size - size % self.microbatch
 
     @property
@@ -103,24 +107,36 @@ class Order:
 
 
 @lru_cache(maxsize=8)
-def _programs(graphdef: Any, optim: Optim, steps: int, microbatch: int | None) -> tuple[Callable, Callable]:
-    """The compiled chunk of training steps, and the validation that keeps the best; made once for equal models."""
-    update = make_update(graphdef, optim.transform(steps), microbatch)
+def _programs(
+    graphdef: Any, optim: Optim, steps: int, microbatch: int | None, weights: tuple[float, ...]
+) -> tuple[Callable, Callable]:
+    """The compiled chunk of training steps, and the validation that keeps the best; made once for equal models.
+
+    Both take a tuple of windows, and of anchors, one entry for each net that the model is made of.
+    """
+    update = make_update(graphdef, optim.transform(steps), microbatch, weights)
 
     @jax.jit
-    def train(windows: Windows, state: TrainState, anchors_CxBx2: jax.Array) -> tuple[TrainState, dict]:
-        return jax.lax.scan(lambda s, a: update(s, gather(windows, a)), state, anchors_CxBx2)
+    def train(windows: tuple[Windows, ...], state: TrainState, anchors: tuple[jax.Array, ...]) -> tuple[Any, dict]:
+        def step(state: TrainState, picked: tuple[jax.Array, ...]) -> tuple[TrainState, dict]:
+            return update(state, tuple(map(gather, windows, picked)))
+
+        return jax.lax.scan(step, state, anchors)
 
     @jax.jit
-    def validate(windows: Windows, state: TrainState, best: Best, anchors_CxBx2: jax.Array) -> tuple[Best, jax.Array]:
-        model = nnx.merge(graphdef, state.params)
+    def validate(
+        windows: tuple[Windows, ...], state: TrainState, best: Best, anchors: tuple[jax.Array, ...]
+    ) -> tuple[Best, jax.Array]:
+        def mean(net: Any, windows: Windows, anchors_CxBx2: jax.Array) -> jax.Array:
+            def one(anchors_Bx2: jax.Array) -> tuple[jax.Array, jax.Array]:
+                batch = gather(windows, anchors_Bx2)
+                return loss(net.task, net(batch, last=True), batch)
 
-        def one(anchors_Bx2: jax.Array) -> tuple[jax.Array, jax.Array]:
-            batch = gather(windows, anchors_Bx2)
-            return loss(model.task, model(batch, last=True), batch)
+            total, count = jax.lax.map(one, anchors_CxBx2)
+            return total.sum() / jnp.maximum(count.sum(), 1)
 
-        total, count = jax.lax.map(one, anchors_CxBx2)
-        score = total.sum() / jnp.maximum(count.sum(), 1)
+        each = list(map(mean, nets(nnx.merge(graphdef, state.params)), windows, anchors))
+        score = jnp.dot(jnp.asarray(weights), jnp.stack(each)) / sum(weights)
         new = Best(state.params, score, state.step)
         return jax.tree.map(lambda a, b: jnp.where(score < best.score, a, b), new, best), score
 
@@ -148,12 +164,32 @@ def fit(
 
     Raises Diverged at a loss that is no number, and InputError for a corrupt checkpoint or one of another run.
     """
+    return fit_together(model, [Part(train, validation, budget.stride)], optim, budget, directory, progress)
+
+
+def fit_together(
+    model: Any,
+    parts: Sequence[Part],
+    optim: Optim,
+    budget: Budget,
+    directory: Path | str | None = None,
+    progress: Callable[[Row], None] | None = None,
+) -> Fitted:
+    """As `fit`, of the nets of a `learn.joint.Joint`, each from its own part of the data.
+
+    The best parameters are those of the lowest mean of the validation losses, by the parts' weights.
+    """
     began = time.perf_counter()
     graphdef, params = split(model)
-    run_chunk, run_validation = _programs(graphdef, optim, budget.steps, budget.microbatch)
-    found = anchors(train, budget.stride)
-    order = Order(found, budget.windows(len(found)), budget.seed)
-    judged = _spread(anchors(validation), budget.validation_windows) if validation is not None else None
+    weights = tuple(part.weight for part in parts)
+    run_chunk, run_validation = _programs(graphdef, optim, budget.steps, budget.microbatch, weights)
+    found = [anchors(part.train, part.stride) for part in parts]
+    orders = [Order(each, budget.windows(len(each), len(parts)), budget.seed) for each in found]
+    trains = tuple(part.train for part in parts)
+    validations = tuple(part.validation for part in parts if part.validation is not None)
+    judged = None
+    if len(validations) == len(parts):
+        judged = tuple(_spread(anchors(windows), budget.validation_windows) for windows in validations)
     state = start(params, optim.transform(budget.steps), budget.seed)
     best = Best(params, jnp.asarray(jnp.inf), jnp.zeros((), jnp.int32))
     journal = Journal(Path(directory) if directory is not None else None, f"{optim} {budget}", progress)
@@ -162,11 +198,12 @@ def fit(
     pending = None
     size = budget.steps_per_chunk
     for first in range(int(state.step), budget.steps, size):
-        picked = jnp.asarray(np.stack([order(step) for step in range(first, first + size)]))
-        state, metrics = run_chunk(train, state, picked)
+        steps = range(first, first + size)
+        picked = tuple(jnp.asarray(np.stack([order(step) for step in steps])) for order in orders)
+        state, metrics = run_chunk(trains, state, picked)
         score = None
         if judged is not None and (first + size) % budget.validate_every == 0:
-            best, score = run_validation(validation, state, best, judged)
+            best, score = run_validation(validations, state, best, judged)
         if pending is not None:
             journal.settle(*pending)
         due = (first + size) % budget.validate_every == 0 or first + size == budget.steps
@@ -243,18 +280,18 @@ class Journal:
 def host_overhead(model: Any, windows: Windows, optim: Optim, budget: Budget) -> float:
     """Share of a step of `fit`, with rows and checkpoints written, that the bare compiled scan does not need."""
     graphdef, params = split(model)
-    run_chunk, _ = _programs(graphdef, optim, budget.steps, budget.microbatch)
+    run_chunk, _ = _programs(graphdef, optim, budget.steps, budget.microbatch, (1.0,))
     found, size = anchors(windows, budget.stride), budget.steps_per_chunk
     order = Order(found, budget.windows(len(found)), budget.seed)
-    picked = jnp.asarray(np.stack([order(step) for step in range(size)]))
+    picked = (jnp.asarray(np.stack([order(step) for step in range(size)])),)
     state = start(params, optim.transform(budget.steps), budget.seed)
-    jax.block_until_ready(run_chunk(windows, state, picked))
+    jax.block_until_ready(run_chunk((windows,), state, picked))
     bare, whole = [], []
     for _ in range(3):
         began = time.perf_counter()
         now = state
         for _ in range(budget.steps // size):
-            now, _ = run_chunk(windows, now, picked)
+            now, _ = run_chunk((windows,), now, picked)
         jax.block_until_ready(now)
         bare.append(time.perf_counter() - began)
         with tempfile.TemporaryDirectory() as directory:

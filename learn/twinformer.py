@@ -7,8 +7,10 @@ estimated up to each patch only, so that one pass gives a prediction, and a loss
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +20,7 @@ from flax import nnx
 from learn.batch import ROLES, TIME_FEATURES, Batch, Windows
 from learn.frames import FrameReader
 from learn.heads import ClassHead, HazardHead, LifeHead, QuantileHead, Told, dense, first_bias
+from learn.identity import BUCKETS
 from learn.layers import Block
 from learn.losses import targets
 from learn.scaling import before, causal_scale, growth
@@ -25,6 +28,8 @@ from learn.tasks import Classify, Counterfactual, Forecast, RemainingLife, Task,
 from sim.errors import InputError, require
 from twins.channel import Role
 
+AHEAD = tuple(ROLES.index(role) for role in (Role.KNOWN, Role.ACTION, Role.STATIC))  # what need not be measured
+SHORT_H = 0.01  # of two samples closer than this it is not told how close they are
 LEVELS = 3  # causal location, log spread, and the patch's own mean, in the dataset's scaled units
 
 
@@ -57,8 +62,11 @@ class TwinFormer:
         require(self.overlap >= 0, self, "overlap", "at least 0 samples")
         require(0 <= self.dropout < 1, self, "dropout", "at least 0 and below 1")
 
-    def build(self, task: Task, windows: Windows, seed: int = 0) -> TwinFormerNet:
-        """The module for *windows*' variates. Raises InputError where the context holds no whole patch."""
+    def build(self, task: Task, windows: Windows, seed: int = 0, beside: Sequence[TwinFormerNet] = ()) -> TwinFormerNet:
+        """The module for *windows*' variates. It shares what it can with those *beside* it, its blocks always.
+
+        Raises InputError where the context holds no whole patch, and where blocks cannot be shared.
+        """
         if windows.context < self.patch:
             raise InputError(f"a context of {windows.context} samples holds no patch of {self.patch}; lengthen it")
         asked = (np.asarray(windows.role_ExV) == ROLES.index(Role.TARGET)).any(0).sum()
@@ -70,37 +78,81 @@ class TwinFormer:
                     f"frames of {frame.name} are {frame.shape}; they must be waveforms that wave_patch "
                     f"{self.wave_patch} divides, or pictures of which frame_patch {self.frame_patch} divides both sides"
                 )
-        return TwinFormerNet(self, task, windows, nnx.Rngs(seed))
+        for other in beside:
+            if self.join or self.trunk != other.shape.trunk:
+                raise InputError(
+                    f"models that learn together have blocks in common; one has {self.trunk}, another "
+                    f"{other.shape.trunk}" + ("; and model.join must be false" if self.join else "")
+                )
+        return TwinFormerNet(self, task, windows, nnx.Rngs(seed), beside)
+
+    @property
+    def trunk(self) -> tuple[Any, ...]:
+        """What has to be alike in models that share their blocks."""
+        return self.width, self.layers, self.heads, self.hidden, self.join, self.bf16, self.dropout
 
     def piece(self, sides: tuple[int, ...]) -> int:
         """A side of the pieces that frames with these sides are cut into."""
         return self.wave_patch if len(sides) == 1 else self.frame_patch
 
 
-class TwinFormerNet(nnx.Module):
-    """`model(batch, key)`: outputs as in `learn.heads` at each patch's end, or the *last*; *key* turns dropout on."""
+class PatchReader(nnx.Module):
+    """What a patch holds, one way through an MLP and one straight on; (B, V, P, F) and (B, 1, P, F) → (B, V, P, D)."""
 
-    def __init__(self, shape: TwinFormer, task: Task, windows: Windows, rngs: nnx.Rngs):
-        self.task, self.patch, self.mix, self.levels = task, shape.patch, shape.mix, shape.levels
-        self.dtype = jnp.bfloat16 if shape.bf16 else jnp.float32
-        dtype, width = self.dtype, shape.width
+    def __init__(self, features: int, times: int, width: int, dtype, rngs: nnx.Rngs):
         linear = partial(nnx.Linear, dtype=dtype, rngs=rngs)
-        self.join, self.overlap, self.growth = shape.join, shape.overlap, shape.growth
-        together = windows.variates if shape.join else 1
-        self.zero = tuple(-m / s for m, s in zip(windows.scale.mean, windows.scale.std, strict=True))
-        features = (4 if shape.growth else 2) * shape.patch + (LEVELS if shape.levels else 0) + shape.overlap
-        self.from_values = linear(together * features, width)
-        self.from_time = linear(TIME_FEATURES * shape.patch, width, use_bias=False)
+        self.features = features
+        self.from_values = linear(features, width)
+        self.from_time = linear(times, width, use_bias=False)
         self.embed_out = linear(width, width)
-        self.embed_skip = linear(together * features, width, use_bias=False)
+        self.embed_skip = linear(features, width, use_bias=False)
+
+    def __call__(self, values: jax.Array, time: jax.Array) -> jax.Array:
+        hidden = jax.nn.silu(self.from_values(values) + self.from_time(time))
+        return self.embed_skip(values) + self.embed_out(hidden)
+
+
+class TwinFormerNet(nnx.Module):
+    """`model(batch, key)`: outputs as in `learn.heads` at each patch's end, or the *last*; *key* turns dropout on.
+
+    Nets *beside* it share with it what words and roles mean, its blocks, and what else of them is alike: how patches of
+    one size are read, channels known ahead over one horizon, and the head of one forecast.
+    """
+
+    def __init__(
+        self, shape: TwinFormer, task: Task, windows: Windows, rngs: nnx.Rngs, beside: Sequence[TwinFormerNet] = ()
+    ):
+        def share(name: str, make: Callable[[], Any], alike: Callable[[TwinFormerNet], bool] = lambda _: True) -> Any:
+            return next((getattr(n, name) for n in beside if getattr(n, name) is not None and alike(n)), None) or make()
+
+        def same_patch(other: TwinFormerNet) -> bool:
+            return other.patch == shape.patch
+
+        self.shape, self.task, self.patch = shape, task, shape.patch
+        self.dtype = dtype = jnp.bfloat16 if shape.bf16 else jnp.float32
+        self.horizon, width = windows.horizon, shape.width
+        linear = partial(nnx.Linear, dtype=dtype, rngs=rngs)
+        together = windows.variates if shape.join else 1
+        features = (4 if shape.growth else 2) * shape.patch + (LEVELS if shape.levels else 0) + shape.overlap
+        features *= together
+        self.patches = share(
+            "patches",
+            lambda: PatchReader(features, TIME_FEATURES * shape.patch, width, dtype, rngs),
+            lambda n: (n.patch, n.patches.features) == (shape.patch, features),
+        )
         embed = partial(nnx.Embed, features=width, embedding_init=nnx.initializers.normal(0.02), rngs=rngs)
-        self.quantity, self.role = embed(windows.variates), embed(len(ROLES))
+        gap = partial(linear, use_bias=False, kernel_init=nnx.initializers.zeros)
+        apart = not shape.join  # else all of a moment is one token, and its place tells what is what
+        self.words = share("words", lambda: embed(BUCKETS)) if apart else None
+        self.role = share("role", lambda: embed(len(ROLES))) if apart else None
+        self.from_gap = share("from_gap", lambda: gap(shape.patch, width), same_patch) if apart else None
         plan = isinstance(task, Counterfactual) and windows.horizon > 1
         self.known = tuple(ROLES.index(role) for role in ((Role.KNOWN, Role.ACTION) if plan else (Role.KNOWN,)))
-        known = bool(np.isin(np.asarray(windows.role_ExV), self.known).any()) and windows.horizon > 0
-        self.from_known = linear(together * windows.horizon, width, use_bias=False) if known else None
-        self.blocks = nnx.List([Block(shape, dtype, rngs) for _ in range(shape.layers)])
-        self.norm = nnx.RMSNorm(width, dtype=dtype, rngs=rngs)
+        known = windows.horizon > 0 and bool(np.isin(np.asarray(windows.role_ExV), self.known).any())
+        coming = partial(linear, together * windows.horizon, width, use_bias=False)
+        self.from_known = share("from_known", coming, lambda n: n.horizon == windows.horizon) if known else None
+        self.blocks = share("blocks", lambda: nnx.List([Block(shape, dtype, rngs) for _ in range(shape.layers)]))
+        self.norm = share("norm", lambda: nnx.RMSNorm(width, dtype=dtype, rngs=rngs))
         frames = windows.scale.frames
         self.readers = nnx.List([FrameReader(shape, frame.shape, dtype, rngs) for frame in frames])
         kinds = task.kinds if isinstance(task, Classify) and task.marks is not None and frames else ()
@@ -114,10 +166,10 @@ class TwinFormerNet(nnx.Module):
         elif isinstance(task, RemainingLife):
             self.head = LifeHead(width, task, rngs)
         else:
-            self.head = QuantileHead(width, task, rngs)
+            self.head = share("head", lambda: QuantileHead(width, task, rngs), lambda n: n.task == task)
 
     def __call__(self, batch: Batch, key: jax.Array | None = None, last: bool = False) -> jax.Array | Told:
-        b, v, t = batch.x_BxVxT.shape
+        shape, (b, v, t) = self.shape, batch.x_BxVxT.shape
         patches = t // self.patch
         cut = t - patches * self.patch  # a context that is no whole number of patches loses its oldest samples
         x = batch.x_BxVxT[..., cut:].reshape(b, v, patches, self.patch)
@@ -128,47 +180,52 @@ class TwinFormerNet(nnx.Module):
         scaled = jnp.where(mask, jnp.arcsinh((x - location[..., None]) / spread[..., None]), 0.0)
         parts = [scaled, mask.astype(scaled.dtype)]
         is_target = (batch.role_BxV == ROLES.index(Role.TARGET))[..., None]
-        zero = jnp.asarray(self.zero)[batch.quantity_BxV]
-        if self.growth:
-            grown = growth(batch.x_BxVxT[..., cut:], batch.mask_BxVxT[..., cut:], zero)
+        if shape.growth:
+            grown = growth(batch.x_BxVxT[..., cut:], batch.mask_BxVxT[..., cut:], batch.zero_BxV)
             parts += list(jnp.where(is_target, grown, 0.0).reshape(2, *x.shape))
-        if self.overlap:
-            parts.append(before(jnp.arcsinh(batch.x_BxVxT[..., cut:]), self.patch, self.overlap))
-        if self.levels:
+        if shape.overlap:
+            parts.append(before(jnp.arcsinh(batch.x_BxVxT[..., cut:]), self.patch, shape.overlap))
+        if shape.levels:
             parts.append(jnp.stack((jnp.arcsinh(location), jnp.log(spread), jnp.arcsinh(own)), axis=-1))
         tokens = self._joined(jnp.concatenate(parts, axis=-1)).astype(self.dtype)
-        hidden = jax.nn.silu(self.from_values(tokens) + self.from_time(time.astype(self.dtype)))
-        z = self.embed_skip(tokens) + self.embed_out(hidden)
-        if not self.join:
-            z = z + (self.quantity(batch.quantity_BxV) + self.role(batch.role_BxV))[:, :, None].astype(self.dtype)
+        z = self.patches(tokens, time.astype(self.dtype))
+        if self.words is not None and self.role is not None and self.from_gap is not None:
+            z = z + (told(self.words, batch.words_BxVxW) + self.role(batch.role_BxV))[:, :, None].astype(self.dtype)
+            gap = jnp.log(batch.gap_BxT[:, cut:] + SHORT_H).reshape(b, 1, patches, self.patch)
+            z = z + self.from_gap(gap.astype(self.dtype))
         if self.from_known is not None:
-            ahead, _ = targets(batch, patches)
+            coming, _ = targets(batch, patches)
             is_known = jnp.isin(batch.role_BxV, jnp.asarray(self.known))[..., None, None]
             # What is done at the last sample of the horizon is done after that sample is read.
             too_late = (batch.role_BxV == ROLES.index(Role.ACTION))[..., None, None] & (
-                jnp.arange(ahead.shape[-1]) == ahead.shape[-1] - 1
+                jnp.arange(coming.shape[-1]) == coming.shape[-1] - 1
             )
-            z = z + self.from_known(self._joined(jnp.where(is_known & ~too_late, ahead, 0.0)).astype(self.dtype))
+            z = z + self.from_known(self._joined(jnp.where(is_known & ~too_late, coming, 0.0)).astype(self.dtype))
 
-        if self.growth:
+        if shape.growth:
             # A first value, of which nothing tells, is not told and so not learned: its spread is 0.
             there, newest = mask[..., -1], x[..., -1]
             location = jnp.where(is_target & there, newest, location)
-            spread = jnp.where(is_target, jnp.where(there, jnp.maximum(newest - zero[..., None], 0.0), 0.0), spread)
+            spread = jnp.where(
+                is_target, jnp.where(there, jnp.maximum(newest - batch.zero_BxV[..., None], 0.0), 0.0), spread
+            )
 
         group, present, pieces = batch.group_BxV[:, : z.shape[1]], batch.variate_mask_BxV[:, : z.shape[1]], []
+        ahead = jnp.isin(batch.role_BxV, jnp.asarray(AHEAD))[:, : z.shape[1]]
         for reader, frames in zip(self.readers, batch.frames, strict=True):
             features, own = reader(frames[:, cut:])
             pieces.append(features)
             z = jnp.concatenate((z, own.reshape(b, 1, patches, self.patch, -1).mean(3)), axis=1)
             group = jnp.concatenate((group, group[:, :1]), axis=1)
             present = jnp.concatenate((present, jnp.ones((b, 1), bool)), axis=1)
+            ahead = jnp.concatenate((ahead, jnp.zeros((b, 1), bool)), axis=1)
         v = z.shape[1]
-        same = (group[:, :, None] == group[:, None]) & present[:, None]
-        same = same if self.mix else same & jnp.eye(v, dtype=bool)
+        # What is known ahead is read by all, and reads its own kind alone: nothing measured comes back by way of it.
+        reads = (group[:, :, None] == group[:, None]) & present[:, None] & (ahead[:, None] | ~ahead[:, :, None])
+        reads = reads if shape.mix else reads & jnp.eye(v, dtype=bool)
         keys = jax.random.split(key, len(self.blocks)) if key is not None else [None] * len(self.blocks)
         for block, block_key in zip(self.blocks, keys, strict=True):
-            z = block(z, same, block_key)
+            z = block(z, reads, block_key)
         if last:
             z, location, spread = z[:, :, -1:], location[..., -1:], spread[..., -1:]
         z = self.norm(z).astype(jnp.float32)
@@ -184,7 +241,7 @@ class TwinFormerNet(nnx.Module):
 
     def _joined(self, x_BxVxPxF: jax.Array) -> jax.Array:
         """What is known of all channels at a moment in one row, where they are joined: (B, 1, P, V · F)."""
-        if not self.join:
+        if not self.shape.join:
             return x_BxVxPxF
         b, v, p, f = x_BxVxPxF.shape
         return jnp.swapaxes(x_BxVxPxF, 1, 2).reshape(b, 1, p, v * f)
@@ -196,3 +253,10 @@ class TwinFormerNet(nnx.Module):
         logits = self.marks(squares_BxPxNxD).reshape(b, p, reader.rows, reader.columns, reader.side, reader.side, -1)
         logits = jnp.swapaxes(logits, 3, 4)
         return logits.reshape(b, p, reader.rows * reader.side, reader.columns * reader.side, -1)
+
+
+def told(words: nnx.Embed, buckets_BxVxW: jax.Array) -> jax.Array:
+    """What the words of each channel say together, (B, V, D)."""
+    there = (buckets_BxVxW >= 0)[..., None]
+    each = jnp.where(there, words(jnp.maximum(buckets_BxVxW, 0)), 0.0)
+    return each.sum(-2) / jnp.sqrt(jnp.maximum(there.sum(-2), 1))

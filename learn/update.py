@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,11 +12,12 @@ import optax
 from flax import nnx
 
 from learn.batch import Batch
+from learn.joint import nets
 from learn.losses import loss
 from sim.errors import InputError, require
 
 Metrics = dict[str, jax.Array]
-Update = Callable[["TrainState", Batch], tuple["TrainState", Metrics]]
+Update = Callable[["TrainState", Batch | Sequence[Batch]], tuple["TrainState", Metrics]]
 
 
 class TrainState(NamedTuple):
@@ -75,22 +76,29 @@ def start(params: Any, transform: optax.GradientTransformation, seed: int | jax.
     return TrainState(params, transform.init(params), jnp.zeros((), jnp.int32), jax.random.PRNGKey(seed))
 
 
-def make_update(graphdef: Any, transform: optax.GradientTransformation, microbatch: int | None = None) -> Update:
+def make_update(
+    graphdef: Any,
+    transform: optax.GradientTransformation,
+    microbatch: int | None = None,
+    weights: Sequence[float] = (1.0,),
+) -> Update:
     """The step of one model and optimiser. Metrics: `loss` (mean over all that counts) and `gradient` (its norm).
 
     With *microbatch* the gradient is summed over parts of that many windows, whose activations fit into the caches.
+    Of models that learn together the step takes a batch for each, and lowers the mean of their losses by *weights*;
+    `loss_0`, `loss_1` … are their own.
     """
 
-    def objective(params: Any, batch: Batch, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        model = nnx.merge(graphdef, params)
+    def objective(params: Any, batch: Batch, key: jax.Array, net: int) -> tuple[jax.Array, jax.Array]:
+        model = nets(nnx.merge(graphdef, params))[net]
         return loss(model.task, model(batch, key), batch)
 
     summed = jax.value_and_grad(objective, has_aux=True)
 
-    def whole(params: Any, batch: Batch, key: jax.Array) -> tuple[jax.Array, jax.Array, Any]:
+    def whole(params: Any, batch: Batch, key: jax.Array, net: int) -> tuple[jax.Array, jax.Array, Any]:
         size = batch.x_BxVxT.shape[0]
         if microbatch is None or microbatch >= size:
-            (total, count), gradient = summed(params, batch, key)
+            (total, count), gradient = summed(params, batch, key, net)
             return total, count, gradient
         if size % microbatch:
             raise InputError(f"microbatch is {microbatch}; it must divide the batch of {size} windows")
@@ -98,19 +106,28 @@ def make_update(graphdef: Any, transform: optax.GradientTransformation, microbat
         parts = jax.tree.map(lambda a: a.reshape(number, microbatch, *a.shape[1:]), batch)
 
         def add(sums: Any, part_i: tuple[Batch, jax.Array]) -> tuple[Any, None]:
-            (total, count), gradient = summed(params, part_i[0], jax.random.fold_in(key, part_i[1]))
+            (total, count), gradient = summed(params, part_i[0], jax.random.fold_in(key, part_i[1]), net)
             return jax.tree.map(jnp.add, sums, (total, count, gradient)), None
 
         zero = (jnp.zeros(()), jnp.zeros((), jnp.int32), jax.tree.map(jnp.zeros_like, params))
         return jax.lax.scan(add, zero, (parts, jnp.arange(number)))[0]
 
-    def update(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        total, count, gradient = whole(state.params, batch, jax.random.fold_in(state.key, state.step))
-        count = jnp.maximum(count, 1)
-        gradient = jax.tree.map(lambda g: g / count, gradient)
+    def update(state: TrainState, batch: Batch | Sequence[Batch]) -> tuple[TrainState, Metrics]:
+        batches = (batch,) if isinstance(batch, Batch) else batch
+        losses, gradients = [], []
+        for net, (weight, each) in enumerate(zip(weights, batches, strict=True)):
+            key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), net)
+            total, count, gradient = whole(state.params, each, key, net)
+            share = weight / sum(weights) / jnp.maximum(count, 1)
+            losses.append(total / jnp.maximum(count, 1))
+            gradients.append(jax.tree.map(lambda g, share=share: share * g, gradient))
+        gradient = jax.tree.map(lambda *parts: sum(parts[1:], start=parts[0]), *gradients)
         change, opt_state = transform.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, change)
-        metrics = {"loss": total / count, "gradient": optax.tree.norm(gradient)}
+        mean = sum(w * each for w, each in zip(weights, losses, strict=True)) / sum(weights)
+        metrics = {"loss": mean, "gradient": optax.tree.norm(gradient)}
+        if len(losses) > 1:
+            metrics |= {f"loss_{net}": each for net, each in enumerate(losses)}
         return TrainState(params, opt_state, state.step + 1, state.key), metrics
 
     return update

@@ -1,0 +1,41 @@
+"""Models of several tasks and twins that learn together: one trunk, read by each in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from flax import nnx
+
+from learn.batch import Windows
+from learn.tasks import Task
+from learn.twinformer import TwinFormer
+
+
+class Part(NamedTuple):
+    """One task of those that are learned together."""
+
+    train: Windows
+    validation: Windows | None
+    stride: int = 1  # between the anchors of training windows
+    weight: float = 1.0  # of its mean loss, beside those of the others
+
+
+class Joint(nnx.Module):
+    """Nets that share what is alike in them. Each is a model of its own task, to be used without the others."""
+
+    def __init__(self, nets: Sequence[nnx.Module]):
+        self.nets = nnx.List(nets)
+
+
+def build(shapes: Sequence[TwinFormer], tasks: Sequence[Task], windows: Sequence[Windows], seed: int = 0) -> Joint:
+    """A net for each task. Raises InputError where the shapes differ in what nets have in common."""
+    nets: list[Any] = []
+    for i, (shape, task, each) in enumerate(zip(shapes, tasks, windows, strict=True)):
+        nets.append(shape.build(task, each, seed + 1000 * i, nets))
+    return Joint(nets)
+
+
+def nets(model: Any) -> Sequence[Any]:
+    """The models that learn together in one, or that one."""
+    return model.nets if isinstance(model, Joint) else (model,)
