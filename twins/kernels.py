@@ -216,10 +216,20 @@ def sample(out, first, segment, form, time_h, value, target, tau_h, step_h, leve
     return segment
 
 
+_KNOTS = u64(1 << 31)  # counters of their own beside those of the samples
+
+
+@compiled()
+def knots(first, address, out):
+    """Standard normals at the drift's knots first, first+1, …"""
+    for i in range(len(out)):
+        out[i] = innovation_at(first + i, _KNOTS, address)
+
+
 @compiled()
 def _drift(y, first, step_h, scale, knot_h, address):
-    """Add a line between standard normals times *scale* at the knots, which have counters of their own."""
-    i, count, c1 = 0, len(y), u64(1 << 31)
+    """Add a line between the knots, which are *scale* times standard normals."""
+    i, count, c1 = 0, len(y), _KNOTS
     while i < count:
         j = i64((first + i) * step_h / knot_h)
         due = (j + 1) * knot_h / step_h - first
