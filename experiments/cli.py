@@ -14,6 +14,7 @@ examples/pump/twin.py.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
 import functools
@@ -75,8 +76,9 @@ def run(job: Callable[[DictConfig], Any], config_name: str) -> None:
 
 
 def compose(config_name: str, overrides: Sequence[str], config_dir: str | Path | None = None) -> Experiment:
-    """What `run` would compose, for use from Python; raises InputError for what a user got wrong."""
+    """What `run` would compose, for use from Python or within a command; raises InputError for a user's mistake."""
     from hydra import compose, initialize_config_module
+    from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
@@ -87,7 +89,8 @@ def compose(config_name: str, overrides: Sequence[str], config_dir: str | Path |
         see_plant(Path(config_dir))
         plants = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"]
     try:
-        with initialize_config_module("conf", version_base="1.3"):
+        inside = GlobalHydra.instance().is_initialized()
+        with contextlib.nullcontext() if inside else initialize_config_module("conf", version_base="1.3"):
             return Experiment.of(compose(config_name, [*plants, *overrides]))
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(sentence(error)) from error

@@ -52,8 +52,13 @@ PARTS: dict[str, Any] = {
 }
 
 
-def execute(experiment: Experiment, run: RunDir) -> tuple[dict[str, Any], dict[str, float]]:
-    """Do what is left to do of a run. Returns its scores and the seconds of each stage, all attempts together."""
+def execute(
+    experiment: Experiment, run: RunDir, rivals: Mapping[str, Model] | None = None
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """Do what is left to do of a run. Returns its scores and the seconds of each stage, all attempts together.
+
+    A model that lies in the folder is not trained. *rivals* are other trained models, scored among the baselines.
+    """
     check(experiment)
     costs = Costs(run.path / "cost.json")
     with costs.stage("dataset"):
@@ -68,6 +73,8 @@ def execute(experiment: Experiment, run: RunDir) -> tuple[dict[str, Any], dict[s
     costs.add_flops("training", spent)
     with costs.stage("baselines"):
         rows = baselines(experiment, asked, kept)
+    for name, rival in (rivals or {}).items():
+        rows[name] = Row("baseline", rival.predict(asked.windows, asked.anchors_Nx2))
     rows[MODEL] = Row("model", forecast)
     if experiment.oracle is not None:
         with costs.stage("oracle"):
@@ -152,11 +159,12 @@ def score(
 
 def train(experiment: Experiment, run: RunDir) -> tuple[Model, float]:
     """The trained model, and the floating-point operations that it took now."""
+    if Model.saved(run.path):
+        return Model.load(run.path), 0.0
     first = begun(experiment)
     budget, optim = experiment.part("fit", Budget), experiment.part("optim", Optim)
     train, validation = (learned_from(experiment, split) for split in ("train", "validation"))
-    if not Model.saved(run.path):
-        say("training: compiling the step, before the first row")
+    say("training: compiling the step, before the first row")
     with progress("training") as advance:
         done = fit(
             first.module,
@@ -168,8 +176,6 @@ def train(experiment: Experiment, run: RunDir) -> tuple[Model, float]:
             lambda row: advance(int(row["step"]), budget.steps, f"loss {row['loss']:.4f}"),
         )
     model = first.with_parameters(done.params, int(done.state.step))
-    if Model.saved(run.path):
-        return model, 0.0
     model.save(run.path)
     return model, budget.steps * _flops(first.module, optim, budget, train)
 

@@ -15,7 +15,12 @@ from typing import Any
 from experiments import cli
 from sim.errors import InputError
 
-OTHERS = {"best_fixed": "decided", "bottleneck": "layouts", "best_rival": "saved"}  # by what marks their scores
+OTHERS = {
+    "best_fixed": "decided",
+    "bottleneck": "layouts",
+    "best_rival": "saved",
+    "together": "joined",
+}  # by what marks their scores
 METRICS = {  # name for a person, and whether less is better
     "brier": ("Brier score", True),
     "auroc": ("AUROC", False),

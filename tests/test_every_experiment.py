@@ -19,7 +19,12 @@ from flax import nnx
 from experiments.model import Model
 
 ROOT = Path(__file__).parents[1]
-OTHERS = {"line_decisions", "line_optimise", "grid_saving"}  # presets of other commands, which have tests of their own
+OTHERS = {
+    "line_decisions",
+    "line_optimise",
+    "grid_saving",
+    "all_twins",
+}  # presets of other commands, which have tests of their own
 PRESETS = sorted(p.stem for p in (ROOT / "conf" / "experiment").glob("*.yaml") if p.stem not in OTHERS)
 AGAIN = ("line_failure", "line_rul", "line_quality", "grid_forecast", "heart_treatment", "cmapss")  # one of each task
 SOURCE = {

@@ -55,7 +55,7 @@ class Beds(Replicated):
     ed_h: float = 2.0
     stay_h: float = 10.0
     beds: int | None = 2
-    length_h: float = 2400.0
+    length_h: float = 9600.0
     warmup_h: float = 200.0
     replications: int = 12
 
@@ -68,14 +68,14 @@ class Beds(Replicated):
         k, c = np.arange(len(p)), self.beds or self.patients
         busy = float(p @ np.minimum(k, c))
         rate = busy / self.stay_h
-        why = "few replications; " + NOTICE
+        why = "chance of a few beds; " + NOTICE
         told = [
-            Target("beds taken", busy, "Erlang, finite population", 0.04, reason=why),
-            Target("admissions an hour", rate, "Little's law", 0.04),
+            Target("beds taken", busy, "Erlang, finite population", 0.02, reason=why),
+            Target("admissions an hour", rate, "Little's law", 0.02),
         ]
         if self.beds:
             told.insert(
-                1, Target("waiting for the ward", float(p @ (k - np.minimum(k, c))), "Erlang C", 0.15, reason=why)
+                1, Target("waiting for the ward", float(p @ (k - np.minimum(k, c))), "Erlang C", 0.05, reason=why)
             )
         return told
 
