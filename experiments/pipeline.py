@@ -201,18 +201,20 @@ def branched(experiment: Experiment, dataset: Dataset, split: str, every: int | 
 
 
 def begun(experiment: Experiment) -> Model:
-    """The model before training: with fresh parameters, or with those of the run that `init` names."""
+    """The model before training: with fresh parameters, or with those of the run that `init` names.
+
+    That run may be of another twin or task: what they have in common is taken over, the blocks always.
+    """
     first, init = Model.first(experiment), experiment.config.get("init")
     if init is None:
         return first
-    other = Model.load(Path(str(init)))
-    for what in ("names", "roles", "context"):
-        ours, theirs = ((m.scale.names if what == "names" else getattr(m, what)) for m in (first, other))
-        if ours != theirs:
-            raise InputError(f"init={init} is of a model whose {what} are {theirs}; this experiment has {ours}")
-    params, ours = update.split(other.module)[1], update.split(first.module)[1]
-    if jax.tree.map(jax.numpy.shape, params) != jax.tree.map(jax.numpy.shape, ours):
-        raise InputError(f"init={init} is of a model of another shape; it must have this experiment's model and task")
+    theirs, ours = (update.split(model.module)[1] for model in (Model.load(Path(str(init))), first))
+    params, fresh = update.carried(theirs, ours)
+    if any(name.startswith(("blocks", "dense")) for name in fresh):
+        raise InputError(f"init={init} is of a model of another shape; its {fresh[0]} must be that of this experiment")
+    if fresh:
+        parts = sorted({name.split(".")[0] for name in fresh})
+        say(f"init={init}: taken over but for {', '.join(parts)}, which begins afresh")
     return first.with_parameters(params, 0)
 
 

@@ -6,7 +6,6 @@ that was killed and started again ends with the same parameters and the same row
 
 from __future__ import annotations
 
-import json
 import math
 import tempfile
 import time
@@ -21,26 +20,22 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from learn import checkpoint
 from learn.batch import Windows, anchors, gather
 from learn.joint import Part, nets
+from learn.journal import Journal, Row
 from learn.losses import loss
+from learn.sharding import Mesh, deal, everywhere, held, place
 from learn.update import Optim, TrainState, make_update, split, start
-from sim.errors import InputError, require
+from sim.errors import require
 
-Row = dict[str, float]
 VALIDATION_CHUNK = 64
-
-
-class Diverged(InputError):
-    """A loss that is no number stopped a run."""
 
 
 @dataclass(frozen=True)
 class Budget:
     """How long to train, counted in steps, so that the same command gives the same model on any machine."""
 
-    steps: int = 300
+    steps: int = 300  # 0: the parameters that it begins with
     batch: int = 64
     microbatch: int | None = None  # windows whose gradient is computed at once
     chunk: int = 25  # steps from one row of metrics to the next; lowered to a divisor of validate_every and steps
@@ -50,7 +45,8 @@ class Budget:
     seed: int = 0
 
     def __post_init__(self):
-        for field in ("steps", "batch", "chunk", "validate_every", "validation_windows", "stride"):
+        require(self.steps >= 0, self, "steps", "at least 0")
+        for field in ("batch", "chunk", "validate_every", "validation_windows", "stride"):
             require(getattr(self, field) >= 1, self, field, "at least 1")
         fits = self.microbatch is None or (self.microbatch >= 1 and self.batch % self.microbatch == 0)
         require(fits, self, "microbatch", f"null, or a divisor of the batch {self.batch}")
@@ -108,7 +104,12 @@ class Order:
 
 @lru_cache(maxsize=8)
 def _programs(
-    graphdef: Any, optim: Optim, steps: int, microbatch: int | None, weights: tuple[float, ...]
+    graphdef: Any,
+    optim: Optim,
+    steps: int,
+    microbatch: int | None,
+    weights: tuple[float, ...] = (1.0,),
+    mesh: Mesh | None = None,
 ) -> tuple[Callable, Callable]:
     """The compiled chunk of training steps, and the validation that keeps the best; made once for equal models.
 
@@ -119,7 +120,8 @@ def _programs(
     @jax.jit
     def train(windows: tuple[Windows, ...], state: TrainState, anchors: tuple[jax.Array, ...]) -> tuple[Any, dict]:
         def step(state: TrainState, picked: tuple[jax.Array, ...]) -> tuple[TrainState, dict]:
-            return update(state, tuple(map(gather, windows, picked)))
+            state, metrics = update(state, tuple(map(gather, windows, picked)))
+            return held(state, mesh), metrics
 
         return jax.lax.scan(step, state, anchors)
 
@@ -159,12 +161,14 @@ def fit(
     budget: Budget,
     directory: Path | str | None = None,
     progress: Callable[[Row], None] | None = None,
+    mesh: Mesh | None = None,
 ) -> Fitted:
     """Train *model*, or go on where a run in *directory* stopped; rows go to its metrics.jsonl and to *progress*.
 
+    On a *mesh* of devices the same steps are taken by all of them; a run may go on on another one.
     Raises Diverged at a loss that is no number, and InputError for a corrupt checkpoint or one of another run.
     """
-    return fit_together(model, [Part(train, validation, budget.stride)], optim, budget, directory, progress)
+    return fit_together(model, [Part(train, validation, budget.stride)], optim, budget, directory, progress, mesh)
 
 
 def fit_together(
@@ -174,6 +178,7 @@ def fit_together(
     budget: Budget,
     directory: Path | str | None = None,
     progress: Callable[[Row], None] | None = None,
+    mesh: Mesh | None = None,
 ) -> Fitted:
     """As `fit`, of the nets of a `learn.joint.Joint`, each from its own part of the data.
 
@@ -182,24 +187,24 @@ def fit_together(
     began = time.perf_counter()
     graphdef, params = split(model)
     weights = tuple(part.weight for part in parts)
-    run_chunk, run_validation = _programs(graphdef, optim, budget.steps, budget.microbatch, weights)
+    run_chunk, run_validation = _programs(graphdef, optim, budget.steps, budget.microbatch, weights, mesh)
     found = [anchors(part.train, part.stride) for part in parts]
     orders = [Order(each, budget.windows(len(each), len(parts)), budget.seed) for each in found]
-    trains = tuple(part.train for part in parts)
-    validations = tuple(part.validation for part in parts if part.validation is not None)
+    trains = everywhere(tuple(part.train for part in parts), mesh)
+    validations = everywhere(tuple(part.validation for part in parts if part.validation is not None), mesh)
     judged = None
     if len(validations) == len(parts):
         judged = tuple(_spread(anchors(windows), budget.validation_windows) for windows in validations)
     state = start(params, optim.transform(budget.steps), budget.seed)
     best = Best(params, jnp.asarray(jnp.inf), jnp.zeros((), jnp.int32))
     journal = Journal(Path(directory) if directory is not None else None, f"{optim} {budget}", progress)
-    state, best = journal.resume(state, best)
+    state, best = place(journal.resume(state, best), mesh)
 
     pending = None
     size = budget.steps_per_chunk
     for first in range(int(state.step), budget.steps, size):
         steps = range(first, first + size)
-        picked = tuple(jnp.asarray(np.stack([order(step) for step in steps])) for order in orders)
+        picked = tuple(deal(jnp.asarray(np.stack([order(step) for step in steps])), mesh, 1) for order in orders)
         state, metrics = run_chunk(trains, state, picked)
         score = None
         if judged is not None and (first + size) % budget.validate_every == 0:
@@ -215,72 +220,10 @@ def fit_together(
     return Fitted(jax.block_until_ready(state), best, journal.rows, time.perf_counter() - began)
 
 
-class Journal:
-    """What a run leaves in its directory: rows of metrics, and checkpoints at steps whose rows are known to be good."""
-
-    def __init__(self, directory: Path | None, identity: str, progress: Callable[[Row], None] | None):
-        self.directory, self.identity, self.progress = directory, identity, progress
-        self.rows: list[Row] = []
-
-    @property
-    def _checkpoints(self) -> Path:
-        assert self.directory is not None
-        return self.directory / "checkpoints"
-
-    def resume(self, state: TrainState, best: Best) -> tuple[TrainState, Best]:
-        """The last checkpoint, with the rows up to it; what came after it is dropped and will come again."""
-        if self.directory is None:
-            return state, best
-        self.directory.mkdir(parents=True, exist_ok=True)
-        saved = checkpoint.steps(self._checkpoints)
-        if saved:
-            identity = checkpoint.info(self._checkpoints, saved[-1]).get("identity")
-            if identity != self.identity:
-                raise InputError(f"{self._checkpoints} belongs to a run of {identity}; this one is {self.identity}")
-            state, best = checkpoint.load(self._checkpoints, saved[-1], (state, best))
-        file = self.directory / "metrics.jsonl"
-        lines = file.read_text().splitlines() if file.exists() else []
-        for line in lines:
-            try:
-                row = json.loads(line)
-            except ValueError:
-                break  # the line that a kill cut short
-            if row["step"] > int(state.step):
-                break
-            self.rows.append(row)
-        part = file.with_suffix(".part")
-        part.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
-        part.replace(file)
-        return state, best
-
-    def settle(self, first: int, metrics: dict, score: jax.Array | None, kept: tuple[TrainState, Best] | None) -> None:
-        """Fetch the metrics of the chunk that began at step *first*; stop at the first that is no number."""
-        values = {name: np.asarray(value) for name, value in metrics.items()}
-        bad = ~np.all([np.isfinite(value) for value in values.values()], axis=0)
-        if bad.any():
-            saved = checkpoint.steps(self._checkpoints) if self.directory is not None else []
-            last = f"the last good checkpoint is step-{saved[-1]:08d}" if saved else "there is no checkpoint yet"
-            raise Diverged(
-                f"the loss of step {first + int(bad.argmax()) + 1} is not a number; {last}; "
-                "lower optim.learning_rate or optim.clip"
-            )
-        row: Row = {"step": first + len(bad), **{name: float(value.mean()) for name, value in values.items()}}
-        if score is not None:
-            row["validation"] = float(score)
-        self.rows.append(row)
-        if self.directory is not None:
-            with (self.directory / "metrics.jsonl").open("a") as file:
-                file.write(json.dumps(row) + "\n")
-            if kept is not None:
-                checkpoint.save(self._checkpoints, first + len(bad), kept, {"identity": self.identity})
-        if self.progress is not None:
-            self.progress(row)
-
-
 def host_overhead(model: Any, windows: Windows, optim: Optim, budget: Budget) -> float:
     """Share of a step of `fit`, with rows and checkpoints written, that the bare compiled scan does not need."""
     graphdef, params = split(model)
-    run_chunk, _ = _programs(graphdef, optim, budget.steps, budget.microbatch, (1.0,))
+    run_chunk, _ = _programs(graphdef, optim, budget.steps, budget.microbatch)
     found, size = anchors(windows, budget.stride), budget.steps_per_chunk
     order = Order(found, budget.windows(len(found)), budget.seed)
     picked = (jnp.asarray(np.stack([order(step) for step in range(size)])),)

@@ -72,6 +72,21 @@ def split(model: nnx.Module) -> tuple[Any, Any]:
     return nnx.split(model)
 
 
+def carried(params: Any, onto: Any) -> tuple[Any, list[str]]:
+    """*onto* with the parameters of another model where their names and shapes agree, and the names where not."""
+    there = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]}
+    fresh = []
+
+    def take(path: Any, leaf: jax.Array) -> jax.Array:
+        found = there.get(jax.tree_util.keystr(path))
+        if found is not None and found.shape == leaf.shape:
+            return found
+        fresh.append(jax.tree_util.keystr(path, simple=True, separator="."))
+        return leaf
+
+    return jax.tree.map_with_path(take, onto), fresh
+
+
 def start(params: Any, transform: optax.GradientTransformation, seed: int | jax.Array = 0) -> TrainState:
     return TrainState(params, transform.init(params), jnp.zeros((), jnp.int32), jax.random.PRNGKey(seed))
 

@@ -163,7 +163,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_arrays_and_rows(tmp_p
     same(*ends)
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"batch": 0}, {"microbatch": 7}])
+@pytest.mark.parametrize("wrong", [{"steps": -1}, {"batch": 0}, {"microbatch": 7}])
 def test_bad_budgets_are_refused(wrong):
     with pytest.raises(InputError, match=f"Budget.{next(iter(wrong))}"):
         Budget(**wrong)
