@@ -43,6 +43,21 @@ def line(bench: Experiment, repeats: int) -> Measured:
     )  # fmt: skip
 
 
+def compiled(bench: Experiment, repeats: int) -> Measured:
+    """The line by its compiled engine against the same by SimPy; the traces are equal bit for bit."""
+    world: Line = bench.world
+    fast = replace(world, engine="compiled")
+    ours, plain = turns(
+        lambda k: fast.run(fast.start(k), MONTH_H), lambda k: world.run(world.start(k), MONTH_H), 4 * repeats
+    )
+    return Measured(
+        "compiled", "time of the line by SimPy over that of the compiled line, trace and all", "×", 5.0, True,
+        tuple(b / a for a, b in zip(ours, plain, strict=True)),
+        {"compiled_s": median(ours), "simpy_s": median(plain), "hours": MONTH_H, "machines": len(world.machines),
+         "machine_hours_per_s": len(world.machines) * MONTH_H / median(ours)},
+    )  # fmt: skip
+
+
 def split(bench: Experiment, repeats: int) -> Measured:
     """What it costs to stop a run and go on: 500 pieces of half an hour against the whole."""
     world: Line = bench.world
@@ -236,6 +251,7 @@ def care(bench: Experiment, repeats: int) -> Measured:
 
 MEASURES = (
     line,
+    compiled,
     sampling,
     rendering,
     white,

@@ -16,6 +16,12 @@ from sim.laws import Law
 BLOCK = 128  # draws made at once; aligned to the position, so that a draw never depends on where a run was split
 
 
+# Set to a place before each use, so that what is left in it never matters. Philox4x64 makes four draws a counter step.
+_BITS = np.random.Philox(0)
+_UNIFORMS = np.random.Generator(_BITS)
+_NOTHING, _WORD = np.zeros(4, np.uint64), 2**64 - 1
+
+
 class Stream:
     """Draws from Philox4x64 under one key. `position` counts the draws made; all else is a cache."""
 
@@ -48,11 +54,40 @@ class Stream:
             done += some
         return found
 
+    def ahead(self, law: Law, count: int) -> np.ndarray:
+        """The next *count* values of *law*, which remain to be drawn, float64[count]; `skip` draws them."""
+        at = self.position % BLOCK
+        if not at or law is not self._law:
+            return self._drawn(law, self.position - at, at + count)[at:]
+        known = np.array(self._values[at : at + count])
+        more = count - len(known)
+        return np.concatenate((known, self._drawn(law, self.position - at + BLOCK, more))) if more else known
+
+    def skip(self, count: int) -> None:
+        """Move on as so many calls of `draw` would."""
+        at = self.position % BLOCK
+        if not at or at + count >= BLOCK:
+            self._law = None
+        self.position += count
+
     def _fill(self, law: Law) -> None:
-        bits = np.random.Philox(key=self.key)
-        bits.advance(self.position // BLOCK * (BLOCK // 4))  # Philox4x64 makes four draws a counter step
-        self._values = law.isf(1.0 - np.random.Generator(bits).random(BLOCK)).tolist()
+        self._values = self._drawn(law, self.position - self.position % BLOCK, BLOCK).tolist()
         self._law = law
+
+    def _drawn(self, law: Law, position: int, count: int) -> np.ndarray:
+        """The values of *law* from *position* on, a whole number of blocks, float64[count]."""
+        words = np.array([self.key & _WORD, self.key >> 64], np.uint64)
+        with _BITS.lock:  # a new generator would cost more than the draws of a block
+            _BITS.state = {
+                "bit_generator": "Philox",
+                "state": {"counter": np.array([position // 4, 0, 0, 0], np.uint64), "key": words},
+                "buffer": _NOTHING,
+                "buffer_pos": 4,
+                "has_uint32": 0,
+                "uinteger": 0,
+            }
+            uniforms = _UNIFORMS.random(-(-count // BLOCK) * BLOCK)
+        return law.isf(1.0 - uniforms)[:count]
 
     def copy(self) -> Stream:
         other = Stream(self.key, self.position)

@@ -34,7 +34,7 @@ from sim.tumour.checks import alike
 from sim.wear import Wiener
 from tests.sim import factories
 from tests.sim.grids import grid_actions, grids
-from tests.sim.strategies import line_actions, lines
+from tests.sim.strategies import compiled_lines, line_actions, lines
 from tests.sim.supplied import supplied_actions, supplied_lines
 from tests.sim.supplies import supplies, supply_actions
 
@@ -56,6 +56,15 @@ class Case:
 
 
 FLAKY = Line([Station(Deterministic(0.25), sudden=Sudden(Exponential(40.0), "time"), repair=Exponential(2.0))])  # type: ignore[arg-type]
+BRITTLE = Line((Station(Deterministic(0.25), sudden=Sudden(Exponential(40.0)), repair=Exponential(2.0)),))
+GEARS = Line(
+    (
+        Station(Deterministic(0.3), sudden=Sudden(Deterministic(7.0)), repair=Deterministic(1.7)),
+        Station(Deterministic(0.4), sudden=Sudden(Deterministic(11.0)), repair=Deterministic(2.3)),
+    ),
+    (1,),
+    crew=1,
+)
 CLOCKWORK = Line(
     [
         Station(Deterministic(0.3), sudden=Sudden(Deterministic(7.0)), repair=Deterministic(1.7)),
@@ -163,6 +172,12 @@ WORLDS = [
         nothing=lambda line: SetSpeed(line.machines[-1], 1.0),
         memoryless=(FLAKY, "failure", 1 / 40.0),
         determined=CLOCKWORK,
+    ),
+    Case(
+        "compiled line",
+        compiled_lines(),
+        memoryless=(replace(BRITTLE, engine="compiled"), "failure", 1 / 40.0),
+        determined=replace(GEARS, engine="compiled"),
     ),
     Case(
         "supplied line",

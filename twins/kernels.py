@@ -49,6 +49,8 @@ def philox(c0, c1, c2, c3, k0, k1):
 
 def plain(array: np.ndarray) -> np.ndarray:
     """float64, contiguous and writable, so that compiled code meets one type; a copy only where it is not so yet."""
+    if array.dtype == np.float64 and array.flags.carray:
+        return array
     return np.require(array, np.float64, ["C", "W"])
 
 

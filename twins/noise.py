@@ -48,6 +48,7 @@ def address(seed: int, entity: str, quantity: str) -> tuple[np.uint64, ...]:
     return *_halves(f"noise/{seed}"), *_halves(f"{entity}/{quantity}")
 
 
+@lru_cache(maxsize=1024)
 def _halves(text: str) -> tuple[np.uint64, np.uint64]:
     word = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
     return np.uint64(word & 0xFFFFFFFF), np.uint64(word >> 32)

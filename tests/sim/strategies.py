@@ -83,6 +83,37 @@ def lines(draw) -> Line:
     )
 
 
+@st.composite
+def compiled_lines(draw) -> Line:
+    """Lines that the compiled engine takes."""
+    ties = draw(st.booleans())
+    made = []
+    for _ in range(draw(st.integers(1, 4))):
+        wear = draw(st.none() | st.sampled_from([WEAR[0], Wiener(0.1, 0.05, levels=3)]))
+        sudden = draw(st.none() | st.builds(Sudden, laws(9.0, ties)))
+        policies = [RunToFailure(), AgeReplacement(7.0), *([WearThreshold(0.6)] if wear else [])]
+        load, policy = draw(st.sampled_from([1.0, 1.7])), draw(st.sampled_from(policies))
+        cycle, repair, maintenance = (draw(laws(mean_h, ties)) for mean_h in (1.0, 3.0, 2.0))
+        made.append(
+            Station(
+                sudden=sudden,
+                wear=wear,
+                load=load,
+                repair=repair,
+                maintenance=maintenance,
+                policy=policy,
+                cycle=cycle,
+            )
+        )
+    room = st.sampled_from([0, 1, 3, None])
+    return Line(
+        stations=tuple(made),
+        buffers=tuple(draw(room) for _ in made[1:]),
+        crew=draw(st.sampled_from([None, 1, 2])),
+        engine="compiled",
+    )
+
+
 def line_actions(line: Line):
     machine = st.sampled_from(line.machines)
     speeds = st.sampled_from([0.5, 1.0, 1.3, 2.0])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.laws import Exponential, Lognormal
+from sim.laws import UNIT, Exponential, Gamma, Geometric, InverseGaussian, Lognormal, Weibull
 from sim.streams import BLOCK, Stream, Streams, stream_key
 
 MEAN = Exponential(1.0)
@@ -39,6 +39,23 @@ def test_what_is_taken_at_once_is_what_so_many_draws_give(position, counts):
         assert taken.take(MEAN, count).tolist() == draws(drawn, count)
         assert taken == drawn
         assert taken.draw(MEAN) == drawn.draw(MEAN)
+
+
+LAWS = [MEAN, Lognormal(2.0, 0.5), Weibull(3.0, 1.7), Gamma(2.0, 0.4), InverseGaussian(1.0, 2.0), Geometric(3.0), UNIT]
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(LAWS), st.integers(0, 2 * BLOCK), st.lists(st.integers(0, 3 * BLOCK), max_size=4))
+def test_what_is_seen_ahead_is_what_is_drawn(law, position, counts):
+    """However many at once: a law's inverse must not depend on where in an array a number lies."""
+    key = stream_key(7, "m1/cycle")
+    ahead, drawn = Stream(key, position), Stream(key, position)
+    for count in counts:
+        seen = ahead.ahead(law, count)
+        assert seen.tolist() == ahead.ahead(law, count).tolist() == draws(drawn, count, law)
+        ahead.skip(count)
+        assert ahead == drawn
+        assert ahead.draw(law) == drawn.draw(law)
 
 
 def test_another_law_reads_the_same_uniforms():
