@@ -1,9 +1,10 @@
 # make run   an environment, then the main experiment to its report
 # make test  an environment with the development extras, then lint, types and tests
+# make faults  every failure that a dataset's writers can meet, up to an hour
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test validate bench clean
+.PHONY: run test validate bench faults clean
 
 run: .venv/core
 	$(BIN)/python -m experiments.train experiment=line_failure
@@ -16,6 +17,9 @@ test: .venv/dev
 
 validate: .venv/core
 	$(BIN)/python -m experiments.validate world=line
+
+faults: .venv/dev
+	$(BIN)/python -m tests.faults --seconds 3600
 
 bench: .venv/core
 	$(BIN)/python -m experiments.bench

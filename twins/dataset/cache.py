@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from sim.errors import InputError
 from twins.dataset import files, shards
 
 KEY = ("run", "asset", "entity", "quantity")
@@ -19,28 +18,35 @@ def key(row: dict) -> tuple:
     return tuple(row[name] for name in KEY)
 
 
-def build(path: Path, content: str, parts: list[list[Path]]) -> None:
+def build(path: Path, content: str, layout: str, parts: list[list[Path]]) -> None:
     """Write the values of the shards of *parts*, page checksums verified, and a certificate beside them."""
     digest, _ = files.write(path, _values(parts))
-    _certify(path, content, digest)
+    files.write_json(_certificate(path), {"content": content, "layout": layout, "sha256": digest})
 
 
-def certified(path: Path, content: str, thorough: bool = False) -> bool:
-    """Whether the cache at *path* was built from *content* and is whole; read again only if touched or *thorough*."""
+def certified(path: Path, content: str, layout: str | None = None, thorough: bool = False) -> bool:
+    """Whether the cache at *path* was built from *content*, lies as *layout* says, and is whole.
+
+    It is read once a process, since a disk that rots changes no time of modification; and again if it is touched, or
+    *thorough*. One that is not whole is removed.
+    """
     try:
         certificate = files.read_json(_certificate(path))
-        if certificate["content"] != content:
+        if certificate["content"] != content or layout not in (None, certificate["layout"]):
             return False
-        if not thorough and certificate["stamp"] == list(files.stamp(path)):
+        if thorough:
+            _digest.cache_clear()
+        if _digest(path, files.stamp(path)) == certificate["sha256"]:
             return True
-        if files.sha256(path) != certificate["sha256"]:
-            path.unlink()
-            return False
+        path.unlink()
     except (OSError, ValueError, KeyError):
-        return False
-    with suppress(InputError):  # a folder that can only be read
-        _certify(path, content, certificate["sha256"])
-    return True
+        pass
+    return False
+
+
+@lru_cache(maxsize=256)
+def _digest(path: Path, stamp: files.Stamp) -> str:
+    return files.sha256(path)
 
 
 def gathered(parts: list[list[Path]]) -> np.ndarray:
@@ -55,10 +61,6 @@ def mapped(path: Path) -> np.ndarray:
 
 def _certificate(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
-
-
-def _certify(path: Path, content: str, digest: str) -> None:
-    files.write_json(_certificate(path), {"content": content, "sha256": digest, "stamp": list(files.stamp(path))})
 
 
 def _values(parts: list[list[Path]]) -> Iterable[np.ndarray]:

@@ -64,6 +64,19 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def intact(path: Path, entry: dict) -> bool:
+    """Whether a file has the size and the SHA-256 of its *entry* in a manifest; one that the disk cannot read has not.
+
+    Raises InputError where it cannot be read for another reason, which says nothing about the file.
+    """
+    try:
+        return path.stat().st_size == entry["bytes"] and sha256(path) == entry["sha256"]
+    except OSError as error:
+        if error.errno in (errno.EIO, errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
+            return False
+        raise InputError(f"cannot read {path}: {error.strerror or error}; nothing was changed") from error
+
+
 def stamp(path: Path) -> Stamp:
     """Size and modification time."""
     status = path.stat()

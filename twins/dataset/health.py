@@ -34,7 +34,7 @@ def faults(directory: Path) -> list[Fault]:
         file = directory / name
         if not file.is_file():
             found.append(Fault(file, "missing", again))
-        elif file.stat().st_size != entry["bytes"] or files.sha256(file) != entry["sha256"]:
+        elif not files.intact(file, entry):
             found.append(Fault(file, "damaged", f"rm '{file}' && {again}"))
     return found + [Fault(file, "extra", f"rm '{file}'") for file in extra(directory, told)]
 

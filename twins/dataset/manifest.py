@@ -70,8 +70,10 @@ def of(directory: Path, configuration: dict, names: Sequence[str], extra: dict[s
     """The manifest of a dataset all of whose shards are whole, but for its card."""
     held, splits, found, contents = {}, {}, {}, hashlib.sha256()
     for name in names:
-        record = files.read_json(directory / record_path(name))
-        digest, size = files.sha256(directory / record_path(name)), files.stamp(directory / record_path(name))[0]
+        path = directory / record_path(name)
+        with files.whole(path):
+            record = files.read_json(path)
+            digest, size = files.sha256(path), files.stamp(path)[0]
         held |= record["files"] | {record_path(name): {"sha256": digest, "bytes": size}}
         split = splits.setdefault(record["split"], {"runs": [], "shards": [], "episodes": 0, "series": 0, "samples": 0})
         split["shards"].append(name)
@@ -145,7 +147,7 @@ def check(directory: Path, identity: str | None = None, thorough: bool = False) 
         now = list(files.stamp(path))
         if not thorough and seen.get(name) == now:
             continue
-        if now[0] != entry["bytes"] or files.sha256(path) != entry["sha256"]:
+        if not files.intact(path, entry):
             damaged.append(str(path))
         seen[name] = now
     if damaged:
@@ -169,7 +171,7 @@ def finished(directory: Path, name: str, identity: str, manifest: dict | None) -
             return False
         if manifest is not None:  # whose hashes have just been checked
             return all((directory / path).exists() for path in record["files"])
-        return all(files.sha256(directory / path) == entry["sha256"] for path, entry in record["files"].items())
+        return all(files.intact(directory / path, entry) for path, entry in record["files"].items())
     except (OSError, ValueError, KeyError):
         return False
 

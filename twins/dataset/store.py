@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -79,11 +82,9 @@ class Dataset:
         for counts in self.manifest["splits"].values():
             if run in counts["runs"]:
                 for name in counts["shards"]:
-                    if (path := self.path / "traces" / f"{name}.parquet").exists():
-                        with files.whole(path):
-                            for row in shards.rows_where(path, "run", run):
-                                trace, origin = shards.trace_of(row), self.origin(run)
-                                return replace(trace, seed=origin[1]) if origin else trace  # which addresses its noise
+                    for row in self._rows("traces", name, ("run", run)) or ():
+                        trace, origin = shards.trace_of(row), self.origin(run)
+                        return replace(trace, seed=origin[1]) if origin else trace  # which addresses its noise
         raise InputError(f"{self.path} has no trace of run {run!r}; `runs(split)` lists what it has")
 
     def drawn(self, split: str) -> dict[int, dict[str, Any]]:
@@ -110,13 +111,11 @@ class Dataset:
         """The runs of one shard, read from its tables alone: trace and episodes."""
         tables = {kind: self._rows(kind, name) for kind in ("episodes", "records", "traces")}
         series: dict[tuple, list] = {}
-        path = self.path / "series" / f"{name}.parquet"
-        with files.whole(path):
-            table = shards.read(path)
-            columns = (shards.floats(table.column(c)) for c in ("values", "times_h"))
-            rows = table.drop_columns(["values", "times_h"]).to_pylist()
-            for row, values, times_h in zip(rows, *columns, strict=True):
-                series.setdefault((row["run"], row["asset"]), []).append(shards.series_of(row, values, times_h))
+        table = shards.read(self._verified(f"series/{name}.parquet"))
+        columns = (shards.floats(table.column(c)) for c in ("values", "times_h"))
+        rows = table.drop_columns(["values", "times_h"]).to_pylist()
+        for row, values, times_h in zip(rows, *columns, strict=True):
+            series.setdefault((row["run"], row["asset"]), []).append(shards.series_of(row, values, times_h))
         records = None if tables["records"] is None else shards.records_of(tables["records"])
         traces = {row["run"]: row for row in tables["traces"] or ()}
         for run, rows in groupby(tables["episodes"] or (), key=lambda row: row["run"]):
@@ -139,12 +138,22 @@ class Dataset:
             raise InputError(f"{self.path} has no split {split!r}; it has {', '.join(self.splits)}")
         return self.manifest["splits"][split]
 
-    def _rows(self, kind: str, shard: str) -> list[dict] | None:
-        path = self.path / kind / f"{shard}.parquet"
-        if f"{kind}/{path.name}" not in self.manifest["files"]:
+    def _rows(self, kind: str, shard: str, where: tuple[str, Any] | None = None) -> list[dict] | None:
+        """The rows of a table of a shard, or those in which a column has a value; None where it has no such table."""
+        name = f"{kind}/{shard}.parquet"
+        if name not in self.manifest["files"]:
             return None
+        file = self._verified(name)
+        return shards.read(file).to_pylist() if where is None else shards.rows_where(file, *where)
+
+    def _verified(self, name: str) -> pa.BufferReader:
+        """A file of the dataset, once what was read of it has its SHA-256; raises InputError naming it otherwise."""
+        path = self.path / name
         with files.whole(path):
-            return shards.read(path).to_pylist()
+            data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != self.manifest["files"][name]["sha256"]:
+            raise files.damaged(path)
+        return pa.BufferReader(data)
 
     def _tables(self, kind: str, split: str) -> list[Path]:
         return [self.path / kind / f"{name}.parquet" for name in self._split(split)["shards"]]
@@ -154,17 +163,12 @@ class Dataset:
         episodes: dict[tuple, dict] = {}
         records: dict[tuple, tuple] = {}
         kept = False
-        for split in parts[:upto]:
-            for path in self._tables("records", split):
-                if f"records/{path.name}" in self.manifest["files"]:
-                    kept = True
-                    with files.whole(path):
-                        records |= shards.records_of(shards.read(path).to_pylist())
-            for path in self._tables("episodes", split):
-                with files.whole(path):
-                    rows = shards.read(path).to_pylist()
-                for row in rows:
-                    _merge(episodes.setdefault((row["run"], row["asset"]), row), row)
+        for shard in (shard for split in parts[:upto] for shard in self._split(split)["shards"]):
+            if (told := self._rows("records", shard)) is not None:
+                kept = True
+                records |= shards.records_of(told)
+            for row in self._rows("episodes", shard) or ():
+                _merge(episodes.setdefault((row["run"], row["asset"]), row), row)
         series: dict[tuple, list] = {key: [] for key in episodes}
         for row, at, counts, times in layout:
             if (key := (row["run"], row["asset"])) in series:
@@ -179,14 +183,19 @@ class Dataset:
 
     def _mapped(self, name: str, parts: list[str]) -> tuple[np.ndarray, list[tuple]]:
         """The values of *parts*, series by series, and where each lies: row, offset, samples a part, times."""
-        path = self.path / "cache" / f"{name}.f32"
-        layout = _layout([[_metadata(p) for p in self._tables("series", part)] for part in parts])
-        if not os.access(self.path, os.W_OK) and not path.exists():
-            return cache.gathered([self._tables("series", part) for part in parts]), layout
-        if not cache.certified(path, self.manifest["content"]):
-            with files.locked(self.path):
-                if not cache.certified(path, self.manifest["content"]):
-                    cache.build(path, self.manifest["content"], [self._tables("series", part) for part in parts])
+        path, content = self.path / "cache" / f"{name}.f32", self.manifest["content"]
+        tables = [self._tables("series", part) for part in parts]
+        layout = _layout([[*map(_metadata, paths)] for paths in tables])
+        if cache.certified(path, content, _told(layout)):
+            return cache.mapped(path), layout
+        for table in itertools.chain(*tables):
+            if not files.intact(table, self.manifest["files"][f"series/{table.name}"]):
+                raise files.damaged(table)
+        if not os.access(self.path, os.W_OK):
+            return cache.gathered(tables), layout
+        with files.locked(self.path):
+            if not cache.certified(path, content, _told(layout)):
+                cache.build(path, content, _told(layout), tables)
         return cache.mapped(path), layout
 
 
@@ -195,9 +204,22 @@ def open_dataset(path: str | Path) -> Dataset:
     return Dataset.open(path)
 
 
-def _metadata(path: Path) -> pa.Table:
+def _metadata(path: Path) -> tuple[list[dict], list[np.ndarray]]:
+    """The rows of a series table but for the values, and the times of each."""
     with files.whole(path):
-        return shards.read(path, METADATA)
+        table = shards.read(path, METADATA)
+        for name in set(METADATA) - {"shape"}:
+            table.column(name)  # which a rotten footer may have lost
+        return table.drop_columns("times_h").to_pylist(), shards.floats(table.column("times_h"))
+
+
+def _told(layout: Sequence[tuple]) -> str:
+    """SHA-256 of where values lie and what they are of."""
+    digest = hashlib.sha256()
+    for *said, times_h in layout:
+        digest.update(json.dumps(said).encode())
+        digest.update(np.ascontiguousarray(times_h).data)
+    return digest.hexdigest()
 
 
 def _size(row: dict) -> int:
@@ -205,12 +227,11 @@ def _size(row: dict) -> int:
     return math.prod(row.get("shape") or ())
 
 
-def _layout(parts: list[list[pa.Table]]) -> list[tuple]:
+def _layout(parts: list[list[tuple]]) -> list[tuple]:
     found: dict[tuple, tuple] = {}
     for i, tables in enumerate(parts):
-        for table in tables:
-            times = shards.floats(table.column("times_h"))
-            for row, times_h in zip(table.drop_columns("times_h").to_pylist(), times, strict=True):
+        for rows, times in tables:
+            for row, times_h in zip(rows, times, strict=True):
                 key = cache.key(row)
                 _, counts, pieces = found.setdefault(key, (row, [0] * len(parts), []))
                 counts[i] = row["samples"]
