@@ -80,7 +80,7 @@ class Together:
             share = max(budget["batch"] // len(self.members), 1)
             micro = budget["microbatch"] if budget["microbatch"] and share % budget["microbatch"] == 0 else None
             steps = dict(budget) | {"batch": share, "microbatch": micro, "stride": own["fit"]["stride"]}
-            places = {key: self.config[key] for key in ("seed", "workers", "datasets", "debug")}
+            places = {key: self.config[key] for key in ("seed", "workers", "datasets", "debug", "mesh")}
             found[name] = Experiment(
                 dict(own) | places | {"model": model, "optim": self.config["optim"], "fit": steps, "fresh": False}
             )
@@ -140,6 +140,7 @@ class Together:
         from experiments.pipeline import learned_from
         from learn import joint
         from learn.fit import Budget, fit_together
+        from learn.sharding import Layout
         from learn.update import Optim, split
 
         each = list(self.experiments.values())
@@ -160,6 +161,7 @@ class Together:
                 budget,
                 run.path,
                 lambda row: advance(int(row["step"]), budget.steps, f"loss {row['loss']:.4f}"),
+                Experiment(self.config).part("mesh", Layout).mesh(),
             )
         graphdef, params = split(module)
         trained = nnx.merge(graphdef, done.params)

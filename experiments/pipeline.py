@@ -27,6 +27,7 @@ from learn.counterfactual import planned
 from learn.evaluate import Row, evaluate
 from learn.fit import Budget, fit
 from learn.metrics import EventPrediction, EventTruth, ForecastPrediction, LifePrediction, LifeTruth, Prediction
+from learn.sharding import Layout
 from learn.tasks import Classify, Counterfactual, Forecast, RemainingLife, Task, TimeToEvent
 from learn.update import Optim
 from sim.errors import InputError
@@ -47,6 +48,7 @@ PARTS: dict[str, Any] = {
     "model": Any,
     "optim": Optim,
     "fit": Budget,
+    "mesh": Layout,
     "evaluate": Scoring,
     "baselines": dict[str, Any],
 }
@@ -174,6 +176,7 @@ def train(experiment: Experiment, run: RunDir) -> tuple[Model, float]:
             budget,
             run.path,
             lambda row: advance(int(row["step"]), budget.steps, f"loss {row['loss']:.4f}"),
+            experiment.part("mesh", Layout).mesh(),
         )
     model = first.with_parameters(done.params, int(done.state.step))
     model.save(run.path)

@@ -18,8 +18,8 @@ from typing import Any
 
 from sim.errors import InputError
 
-# Keys that change where or how fast a run happens, or what it says meanwhile, but no number in it.
-UNHASHED = frozenset({"fresh", "workers", "datasets", "outputs", "debug", "hydra"})
+# Keys that change where or how fast a run happens, or what it says meanwhile, but no number in it beyond rounding.
+UNHASHED = frozenset({"fresh", "workers", "datasets", "outputs", "debug", "hydra", "mesh"})
 LIBRARIES = ("twinworlds", "numpy", "simpy", "numba", "pyarrow", "jax", "jaxlib", "flax", "optax", "scikit-learn")
 
 

@@ -217,6 +217,8 @@ def fit_together(
         journal.settle(*pending)
     if judged is None or not np.isfinite(best.score):
         best = Best(state.params, best.score, state.step)
+    if mesh is not None:
+        state, best = jax.device_put((state, best), jax.devices()[0])
     return Fitted(jax.block_until_ready(state), best, journal.rows, time.perf_counter() - began)
 
 

@@ -40,13 +40,13 @@ class Layout:
         for field in AXES:
             require(getattr(self, field) >= 1, self, field, "at least 1")
 
-    def mesh(self) -> Mesh:
-        """Of the first devices there are; raises InputError where there are too few."""
+    def mesh(self) -> Mesh | None:
+        """Of the first devices there are, None where one is enough; raises InputError where there are too few."""
         shape = (self.data, self.fsdp, self.tensor)
         devices, wanted = jax.devices(), math.prod(shape)
         if len(devices) < wanted:
             raise InputError(f"mesh is {shape}, {wanted} devices; there are {len(devices)}")
-        return Mesh(np.array(devices[:wanted]).reshape(shape), AXES)
+        return Mesh(np.array(devices[:wanted]).reshape(shape), AXES) if wanted > 1 else None
 
 
 def spec(path: str, shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
