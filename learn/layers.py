@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +14,20 @@ if TYPE_CHECKING:
     from learn.twinformer import TwinFormer
 
 
-def rope(x_xPxD: jax.Array) -> jax.Array:
-    """Rotary position embedding over the patch index, the last axis but one (Su et al. 2021)."""
+class Past(NamedTuple):
+    """What attention over time keeps of the patches before: room for N of them, of which *at* are taken."""
+
+    k: jax.Array  # (…, heads, N, width / heads), turned to their places
+    v: jax.Array
+    at: jax.Array  # int32
+
+
+def rope(x_xPxD: jax.Array, at: jax.Array | int = 0) -> jax.Array:
+    """Rotary position embedding over the patch index, the last axis but one, from *at* on (Su et al. 2021)."""
     half = x_xPxD.shape[-1] // 2
-    angle = np.arange(x_xPxD.shape[-2])[:, None] * 10_000.0 ** -(np.arange(half) / half)
-    sin, cos = jnp.asarray(np.sin(angle), x_xPxD.dtype), jnp.asarray(np.cos(angle), x_xPxD.dtype)
+    turn = jnp.asarray(10_000.0 ** -(np.arange(half) / half), jnp.float32)
+    angle = (at + jnp.arange(x_xPxD.shape[-2]))[:, None] * turn
+    sin, cos = jnp.sin(angle).astype(x_xPxD.dtype), jnp.cos(angle).astype(x_xPxD.dtype)
     a, b = x_xPxD[..., :half], x_xPxD[..., half:]
     return jnp.concatenate((a * cos - b * sin, a * sin + b * cos), axis=-1)
 
@@ -41,16 +50,31 @@ class Attention(nnx.Module):
         self.k_norm = nnx.RMSNorm(shape.width // shape.heads, dtype=dtype, rngs=rngs)
 
     def __call__(self, x_xNxD: jax.Array, mask_xNxN: jax.Array) -> jax.Array:
+        return self._mixed(*self._heads(x_xNxD), mask_xNxN)
+
+    def onward(self, x_xNxD: jax.Array, past: Past) -> tuple[jax.Array, Past]:
+        """The same, causal over time, of patches that follow on those of *past*."""
+        q, k, v = self._heads(x_xNxD, past.at)
+        k, v = (
+            jax.lax.dynamic_update_slice_in_dim(old, new, past.at, axis=-2) for old, new in ((past.k, k), (past.v, v))
+        )
+        new = x_xNxD.shape[-2]
+        before = jnp.arange(k.shape[-2]) <= (past.at + jnp.arange(new))[:, None]
+        return self._mixed(q, k, v, before), Past(k, v, past.at + new)
+
+    def _heads(self, x_xNxD: jax.Array, at: jax.Array | int = 0) -> tuple[jax.Array, jax.Array, jax.Array]:
         *lead, n, width = x_xNxD.shape
         split = self.qkv(x_xNxD).reshape(*lead, n, 3, self.heads, width // self.heads)
         q, k, v = jnp.moveaxis(split, (-3, -2), (0, -3))  # each (…, heads, N, width / heads)
         q, k = self.q_norm(q), self.k_norm(k)
-        if self.time:
-            q, k = rope(q), rope(k)
-        logits = jnp.einsum("...qd,...kd->...qk", q, k).astype(jnp.float32) * (width // self.heads) ** -0.5
+        return (rope(q, at), rope(k, at), v) if self.time else (q, k, v)
+
+    def _mixed(self, q: jax.Array, k: jax.Array, v: jax.Array, mask_xNxN: jax.Array) -> jax.Array:
+        width = q.shape[-1]
+        logits = jnp.einsum("...qd,...kd->...qk", q, k).astype(jnp.float32) * width**-0.5
         weights = jax.nn.softmax(jnp.where(mask_xNxN, logits, -1e9)).astype(v.dtype)
-        mixed = jnp.einsum("...qk,...kd->...qd", weights, v)
-        return self.out(jnp.moveaxis(mixed, -3, -2).reshape(x_xNxD.shape))
+        mixed = jnp.moveaxis(jnp.einsum("...qk,...kd->...qd", weights, v), -3, -2)
+        return self.out(mixed.reshape(*mixed.shape[:-2], -1))
 
 
 class Block(nnx.Module):
@@ -66,13 +90,23 @@ class Block(nnx.Module):
         self.gate_up = linear(shape.width, 2 * shape.hidden)
         self.down = linear(shape.hidden, shape.width)
 
-    def __call__(self, z_BxVxPxD: jax.Array, same_BxVxV: jax.Array, key: jax.Array | None) -> jax.Array:
-        keys = jax.random.split(key, 3) if key is not None else (None,) * 3
+    def __call__(self, z_BxVxPxD: jax.Array, reads_BxVxV: jax.Array, key: jax.Array | None) -> jax.Array:
         patches = z_BxVxPxD.shape[2]
-        past = jnp.tril(jnp.ones((patches, patches), bool))
-        z_BxVxPxD = z_BxVxPxD + dropout(self.time(self.time_norm(z_BxVxPxD), past), self.rate, keys[0])
+        before = jnp.tril(jnp.ones((patches, patches), bool))
+        return self._rest(z_BxVxPxD, self.time(self.time_norm(z_BxVxPxD), before), reads_BxVxV, key)
+
+    def onward(self, z_BxVxPxD: jax.Array, reads_BxVxV: jax.Array, past: Past) -> tuple[jax.Array, Past]:
+        """The same of patches that follow on those of *past*."""
+        over_time, past = self.time.onward(self.time_norm(z_BxVxPxD), past)
+        return self._rest(z_BxVxPxD, over_time, reads_BxVxV, None), past
+
+    def _rest(
+        self, z_BxVxPxD: jax.Array, over_time: jax.Array, reads_BxVxV: jax.Array, key: jax.Array | None
+    ) -> jax.Array:
+        keys = jax.random.split(key, 3) if key is not None else (None,) * 3
+        z_BxVxPxD = z_BxVxPxD + dropout(over_time, self.rate, keys[0])
         if self.variate is not None:
-            across_BxPxVxD = self.variate(jnp.swapaxes(self.variate_norm(z_BxVxPxD), 1, 2), same_BxVxV[:, None, None])
+            across_BxPxVxD = self.variate(jnp.swapaxes(self.variate_norm(z_BxVxPxD), 1, 2), reads_BxVxV[:, None, None])
             z_BxVxPxD = z_BxVxPxD + dropout(jnp.swapaxes(across_BxPxVxD, 1, 2), self.rate, keys[1])
         gate, up = jnp.split(self.gate_up(self.mlp_norm(z_BxVxPxD)), 2, axis=-1)
         return z_BxVxPxD + dropout(self.down(jax.nn.silu(gate) * up), self.rate, keys[2])

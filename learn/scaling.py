@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,21 +12,41 @@ SPREAD_FLOOR = 1e-2  # train standard deviations
 SMALLEST = 1e-3  # likewise: less of a positive quantity is not told from it
 
 
-def causal_scale(x_BxVxPxS: jax.Array, mask_BxVxPxS: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+class Sums(NamedTuple):
+    """Of all samples so far, about an origin that lies among them; (B, V) each."""
+
+    origin: jax.Array
+    count: jax.Array
+    total: jax.Array
+    square: jax.Array
+
+
+def causal_scale(
+    x_BxVxPxS: jax.Array, mask_BxVxPxS: jax.Array, sums: Sums | None = None
+) -> tuple[tuple[jax.Array, jax.Array, jax.Array], Sums]:
     """Mean and standard deviation of all observed samples up to each patch's end, and each patch's own mean; (B, V, P).
 
-    Sums run about the first patch's mean, so that a level far from zero costs no digits.
+    Sums run about the first patch's mean, so that a level far from zero costs no digits; on from *sums* where patches
+    went before.
     """
     count = mask_BxVxPxS.sum(-1)
-    origin = jnp.sum(x_BxVxPxS[:, :, :1], -1) / jnp.maximum(count[:, :, :1], 1)  # missing samples are 0
-    from_origin = jnp.where(mask_BxVxPxS, x_BxVxPxS - origin[..., None], 0.0)
-    total = from_origin.sum(-1)
-    seen = jnp.maximum(jnp.cumsum(count, -1), 1)
-    mean = jnp.cumsum(total, -1) / seen
-    square = jnp.cumsum(jnp.square(from_origin).sum(-1), -1) / seen
-    spread = jnp.sqrt(jnp.maximum(square - mean**2, 0.0) + SPREAD_FLOOR**2)
+    if sums is None:
+        origin = jnp.sum(x_BxVxPxS[:, :, 0], -1) / jnp.maximum(count[:, :, 0], 1)  # missing samples are 0
+        zero = jnp.zeros_like(origin)
+        sums = Sums(origin, jnp.zeros_like(count[:, :, 0]), zero, zero)
+    from_origin = jnp.where(mask_BxVxPxS, x_BxVxPxS - sums.origin[..., None, None], 0.0)
+    total, square = from_origin.sum(-1), jnp.square(from_origin).sum(-1)
+    counts, totals, squares = (
+        jnp.cumsum(new, -1) + old[..., None]
+        for new, old in ((count, sums.count), (total, sums.total), (square, sums.square))
+    )
+    seen = jnp.maximum(counts, 1)
+    mean = totals / seen
+    spread = jnp.sqrt(jnp.maximum(squares / seen - mean**2, 0.0) + SPREAD_FLOOR**2)
     own = jnp.where(count > 0, total / jnp.maximum(count, 1), mean)
-    return origin + mean, spread, origin + own
+    origin = sums.origin[..., None]
+    newest = Sums(sums.origin, counts[..., -1], totals[..., -1], squares[..., -1])
+    return (origin + mean, spread, origin + own), newest
 
 
 def growth(x_BxVxT: jax.Array, mask_BxVxT: jax.Array, zero_BxV: jax.Array) -> jax.Array:

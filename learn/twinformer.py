@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,9 +21,9 @@ from learn.batch import ROLES, TIME_FEATURES, Batch, Windows
 from learn.frames import FrameReader
 from learn.heads import ClassHead, HazardHead, LifeHead, QuantileHead, Told, dense, first_bias
 from learn.identity import BUCKETS
-from learn.layers import Block
+from learn.layers import Block, Past
 from learn.losses import targets
-from learn.scaling import before, causal_scale, growth
+from learn.scaling import Sums, before, causal_scale, growth
 from learn.tasks import Classify, Counterfactual, Forecast, RemainingLife, Task, TimeToEvent
 from sim.errors import InputError, require
 from twins.channel import Role
@@ -94,6 +94,13 @@ class TwinFormer:
     def piece(self, sides: tuple[int, ...]) -> int:
         """A side of the pieces that frames with these sides are cut into."""
         return self.wave_patch if len(sides) == 1 else self.frame_patch
+
+
+class SoFar(NamedTuple):
+    """What of the samples before has to be known to go on from them."""
+
+    sums: Sums | None
+    pasts: tuple[Past, ...]  # of each block
 
 
 class PatchReader(nnx.Module):
@@ -169,6 +176,13 @@ class TwinFormerNet(nnx.Module):
             self.head = share("head", lambda: QuantileHead(width, task, rngs), lambda n: n.task == task)
 
     def __call__(self, batch: Batch, key: jax.Array | None = None, last: bool = False) -> jax.Array | Told:
+        return self._run(batch, key, last)[0]
+
+    def onward(self, batch: Batch, so_far: SoFar) -> tuple[jax.Array | Told, SoFar]:
+        """The outputs at the end of a batch whose samples follow on those of *so_far*; see `learn.stream`."""
+        return self._run(batch, None, True, so_far)
+
+    def _run(self, batch: Batch, key: jax.Array | None, last: bool, so_far: SoFar | None = None) -> tuple[Any, SoFar]:
         shape, (b, v, t) = self.shape, batch.x_BxVxT.shape
         patches = t // self.patch
         cut = t - patches * self.patch  # a context that is no whole number of patches loses its oldest samples
@@ -176,7 +190,7 @@ class TwinFormerNet(nnx.Module):
         mask = batch.mask_BxVxT[..., cut:].reshape(b, v, patches, self.patch)
         time = batch.time_BxTxF[:, cut:].reshape(b, 1, patches, self.patch * TIME_FEATURES)
 
-        location, spread, own = causal_scale(x, mask)
+        (location, spread, own), sums = causal_scale(x, mask, None if so_far is None else so_far.sums)
         scaled = jnp.where(mask, jnp.arcsinh((x - location[..., None]) / spread[..., None]), 0.0)
         parts = [scaled, mask.astype(scaled.dtype)]
         is_target = (batch.role_BxV == ROLES.index(Role.TARGET))[..., None]
@@ -224,20 +238,26 @@ class TwinFormerNet(nnx.Module):
         reads = (group[:, :, None] == group[:, None]) & present[:, None] & (ahead[:, None] | ~ahead[:, :, None])
         reads = reads if shape.mix else reads & jnp.eye(v, dtype=bool)
         keys = jax.random.split(key, len(self.blocks)) if key is not None else [None] * len(self.blocks)
-        for block, block_key in zip(self.blocks, keys, strict=True):
-            z = block(z, reads, block_key)
+        pasts: list[Past] = []
+        for i, (block, block_key) in enumerate(zip(self.blocks, keys, strict=True)):
+            if so_far is None:
+                z = block(z, reads, block_key)
+            else:
+                z, past = block.onward(z, reads, so_far.pasts[i])
+                pasts.append(past)
+        now = SoFar(sums, tuple(pasts))
         if last:
             z, location, spread = z[:, :, -1:], location[..., -1:], spread[..., -1:]
         z = self.norm(z).astype(jnp.float32)
         if isinstance(self.head, QuantileHead):
-            return self.head(z, location, spread)
+            return self.head(z, location, spread), now
         out = self.head(z, present)
         if not isinstance(self.head, ClassHead):
-            return out
+            return out, now
         if self.marks is None:
-            return Told(out)
+            return Told(out), now
         newest = pieces[0][:, -1:] if last else pieces[0][:, self.patch - 1 :: self.patch]
-        return Told(out, self._marked(newest.astype(jnp.float32)))
+        return Told(out, self._marked(newest.astype(jnp.float32))), now
 
     def _joined(self, x_BxVxPxF: jax.Array) -> jax.Array:
         """What is known of all channels at a moment in one row, where they are joined: (B, 1, P, V · F)."""

@@ -144,7 +144,7 @@ def test_the_causal_scale_is_that_of_the_samples_so_far():
     rng = np.random.default_rng(0)
     x = rng.normal(1000, 5, size=(2, 3, 4, PATCH)).astype(np.float32)
     mask = rng.random(x.shape) < 0.8
-    location, spread, own = causal_scale(jnp.asarray(np.where(mask, x, 0)), jnp.asarray(mask))
+    (location, spread, own), _ = causal_scale(jnp.asarray(np.where(mask, x, 0)), jnp.asarray(mask))
     for p in range(4):
         seen, now = (np.where(mask, x, np.nan)[:, :, part] for part in (slice(0, p + 1), slice(p, p + 1)))
         np.testing.assert_allclose(location[..., p], np.nanmean(seen, (2, 3)), rtol=1e-5)
