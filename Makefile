@@ -21,7 +21,7 @@ validate: .venv/core
 faults: .venv/dev
 	$(BIN)/python -m tests.faults --seconds 3600
 
-bench: .venv/core
+bench: .venv/dev
 	$(BIN)/python -m experiments.bench
 
 .venv/core: pyproject.toml constraints.txt

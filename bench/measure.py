@@ -10,6 +10,7 @@ from statistics import median
 import numpy as np
 
 from bench import lean_line, minute_homes
+from bench.rivals import against_ciw, against_salabim, against_simprocesd
 from bench.sensing import pictures, rendering, sampling, white, window
 from bench.turns import MINUTE_H, MONTH_H, Measured, turns
 from experiments.experiment import Experiment
@@ -252,6 +253,9 @@ def care(bench: Experiment, repeats: int) -> Measured:
 MEASURES = (
     line,
     compiled,
+    against_salabim,
+    against_ciw,
+    against_simprocesd,
     sampling,
     rendering,
     white,

@@ -1,9 +1,9 @@
 """The tables of README.md and docs/results.md from what was measured: `python docs/tables.py outputs/line_failure/… …`.
 
-Fills the stretch between `<!-- bench -->` and `<!-- /bench -->` from bench/RESULTS.json, and those named after a run
-(`<!-- line_failure -->`) from that run's metrics.json, or from the seeds.json of several. Runs named `…_gamma_0`,
-`…_gamma_2` … are columns of one table; a folder with a trial.json is that of a trial. A stretch without a source
-is left as it is.
+Fills the stretch between `<!-- bench -->` and `<!-- /bench -->` from bench/RESULTS.json, draws bench/RESULTS.md and its
+plot from it, and fills those named after a run (`<!-- line_failure -->`) from that run's metrics.json, or from the
+seeds.json of several. Runs named `…_gamma_0`, `…_gamma_2` … are columns of one table; a folder with a trial.json is
+that of a trial. A stretch without a source is left as it is.
 """
 
 from __future__ import annotations
@@ -199,9 +199,12 @@ def fill(text: str, name: str, table: str) -> str:
 
 
 if __name__ == "__main__":
+    import bench_page  # beside this file
+
     stretches = tabulated(list(map(Path, sys.argv[1:])))
     if (ROOT / "bench" / "RESULTS.json").exists():
         stretches["bench"] = bench()
+        bench_page.write()
     for page in (ROOT / "README.md", ROOT / "docs" / "results.md"):
         text = page.read_text(encoding="utf-8")
         for name, filled in stretches.items():

@@ -38,6 +38,9 @@ def job(config: Any) -> None:
     for name in wanted:
         if name not in names:
             raise InputError(f"only has {name!r}; choose from {', '.join(names)}")
+    from bench.limits import limits
+
+    able = {name: rounded(value) for name, value in limits().items()}
     path = Path(config.results) if config.results else ROOT / "bench" / "RESULTS.json"
     kept = results = json.loads(path.read_text())["results"] if path.exists() and config.only else {}
     for measure in MEASURES:
@@ -45,7 +48,7 @@ def job(config: Any) -> None:
             say(f"measuring {measure.__name__} …")
             kept[measure.__name__] = entry(measure(experiment, config.repeats))
             results = {name: kept[name] for name in names if name in kept}
-            write_json(path, {"results": results, "machine": machine()})
+            write_json(path, {"results": results, "machine": machine() | {"limits": able}})
     show(results)
     print(path)
     if not all(results[name]["met"] for name in wanted):
@@ -63,6 +66,7 @@ def entry(measured: Any) -> dict[str, Any]:
         "unit": measured.unit,
         "target": f"{'at least' if measured.more_is_better else 'at most'} {measured.target:g}",
         "met": bool(measured.met),
+        "load_average": rounded(os.getloadavg()[0]) if hasattr(os, "getloadavg") else None,
         "detail": {name: rounded(v) if isinstance(v, float) else v for name, v in measured.detail.items()},
     }
 
@@ -79,7 +83,6 @@ def machine() -> dict[str, Any]:
     return {
         "cpu": stamp()["processor"],
         "cores": os.cpu_count(),
-        "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in LIBRARIES if name != "twinworlds"},
