@@ -32,9 +32,11 @@ class Floor(NamedTuple):
     crew: np.ndarray  # int64: members at work, members, machines that wait, whether draws ran out, events
     queue: np.ndarray  # machines that wait for the crew
     draws: np.ndarray  # of all machines and kinds, one after the other; each machine knows where
-    time_h: np.ndarray  # float64[len(OPENS), machines, most]: breakpoints, the first of which the state has
+    time_h: (
+        np.ndarray
+    )  # breakpoints of all that is recorded, one stretch after the other; the state has the first of each
     value: np.ndarray
-    count: np.ndarray  # int64[len(OPENS), machines]
+    next: np.ndarray  # int64[len(OPENS), machines]: where the next breakpoint goes
     event_h: np.ndarray
     event: np.ndarray  # int64[most, 2]: machine, and which of loop.EVENTS
 
@@ -94,18 +96,34 @@ def _floor(plan: Plan, s: State, hours: float, margin: float) -> Floor:
                 row["begin"][kind] = row["at"][kind] = sum(map(len, draws))
                 draws.append(ahead)
                 row["end"][kind] = row["at"][kind] + len(ahead)
-    size = machines["end"] - machines["begin"]
-    most = int(3 * size[:, loop.CYCLE].max() + size[:, loop.WEAR].max() + 3 * size[:, loop.REPAIR :].sum(1).max() + 8)
-    shape, waiting = (len(loop.OPENS), len(machines), most), len(s.queue)
-    crew = [s.busy, int(min(plan.crew, len(machines))), waiting, 0, 0]
-    queue = [*s.queue, *[0] * (len(machines) + 1 - waiting)]
+    places, waiting = _places(machines), len(s.queue)
+    most = len(machines) * int(2 * (machines["end"] - machines["begin"])[:, loop.REPAIR :].sum(1).max() + 8)
     floor = Floor(
-        machines, np.array(crew), np.array(queue), np.concatenate(draws), np.empty(shape), np.empty(shape),
-        np.ones(shape[:2], np.int64), np.empty(len(machines) * most), np.empty((len(machines) * most, 2), np.int64),
-    )  # fmt: skip
-    for what, (since_h, value) in enumerate(loop.OPENS):
-        floor.time_h[what, :, 0], floor.value[what, :, 0] = machines[since_h], machines[value]
+        machines,
+        np.array([s.busy, int(min(plan.crew, len(machines))), waiting, 0, 0]),
+        np.array([*s.queue, *[0] * (len(machines) + 1 - waiting)]),
+        np.concatenate(draws),
+        np.empty(places[-1, -1]),
+        np.empty(places[-1, -1]),
+        places[:, :-1] + 1,
+        np.empty(most),
+        np.empty((most, 2), np.int64),
+    )
+    for at, (since_h, value) in zip(places[:, :-1], loop.OPENS, strict=True):
+        floor.time_h[at], floor.value[at] = machines[since_h], machines[value]
     return floor
+
+
+def _places(machines: np.ndarray) -> np.ndarray:
+    """Where each stretch of the record begins, and behind the last machine where it ends, int64[len(OPENS), …]."""
+    size = machines["end"] - machines["begin"]
+    parts, works = size[:, loop.CYCLE], size[:, loop.REPAIR :].sum(1)
+    room = np.zeros((len(loop.OPENS), len(machines)), np.int64)
+    room[loop.PHASE] = 3 * parts + 3 * works  # starved, at work, blocked; waiting, under repair, at work
+    room[loop.WEARS], room[loop.RATES], room[loop.PARTS] = size[:, loop.WEAR] + works, works, parts
+    room[loop.LEVEL] = parts + np.r_[0, parts[:-1]]
+    ends = np.cumsum(room + 8).reshape(room.shape)
+    return np.c_[np.r_[0, ends[:-1, -1]], ends]
 
 
 def _wanted(plan: Plan, row: np.void, i: int, hours: float) -> list[tuple[Law | None, float]]:
@@ -123,11 +141,11 @@ def _wanted(plan: Plan, row: np.void, i: int, hours: float) -> list[tuple[Law | 
 
 
 def _signals(plan: Plan, s: State, floor: Floor) -> dict:
-    signals = {}
+    signals, places = {}, _places(floor.machines)
 
     def put(name: str, quantity: str, what: int, i: int) -> None:
-        count = floor.count[what, i]
-        signals[name, quantity] = Signal.step(floor.time_h[what, i, :count], floor.value[what, i, :count])
+        stretch = slice(places[what, i], floor.next[what, i])
+        signals[name, quantity] = Signal.step(floor.time_h[stretch], floor.value[stretch])
 
     for m, name in zip(s.machines, plan.names, strict=True):
         put(name, "phase", loop.PHASE, m.rank)

@@ -38,7 +38,7 @@ PHASE, WEARS, RATES, PARTS, LEVEL = range(len(OPENS))
 
 
 @compiled()
-def run(machines, crew, queue, draws, time_h, value, count, event_h, event, until_h):
+def run(machines, crew, queue, draws, time_h, value, places, event_h, event, until_h):
     """Process every event before *until_h*, as the functions of `process.run` do; False where the draws ran out."""
     while True:
         now, i = np.inf, 0
@@ -51,7 +51,7 @@ def run(machines, crew, queue, draws, time_h, value, count, event_h, event, unti
         if m.phase == _WORKING and m.part_h <= now:  # a part is finished: hand it on, take another, and so on upstream
             m.parts += 1
             m.finished_h = now
-            _put(time_h, value, count, PARTS, i, now, m.parts)
+            _put(time_h, value, places, PARTS, i, now, m.parts)
             begins, takes, k = -1, i, i + 1
             if k < len(machines):
                 after = machines[k]
@@ -59,11 +59,11 @@ def run(machines, crew, queue, draws, time_h, value, count, event_h, event, unti
                     begins = k
                 elif after.level >= after.room:
                     m.holds, m.until_h, after.waits, takes = DONE, np.inf, 1, -1
-                    _enter(m, time_h, value, count, i, _BLOCKED, now)
+                    _enter(m, time_h, value, places, i, _BLOCKED, now)
                 else:
                     after.level += 1
                     after.changed_h = now
-                    _put(time_h, value, count, LEVEL, k, now, after.level)
+                    _put(time_h, value, places, LEVEL, k, now, after.level)
             while begins >= 0 or takes >= 0:
                 if begins >= 0:
                     k, begins = begins, -1
@@ -76,24 +76,24 @@ def run(machines, crew, queue, draws, time_h, value, count, event_h, event, unti
                     elif k and m.level:
                         m.level -= 1
                         m.changed_h = now
-                        _put(time_h, value, count, LEVEL, k, now, m.level)
+                        _put(time_h, value, places, LEVEL, k, now, m.level)
                     elif k:
                         m.holds, m.until_h = NONE, np.inf
                         if m.phase != _STARVED:
-                            _enter(m, time_h, value, count, k, _STARVED, now)
+                            _enter(m, time_h, value, places, k, _STARVED, now)
                         continue
                 m.cycle_h = _draw(m, crew, draws, CYCLE)
                 m.part_h = now + m.cycle_h / m.speed
                 if m.phase != _WORKING:
                     m.holds = RAW
-                    _enter(m, time_h, value, count, k, _WORKING, now)
+                    _enter(m, time_h, value, places, k, _WORKING, now)
                     _work(m, now)
                 m.until_h = min(m.part_h, m.clock_h)
         elif m.phase == _WORKING:  # an operating clock has run out
             which = _BY_AGE
             if m.next_op == m.level_op:
                 m.wear, m.wear_h = m.next_wear, now
-                _put(time_h, value, count, WEARS, i, now, m.wear)
+                _put(time_h, value, places, WEARS, i, now, m.wear)
                 which = _BY_WEAR
                 if m.wear < 1:
                     _wear_on(m, m.level_op, _draw(m, crew, draws, WEAR))
@@ -110,7 +110,7 @@ def run(machines, crew, queue, draws, time_h, value, count, event_h, event, unti
             if crew[0] < crew[1]:
                 tended = i
             else:
-                _enter(m, time_h, value, count, i, _WAITING, now)
+                _enter(m, time_h, value, places, i, _WAITING, now)
                 m.until_h = np.inf
                 n = crew[2]
                 while n and (machines[queue[n - 1]].since_h, queue[n - 1]) > (now, i):
@@ -132,8 +132,8 @@ def run(machines, crew, queue, draws, time_h, value, count, event_h, event, unti
             m.next_op = min(m.level_op, m.sudden_op, m.age_op)
             if m.wear != worn:
                 m.wear_h = now
-                _put(time_h, value, count, WEARS, i, now, m.wear)
-            _put(time_h, value, count, RATES, i, now, m.rate)
+                _put(time_h, value, places, WEARS, i, now, m.wear)
+            _put(time_h, value, places, RATES, i, now, m.rate)
             _tell(crew, event_h, event, i, now, _RENEWED + m.planned)
             crew[0] -= 1
             if crew[2]:
@@ -142,28 +142,28 @@ def run(machines, crew, queue, draws, time_h, value, count, event_h, event, unti
                 for n in range(crew[2]):
                     queue[n] = queue[n + 1]
             m.part_h = now + m.left_h
-            _enter(m, time_h, value, count, i, _WORKING, now)
+            _enter(m, time_h, value, places, i, _WORKING, now)
             _work(m, now)
             m.until_h = min(m.part_h, m.clock_h)
         if tended >= 0:  # a member of the crew begins to work on a machine
             m = machines[tended]
             crew[0] += 1
-            _enter(m, time_h, value, count, tended, _MAINTAINING if m.planned else _REPAIRING, now)
+            _enter(m, time_h, value, places, tended, _MAINTAINING if m.planned else _REPAIRING, now)
             m.until_h = now + _draw(m, crew, draws, MAINTENANCE if m.planned else REPAIR)
 
 
 @compiled(inline="always")
-def _put(time_h, value, count, what, i, now, x):
-    n = count[what, i]
-    time_h[what, i, n], value[what, i, n] = now, x
-    count[what, i] = n + 1
+def _put(time_h, value, places, what, i, now, x):
+    n = places[what, i]
+    time_h[n], value[n] = now, x
+    places[what, i] = n + 1
 
 
 @compiled(inline="always")
-def _enter(m, time_h, value, count, i, phase, now):
+def _enter(m, time_h, value, places, i, phase, now):
     m.hours[m.phase] += now - m.since_h
     m.phase, m.since_h = phase, now
-    _put(time_h, value, count, PHASE, i, now, phase)
+    _put(time_h, value, places, PHASE, i, now, phase)
 
 
 @compiled(inline="always")

@@ -1,0 +1,1 @@
+"""The tests. A package of its own, so that no other of this name comes before it."""
