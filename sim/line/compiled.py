@@ -15,8 +15,8 @@ import numpy as np
 from sim.line import loop
 from sim.line.config import AgeReplacement, RunToFailure, WearThreshold
 from sim.line.loop import KINDS, MACHINE
-from sim.line.state import State
-from sim.trace import Event, Run, Signal, Trace
+from sim.line.state import Machine, State
+from sim.trace import Event, Form, Run, Signal, Trace
 from sim.wear import Wiener
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Floor(NamedTuple):
     next: np.ndarray  # int64[len(OPENS), machines]: where the next breakpoint goes
     event_h: np.ndarray
     event: np.ndarray  # int64[most, 2]: machine, and which of loop.EVENTS
+    first: np.ndarray  # int64[len(OPENS), machines]: where each stretch of the record begins
 
 
 def refusal(line: Line) -> str | None:
@@ -64,7 +65,7 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
     margin = 1.0
     while True:
         floor = _floor(plan, s, until_h - s.time_h, margin)
-        if loop.run(*floor, until_h):
+        if loop.run(*floor[:-1], until_h):
             break
         margin *= 2  # the draws made ahead did not last
     names, count = plan.names, int(floor.crew[4])
@@ -80,72 +81,77 @@ def run(plan: Plan, s: State, until_h: float) -> Run:
 
 def _floor(plan: Plan, s: State, hours: float, margin: float) -> Floor:
     machines = np.zeros(len(s.machines), MACHINE)
-    draws: list[np.ndarray] = []
     for name in (*loop.FLOATS, *loop.INTS, "speed", "hours"):
         machines[name] = [getattr(m, name) for m in s.machines]
-    for row, m in zip(machines, s.machines, strict=True):
-        i, wear = m.rank, plan.wear[m.rank]
-        row["age_h"], row["threshold"] = (math.inf, math.inf) if m.held else (plan.age_h[i], plan.threshold[i])
-        if isinstance(wear, Wiener):
-            row["strain"], row["rungs"] = plan.upkeep[i].load * m.speed**wear.load_exponent, wear.levels
-        row["room"], row["level"], row["waits"] = plan.capacity[i], s.levels[i], len(s.blocked[i])
-        row["changed_h"] = s.changed_h[i]
-        for kind, (law, count) in enumerate(_wanted(plan, row, i, hours)):
+    held = [m.held for m in s.machines]
+    machines["age_h"] = np.where(held, math.inf, plan.age_h)
+    machines["threshold"] = np.where(held, math.inf, plan.threshold)
+    machines["strain"] = strain = [
+        plan.upkeep[m.rank].load * m.speed**wear.load_exponent if wear else 1.0
+        for m, wear in zip(s.machines, plan.wear, strict=True)
+    ]
+    machines["rungs"] = [wear.levels if isinstance(wear, Wiener) else 0 for wear in plan.wear]
+    machines["room"], machines["level"], machines["changed_h"] = plan.capacity, s.levels, s.changed_h
+    machines["waits"] = [len(waiting) for waiting in s.blocked]
+    draws: list[np.ndarray] = []
+    ends, size = np.zeros((2, len(machines), len(KINDS)), np.int64)
+    for i, m in enumerate(s.machines):
+        for kind, (law, count) in enumerate(_wanted(plan, m, strain[i], hours)):
             if law is not None:
                 ahead = s.streams[f"{plan.names[i]}/{KINDS[kind]}"].ahead(law, int(margin * (1.05 * count + 12)))
-                row["begin"][kind] = row["at"][kind] = sum(map(len, draws))
                 draws.append(ahead)
-                row["end"][kind] = row["at"][kind] + len(ahead)
-    places, waiting = _places(machines), len(s.queue)
-    most = len(machines) * int(2 * (machines["end"] - machines["begin"])[:, loop.REPAIR :].sum(1).max() + 8)
+                size[i, kind] = len(ahead)
+    ends[size > 0] = np.cumsum(size[size > 0])
+    machines["begin"] = machines["at"] = ends - size
+    machines["end"] = ends
+
+    parts, works = size[:, loop.CYCLE], size[:, loop.REPAIR :].sum(1)
+    room = np.empty((len(loop.OPENS), len(machines)), np.int64)
+    room[loop.PHASE] = 3 * parts + 3 * works  # starved, at work, blocked; waiting, under repair, at work
+    room[loop.WEARS], room[loop.RATES], room[loop.PARTS] = size[:, loop.WEAR] + works, works, parts
+    room[loop.LEVEL] = parts
+    room[loop.LEVEL, 1:] += parts[:-1]
+    after = np.cumsum(room + 8).reshape(room.shape)
+    first, events, waiting = after - room - 8, 2 * int(works.sum()) + 8, len(s.queue)
     floor = Floor(
         machines,
         np.array([s.busy, int(min(plan.crew, len(machines))), waiting, 0, 0]),
         np.array([*s.queue, *[0] * (len(machines) + 1 - waiting)]),
         np.concatenate(draws),
-        np.empty(places[-1, -1]),
-        np.empty(places[-1, -1]),
-        places[:, :-1] + 1,
-        np.empty(most),
-        np.empty((most, 2), np.int64),
+        np.empty(after[-1, -1]),
+        np.empty(after[-1, -1]),
+        first + 1,
+        np.empty(events),
+        np.empty((events, 2), np.int64),
+        first,
     )
-    for at, (since_h, value) in zip(places[:, :-1], loop.OPENS, strict=True):
+    for at, (since_h, value) in zip(first, loop.OPENS, strict=True):
         floor.time_h[at], floor.value[at] = machines[since_h], machines[value]
     return floor
 
 
-def _places(machines: np.ndarray) -> np.ndarray:
-    """Where each stretch of the record begins, and behind the last machine where it ends, int64[len(OPENS), …]."""
-    size = machines["end"] - machines["begin"]
-    parts, works = size[:, loop.CYCLE], size[:, loop.REPAIR :].sum(1)
-    room = np.zeros((len(loop.OPENS), len(machines)), np.int64)
-    room[loop.PHASE] = 3 * parts + 3 * works  # starved, at work, blocked; waiting, under repair, at work
-    room[loop.WEARS], room[loop.RATES], room[loop.PARTS] = size[:, loop.WEAR] + works, works, parts
-    room[loop.LEVEL] = parts + np.r_[0, parts[:-1]]
-    ends = np.cumsum(room + 8).reshape(room.shape)
-    return np.c_[np.r_[0, ends[:-1, -1]], ends]
-
-
-def _wanted(plan: Plan, row: np.void, i: int, hours: float) -> list[tuple[Law | None, float]]:
-    """The law of each kind of draw, and how many *hours* take on the average."""
+def _wanted(plan: Plan, m: Machine, strain: float, hours: float) -> list[tuple[Law | None, float]]:
+    """The law of each kind of draw of a machine, None where it draws none, and how many *hours* take on the average."""
+    i = m.rank
     wear, life, steps = plan.wear[i], plan.operation[i], 0.0
     lives_h = [plan.age_h[i], life.mean_h if life else math.inf]
     if isinstance(wear, Wiener):
-        pace = float(row["strain"]) * 1.5  # units differ
+        pace = strain * 1.5  # units differ
         steps = hours * pace / wear.level_time.mean_h
         lives_h.append(wear.mean_life_h / pace)
     lives = sum(hours / life_h for life_h in lives_h) + 3
-    laws = (plan.draws[i], dict(plan.parameters[i]).get("rate"), life, plan.repair[i], plan.maintenance[i])
-    cycles = hours * float(row["speed"]) / plan.cycle[i].mean_h
-    return [(plan.cycle[i], cycles), *zip(laws, (steps, lives, lives, lives, lives), strict=True)]
+    planned = m.planned or not isinstance(plan.upkeep[i].policy, RunToFailure)
+    rate, maintenance = dict(plan.parameters[i]).get("rate"), plan.maintenance[i] if planned else None
+    laws = (plan.cycle[i], plan.draws[i], rate, life, plan.repair[i], maintenance)
+    return list(zip(laws, (hours * m.speed / plan.cycle[i].mean_h, steps, lives, lives, lives, lives), strict=True))
 
 
 def _signals(plan: Plan, s: State, floor: Floor) -> dict:
-    signals, places = {}, _places(floor.machines)
+    signals = {}
 
     def put(name: str, quantity: str, what: int, i: int) -> None:
-        stretch = slice(places[what, i], floor.next[what, i])
-        signals[name, quantity] = Signal.step(floor.time_h[stretch], floor.value[stretch])
+        stretch = slice(floor.first[what, i], floor.next[what, i])
+        signals[name, quantity] = Signal(Form.STEP, floor.time_h[stretch], floor.value[stretch])
 
     for m, name in zip(s.machines, plan.names, strict=True):
         put(name, "phase", loop.PHASE, m.rank)
