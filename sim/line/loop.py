@@ -47,48 +47,12 @@ def run(machines, crew, queue, draws, time_h, value, places, event_h, event, unt
                 now, i = machines[k].until_h, k
         if now >= until_h or crew[3]:
             return crew[3] == 0
-        m, tended = machines[i], -1
-        if m.phase == _WORKING and m.part_h <= now:  # a part is finished: hand it on, take another, and so on upstream
+        m, tended, delivers, begins, takes = machines[i], -1, -1, -1, -1
+        if m.phase == _WORKING and m.part_h <= now:  # a part is finished
             m.parts += 1
             m.finished_h = now
             _put(time_h, value, places, PARTS, i, now, m.parts)
-            begins, takes, k = -1, i, i + 1
-            if k < len(machines):
-                after = machines[k]
-                if after.level == 0 and after.phase == _STARVED:
-                    begins = k
-                elif after.level >= after.room:
-                    m.holds, m.until_h, after.waits, takes = DONE, np.inf, 1, -1
-                    _enter(m, time_h, value, places, i, _BLOCKED, now)
-                else:
-                    after.level += 1
-                    after.changed_h = now
-                    _put(time_h, value, places, LEVEL, k, now, after.level)
-            while begins >= 0 or takes >= 0:
-                if begins >= 0:
-                    k, begins = begins, -1
-                    m = machines[k]
-                else:
-                    k, takes = takes, -1
-                    m = machines[k]
-                    if k and m.waits:
-                        m.waits, takes = 0, k - 1
-                    elif k and m.level:
-                        m.level -= 1
-                        m.changed_h = now
-                        _put(time_h, value, places, LEVEL, k, now, m.level)
-                    elif k:
-                        m.holds, m.until_h = NONE, np.inf
-                        if m.phase != _STARVED:
-                            _enter(m, time_h, value, places, k, _STARVED, now)
-                        continue
-                m.cycle_h = _draw(m, crew, draws, CYCLE)
-                m.part_h = now + m.cycle_h / m.speed
-                if m.phase != _WORKING:
-                    m.holds = RAW
-                    _enter(m, time_h, value, places, k, _WORKING, now)
-                    _work(m, now)
-                m.until_h = min(m.part_h, m.clock_h)
+            delivers = i
         elif m.phase == _WORKING:  # an operating clock has run out
             which = _BY_AGE
             if m.next_op == m.level_op:
@@ -141,15 +105,58 @@ def run(machines, crew, queue, draws, time_h, value, places, event_h, event, unt
                 crew[2] -= 1
                 for n in range(crew[2]):
                     queue[n] = queue[n + 1]
-            m.part_h = now + m.left_h
-            _enter(m, time_h, value, places, i, _WORKING, now)
-            _work(m, now)
-            m.until_h = min(m.part_h, m.clock_h)
+            if m.holds == RAW:
+                m.part_h = now + m.left_h
+                _enter(m, time_h, value, places, i, _WORKING, now)
+                _work(m, now)
+                m.until_h = min(m.part_h, m.clock_h)
+            elif m.holds == DONE:
+                delivers = i
+            else:
+                takes = i
         if tended >= 0:  # a member of the crew begins to work on a machine
             m = machines[tended]
             crew[0] += 1
             _enter(m, time_h, value, places, tended, _MAINTAINING if m.planned else _REPAIRING, now)
             m.until_h = now + _draw(m, crew, draws, MAINTENANCE if m.planned else REPAIR)
+        if delivers >= 0:  # hand the part on, if there is room, and take another
+            m, k, takes = machines[delivers], delivers + 1, delivers
+            if k < len(machines):
+                after = machines[k]
+                if after.level == 0 and after.phase == _STARVED:
+                    begins = k
+                elif after.level >= after.room:
+                    m.holds, m.until_h, after.waits, takes = DONE, np.inf, 1, -1
+                    _enter(m, time_h, value, places, delivers, _BLOCKED, now)
+                else:
+                    after.level += 1
+                    after.changed_h = now
+                    _put(time_h, value, places, LEVEL, k, now, after.level)
+        while begins >= 0 or takes >= 0:  # and so on upstream
+            if begins >= 0:
+                k, begins = begins, -1
+                m = machines[k]
+            else:
+                k, takes = takes, -1
+                m = machines[k]
+                if k and m.waits:
+                    m.waits, takes = 0, k - 1
+                elif k and m.level:
+                    m.level -= 1
+                    m.changed_h = now
+                    _put(time_h, value, places, LEVEL, k, now, m.level)
+                elif k:
+                    m.holds, m.until_h = NONE, np.inf
+                    if m.phase != _STARVED:
+                        _enter(m, time_h, value, places, k, _STARVED, now)
+                    continue
+            m.cycle_h = _draw(m, crew, draws, CYCLE)
+            m.part_h = now + m.cycle_h / m.speed
+            if m.phase != _WORKING:
+                m.holds = RAW
+                _enter(m, time_h, value, places, k, _WORKING, now)
+                _work(m, now)
+            m.until_h = min(m.part_h, m.clock_h)
 
 
 @compiled(inline="always")

@@ -23,7 +23,7 @@ from sim.line import (
 )
 from sim.supply import MinMax, Point, Supply
 from sim.wear import Markov, Wiener
-from tests.sim.strategies import compiled_lines
+from tests.sim.strategies import compiled_lines, line_actions
 
 WEAR = Wiener(0.05, 0.04, levels=8, spread_cv=0.3)
 STATION = Station(Lognormal(0.5, 0.2), sudden=Sudden(Exponential(20.0)), wear=WEAR, repair=Exponential(3.0))
@@ -44,12 +44,18 @@ def same(a, b):
 
 
 @settings(max_examples=150, deadline=None)
-@given(compiled_lines(), st.integers(0, 2**63), st.floats(0, 150), st.floats(0, 150))
-def test_either_engine_gives_the_same_line(fast, seed, first_h, then_h):
+@given(compiled_lines(), st.integers(0, 2**63), st.floats(0, 150), st.floats(0, 150), st.data())
+def test_either_engine_gives_the_same_line(fast, seed, first_h, then_h, data):
     slow = replace(fast, engine="simpy")
     ours, theirs = (line.run(line.start(seed), first_h) for line in (fast, slow))
     same(ours, theirs)
     same(fast.run(theirs.state, first_h + then_h), slow.run(ours.state, first_h + then_h))
+    state = ours.state
+    for action in data.draw(st.lists(line_actions(slow), min_size=1, max_size=3)):  # orders, taken by the other engine
+        state = slow.run(slow.act(state, action), state.time_h + 0.5).state
+    until_h = state.time_h + then_h
+    same(fast.run(state, until_h), slow.run(state, until_h))
+    same(fast.run(fast.resample(state, 5), until_h), slow.run(slow.resample(state, 5), until_h))
 
 
 def test_a_fault_in_either_is_seen():
