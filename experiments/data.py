@@ -1,4 +1,4 @@
-"""Datasets as they lie on disk: `python -m experiments.data ls|show|verify|rebuild|merge|rerender|card …`.
+"""Datasets as they lie on disk: `python -m experiments.data ls|show|verify|rebuild|merge|rerender|card|push|pull …`.
 
     ls       [FOLDER]               one line a dataset of a folder
     show     DATASET                channels, splits, platform, revisions
@@ -7,6 +7,8 @@
     merge    DATASET DATASET …      one dataset of all runs, each with its origin
     rerender DATASET KEY=VALUE …    the same worlds seen otherwise: twin.step_h=0.5
     card     DATASET                the data card, as Markdown
+    push     DATASET URL            a copy in a store: s3://bucket/folder, memory://folder (fsspec)
+    pull     URL                    the dataset at a URL as a folder here
 
 Exit codes: 0 done, 1 `verify` found a fault, 2 bad input, 130 interrupted. An interrupted command leaves nothing half
 there; the same command again goes on from what is finished.
@@ -30,10 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in COMMANDS:
         one = commands.add_parser(name)
         many = "+" if name in ("verify", "merge") else "?" if name == "ls" else None
-        one.add_argument("datasets", nargs=many, type=Path, metavar="FOLDER")
+        one.add_argument("datasets", nargs=many, type=str if name == "pull" else Path, metavar="FOLDER")
+        if name == "push":
+            one.add_argument("url", metavar="URL")
         if name == "rerender":
             one.add_argument("values", nargs="+", metavar="KEY=VALUE")
-        if name in ("merge", "rerender"):
+        if name in ("merge", "rerender", "pull"):
             one.add_argument("--root", type=Path, help="where the new dataset goes; beside the first by default")
         if name in ("rebuild", "rerender"):
             one.add_argument("--workers", type=int, default=1)
@@ -115,7 +119,25 @@ def card(given: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS = {f.__name__: f for f in (ls, show, verify, rebuild, merge, rerender, card)}
+def push(given: argparse.Namespace) -> int:
+    from experiments.console import progress
+    from twins.dataset import open_dataset, remote
+
+    with progress("pushing") as advance:
+        print(remote.push(open_dataset(given.datasets), given.url, advance))
+    return 0
+
+
+def pull(given: argparse.Namespace) -> int:
+    from experiments.console import progress
+    from twins.dataset import remote
+
+    with progress("pulling") as advance:
+        print(remote.pull(given.datasets, given.root or Path("datasets"), advance).path)
+    return 0
+
+
+COMMANDS = {f.__name__: f for f in (ls, show, verify, rebuild, merge, rerender, card, push, pull)}
 
 if __name__ == "__main__":
     main()

@@ -11,11 +11,12 @@ import numpy as np
 from experiments import cli, figures, plots, report
 from experiments import dataset_plots as drawn
 from experiments.build import fit
+from experiments.console import progress
 from experiments.datasets import size
 from experiments.experiment import Experiment
 from experiments.run_dir import write_text
 from sim.errors import InputError
-from twins.dataset import Dataset, drift, health, open_dataset
+from twins.dataset import Dataset, drift, health, open_dataset, remote
 from twins.dataset.manifest import MANIFEST
 from twins.dataset.summary import Column, columns, events, lives
 from twins.episode import Episode
@@ -46,6 +47,9 @@ def _dataset(experiment: Experiment, key: str) -> Dataset:
     if named is None:
         return experiment.dataset
     root = Path(fit(experiment.config["datasets"], str, "datasets"))
+    if remote.is_url(named):
+        with progress("pulling") as advance:
+            return remote.pull(named, root, advance)
     for folder in (Path(named), root / named):
         if (folder / MANIFEST).exists():
             return open_dataset(folder)

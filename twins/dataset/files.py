@@ -51,7 +51,11 @@ def write_json(path: Path, value: dict) -> tuple[str, int]:
 
 def read_json(path: Path) -> dict:
     """Read what `write_json` wrote; raises ValueError where a bit of it has changed, OSError where it is not there."""
-    data = path.read_bytes()
+    return sealed(path.read_bytes())
+
+
+def sealed(data: bytes) -> dict:
+    """The value in *data*, as `write_json` wrote it."""
     value = json.loads(data)
     if not isinstance(value, dict) or _text(value) != data or value.pop("seal", None) != _seal(value):
         raise ValueError("its seal does not match its content")
