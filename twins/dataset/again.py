@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sim.errors import InputError
 from sim.trace import Run
 from twins import paths
-from twins.dataset import generate, health, manifest
+from twins.dataset import files, generate, health, manifest
 from twins.dataset.generate import Plan, Progress, configuration
 from twins.dataset.identity import describe, revive
 from twins.dataset.store import Dataset
@@ -69,7 +69,7 @@ def rebuild(directory: str | Path, workers: int = 1, progress: Progress | None =
     twin, plan = parts_of(told, directory)
     for fault in health.faults(directory):
         if fault.what == "damaged":
-            fault.path.unlink()
+            files.remove(fault.path)
     return generate.make(directory, twin, plan, workers, progress)
 
 

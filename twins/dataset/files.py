@@ -113,6 +113,14 @@ def sweep(directory: Path) -> None:
         _discard(temporary)
 
 
+def remove(path: Path) -> None:
+    """Delete a file; raises InputError where it cannot be."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise _sentence(error, path) from error
+
+
 def damaged(path: object, why: object = "its SHA-256 is not the manifest's") -> InputError:
     """The refusal of a file of a dataset, with the command that mends it."""
     return InputError(
