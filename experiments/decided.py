@@ -55,7 +55,14 @@ def verdict(scores: Mapping[str, Any]) -> words.Verdict:
     parts = {k: model["spent"][k] - best["spent"][k] for k in model["spent"]}
     moved = [f"{k} {v:+.4f}" for k, v in sorted(parts.items(), key=lambda item: -abs(item[1])) if abs(v) >= 5e-5]
     detail += f": {', '.join(moved)}." if moved else "."
+    if cheaper := [row for row in scores["rows"] if row["kind"] in ("naive", "baseline") and _rate(row) < _rate(best)]:
+        least = words.name_of(min(cheaper, key=_rate)["name"])
+        detail += f" The best fixed policy was chosen on other worlds; on these, {least} cost less."
     return words.Verdict(headline, detail.replace("-", "−"))
+
+
+def _rate(row: Mapping[str, Any]) -> float:
+    return row["scores"]["cost_rate"]["mean"]
 
 
 def write(run: Path) -> Path:

@@ -30,6 +30,11 @@ class Experiment:
         self.config = config
         self._windows: dict[str, Windows] = {}
 
+    def __repr__(self) -> str:
+        keys = ("world", "twin", "source", "task", "model")
+        kinds = [str((self.config.get(key) or {}).get("_target_", "")).rpartition(".")[2] for key in keys]
+        return f"<Experiment {self.config.get('name')}: {', '.join(filter(None, kinds))}>"
+
     @staticmethod
     def of(config: Any) -> Experiment:
         """From Hydra's DictConfig; raises where a mandatory value is missing."""

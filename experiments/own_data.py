@@ -17,13 +17,14 @@ from experiments.source import Observed
 from learn.aligned import variates
 from learn.batch import Windows
 from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction
-from learn.tasks import Forecast
+from learn.tasks import Forecast, RemainingLife, Task, TimeToEvent
 from sim.errors import InputError
 from twins.channel import Role
 from twins.episode import Episode
 from twins.observed import Column
 
 FORMATS = (".csv", ".parquet")
+FAR_SD, FEW = 8.0, 0.03  # training deviations that are far, and the share of readings that may lie beyond
 
 
 def output(name: Any) -> Path:
@@ -36,10 +37,30 @@ def output(name: Any) -> Path:
     return path
 
 
+def trainable(table: Observed, task: Task) -> None:
+    """Raises InputError, saying what is missing, where nothing can be trained on *table* for *task*."""
+    if isinstance(task, TimeToEvent | RemainingLife) and not table.ends:
+        raise InputError(
+            f"{table.path} tells of no lives, so it cannot be asked when something fails: say task=forecast "
+            "baselines=forecast, or source.ends=… what ended each asset's record"
+        )
+    if isinstance(table.splits, str):
+        raise InputError(
+            "source.splits is not given; training takes a part to train, one to validate and one to test, as in "
+            "'+source.splits={_target_: twins.observed.Cuts, train: 2000, validation: 500, unit: rows}'"
+        )
+
+
 def matched(table: Observed, model: Model) -> tuple[Observed, list[str]]:
     """The table with its columns in the model's units and roles, and the model's channels that it does not have."""
     known = dict(zip(model.scale.names, zip(model.roles, model.scale.units, strict=True), strict=True))
-    given = table.columns or {name: Column(known[name][1]) for name in _header(table) if name in known}
+    said = {column.quantity or name for name, column in table.columns.items()} | {
+        *table.columns,
+        table.time,
+        table.asset,
+    }
+    plain = {name: Column(known[name][1]) for name in _header(table) if name in known and name not in said}
+    given = {**plain, **table.columns}
     wanted = {name: column.quantity or name for name, column in given.items()}
     for name, quantity in wanted.items():
         if quantity not in known:
@@ -72,6 +93,27 @@ def _header(table: Observed) -> Sequence[str]:
         raise InputError(f"cannot read source.path={table.path}: {error}") from None
     cells = first.split() if table.delimiter is None else next(csv.reader([first], delimiter=table.delimiter), [])
     return [cell.strip() for cell in cells]
+
+
+def strange(episodes: Sequence[Episode], model: Model) -> list[str]:
+    """A sentence for each channel of which more than a few per cent of readings lie far outside those of training."""
+    found: dict[str, list[np.ndarray]] = {}
+    for episode in episodes:
+        for name, series in variates(episode).items():
+            found.setdefault(name, []).append(np.asarray(series.values, np.float64))
+    said = []
+    scale = model.scale
+    for name, mean, std, unit in zip(scale.names, scale.mean, scale.std, scale.units, strict=True):
+        values = np.concatenate([*found.get(name, []), np.empty(0)])
+        values = values[np.isfinite(values)]
+        share = np.mean(np.abs(values - mean) > FAR_SD * std) if values.size else 0.0
+        if share > FEW:
+            said.append(
+                f"{name}: {100 * share:.0f} % of its values lie far outside training; they are {values.min():.4g} to "
+                f"{values.max():.4g} {unit}, in training {mean:.4g} ± {std:.2g} {unit}; if the table "
+                f"holds another unit, say '+source.columns.{name}={{unit: …}}'"
+            )
+    return said
 
 
 def told(finding: Mapping[str, Any]) -> str:

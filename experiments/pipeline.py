@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import figures, predictions, report
+from experiments import figures, own_data, predictions, report
 from experiments.branches import Branches
 from experiments.cli import command
 from experiments.console import progress, say
@@ -20,6 +20,7 @@ from experiments.model import Model
 from experiments.questions import Asked, ask, recorded
 from experiments.run_dir import RunDir, damaged, stamp, write_json
 from experiments.settings import Scoring
+from experiments.source import Observed
 from learn import update
 from learn.batch import Windows, anchors, gather
 from learn.cost import Cost, flops
@@ -101,6 +102,8 @@ def check(experiment: Experiment) -> None:
         experiment.part("branches", Branches)
     for name in ("context", "seed", "oracle", "source"):
         getattr(experiment, name)
+    if isinstance(experiment.source, Observed):
+        own_data.trainable(experiment.source, experiment.task)
     plan = getattr(experiment.part("source"), "plan", None)
     for split in SPLITS if plan else ():
         if not getattr(plan, split):

@@ -32,7 +32,10 @@ def job(config: Any) -> None:
         dataset = table.ensure(Path(folder), workers=1)
         for found in dataset.manifest["findings"]:
             say(own_data.told(found))
-        rows = own_data.predictions(model, dataset.episodes(dataset.splits[0]), every)
+        episodes = dataset.episodes(dataset.splits[0])
+        for sentence in own_data.strange(episodes, model):
+            say(sentence)
+        rows = own_data.predictions(model, episodes, every)
     own_data.write(rows, output)
     print(output)
 

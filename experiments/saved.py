@@ -59,10 +59,10 @@ def verdict(scores: Mapping[str, Any]) -> words.Verdict:
     if low > 0:
         headline = f"Planning by the model saves {mean:.2f} EUR a day more than the best without it, {name}"
     elif high < 0:
-        headline = f"Planning by the model saves {-mean:.2f} EUR a day less than the best without it, {name}"
+        headline = f"Planning by the model costs {-mean:.2f} EUR a day more than the best without it, {name}"
     else:
         headline = f"Planning by the model cannot be told from the best without it, {name}"
-    detail = f"That one costs {mean:+.3f} EUR a day more (95 % interval {low:+.3f} to {high:+.3f})"
+    detail = f"The difference is {-mean:+.3f} EUR a day (95 % interval {-high:+.3f} to {-low:+.3f})"
     if isinstance(closed, Mapping):
         detail += f"; it closes {100 * closed['mean']:.0f} % of the gap between doing nothing and foresight"
     return words.Verdict(headline, (detail + ".").replace("-", "−"))

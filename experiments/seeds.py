@@ -39,7 +39,10 @@ def _folders(runs: str | list[str], key: str) -> list[Path]:
         missing = next(path for path in paths if path not in finished)
         raise InputError(f"{key} names {missing}, which is no finished run: it has no metrics.json")
     if len(finished) < 2:
-        raise InputError(f"{key} is {runs!r}, which finds {len(finished)} finished runs; it takes two or more")
+        raise InputError(
+            f"{key} is {runs!r}, which finds {len(finished)} finished run{'s' * (len(finished) != 1)}; "
+            "it takes two or more"
+        )
     return finished
 
 

@@ -13,6 +13,7 @@ from experiments.build import TARGET
 
 HIDDEN = {TARGET, "revision"}
 FEW = 10  # clusters, below which a bootstrap's intervals are too narrow
+LEAST = 5  # windows with an event, and without one, below which scores tell nothing
 
 
 class Verdict(NamedTuple):
@@ -37,6 +38,12 @@ def verdict(metrics: Mapping[str, Any], cluster: str = "runs") -> Verdict:
     if model is None:
         return Verdict("Baselines and marks, no model yet", "")
     primary, skill = metrics["primary"], model["skill"]
+    if (rate := metrics.get("base_rate")) is not None and metrics.get("scored"):
+        scored, events = metrics["scored"], round(rate * metrics["scored"])
+        if min(events, scored - events) < LEAST:
+            what = f"in {events or 'none'} of {scored} scored windows what is foretold came true"
+            detail = f"{what[0].upper()}{what[1:]}; give more or longer test runs."
+            return Verdict("Too few events to tell what the model can do", detail)
     best, naive = rows.get(metrics.get("best_baseline") or ""), rows.get(metrics.get("naive") or "")
     standing = _standing(model, best)
     against = f"{standing} the best baseline, {name_of(best['name'])}" if best and standing else ""

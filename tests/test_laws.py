@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from examples.pump.sim import Pump, ReplaceSeal
@@ -563,7 +563,8 @@ def test_no_world_runs_backwards_or_for_ever(case, seed):
     from sim.errors import InputError
 
     world = case.determined or (case.memoryless[0] if case.memoryless else None)
-    assume(world is not None)
+    if world is None:
+        pytest.skip(f"{case} has no world of which one is enough")
     state = world.run(world.start(seed), 5.0).state
     for until_h in (4.0, math.inf, math.nan):
         with pytest.raises(InputError):

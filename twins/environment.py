@@ -184,6 +184,9 @@ class Moment(_Value):
 
     __hash__ = None  # type: ignore[assignment]
 
+    def __repr__(self) -> str:
+        return f"<Moment of run {self.past[0].seed} at {self.time_h:g} h of {self.environment.duration_h:g} h>"
+
     @property
     def time_h(self) -> float:
         return self.past[-1].end_h
@@ -223,6 +226,9 @@ class Observation(_Value):
     booked: tuple[Booking, ...] = ()
 
     __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<Observation of run {self.run} at {self.time_h:g} h>"
 
     @property
     def run(self) -> int:

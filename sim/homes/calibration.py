@@ -38,7 +38,7 @@ def profile(name: str = "h25") -> np.ndarray:
     try:
         table = files("demandlib.bdew").joinpath("bdew_data", f"{name}.csv").read_text(encoding="utf-8")
     except (ImportError, OSError) as error:
-        raise InputError(f"{error}; homes need the extra: pip install 'twinworlds[grid]'") from None
+        raise InputError(f"{error}; homes need the extra: pip install -e '.[grid]'") from None
     months, kinds, *quarters = csv.reader(table.splitlines())
     of_month = {name: i for i, name in enumerate(dict.fromkeys(months[1:]))}  # from January on
     of_kind = {"WT": WORKDAY, "SA": SATURDAY, "FT": SUNDAY}

@@ -156,7 +156,7 @@ def _clear(weather: Weather, calendar: Calendar, block: int) -> np.ndarray:
     try:
         from pvlib import atmosphere, clearsky, irradiance, spa
     except ImportError as error:
-        raise InputError(f"{error}; homes need the extra: pip install 'twinworlds[grid]'") from None
+        raise InputError(f"{error}; homes need the extra: pip install -e '.[grid]'") from None
     unix_s = calendar.start.timestamp() + (block * DAYS * 96 + np.arange(DAYS * 96)) * 3600 * QUARTER_H
     pressure = float(atmosphere.alt2pres(weather.altitude_m))
     place = (weather.latitude, weather.longitude, weather.altitude_m, pressure / 100, weather.mean_cel)

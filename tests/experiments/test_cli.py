@@ -147,3 +147,7 @@ def test_a_group_that_is_no_name_is_one_sentence(call, group):
 def test_a_full_disk_says_what_to_do():
     told = cli.sentence(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     assert told.startswith("no room to write: No space left on device; what is finished is kept")
+
+
+def test_an_experiment_prints_in_one_line():
+    assert repr(load("line_failure")).startswith("<Experiment line_failure: ")

@@ -76,6 +76,9 @@ def test_the_verdict_says_by_how_much_and_why(forecast, said):
     headline, detail = decided.verdict(score(PRICES, played(forecast), FOUND, resamples=200))
     assert said in headline
     assert ("failures" in detail) == said.startswith("costs")
+    assert "chosen on other worlds" not in detail
+    other = {name: {"best": 0, "table": [{"cost_rate": r}]} for name, r in (("run_to_failure", 0.1), ("age", 0.2))}
+    assert "on these, age cost less" in decided.verdict(score(PRICES, played(forecast), other, resamples=200)).detail
 
 
 def test_the_chance_at_stake_is_that_between_this_order_s_work_and_the_next_one_s():

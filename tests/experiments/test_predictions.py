@@ -1,12 +1,19 @@
 """A prediction comes back from disk as it was, and is made once."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from experiments import own_data
 from experiments.predictions import kept
+from experiments.source import Observed
 from learn.metrics import EventPrediction, ForecastPrediction
+from learn.tasks import Forecast, TimeToEvent
 from sim.errors import InputError
+from twins.channel import Role
+from twins.episode import Episode, Series
+from twins.observed import Cuts
 
 
 def test_a_prediction_is_made_once_and_comes_back(tmp_path):
@@ -52,3 +59,41 @@ def test_an_answer_that_cannot_be_moved_into_place_leaves_nothing(tmp_path, name
     with pytest.raises(OSError, match="directory"):
         own_data.write({"asset": ["m1"]}, tmp_path / name)
     assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def known():
+    """A model that knows a vibration and a temperature, as far as a table is matched with it."""
+    scale = SimpleNamespace(names=("vibration", "temperature"), units=("mm/s", "Cel"), mean=(2.0, 45.0), std=(1.0, 5.0))
+    return SimpleNamespace(scale=scale, roles=("past", "past"), task=None)
+
+
+def test_a_column_that_is_named_leaves_the_others_where_they_are(tmp_path):
+    path = tmp_path / "my.csv"
+    path.write_text("time,vibration,temperature\n0,1,90\n")
+    table = Observed(str(path), {"temperature": {"unit": "[degF]"}}, time="time")
+    found, lacking = own_data.matched(table, known())
+    assert (list(found.columns), lacking) == (["vibration", "temperature"], [])
+    assert [found.columns[name].unit for name in found.columns] == ["mm/s", "[degF]"]
+    renamed = Observed(str(path), {"temperature": {"quantity": "vibration", "unit": "mm/s"}}, time="time")
+    assert list(own_data.matched(renamed, known())[0].columns) == ["temperature"]
+
+
+def test_readings_far_outside_training_are_told(tmp_path):
+    def asset(kelvin):
+        values = np.r_[np.full(10, 45.0), np.full(kelvin, 318.0), np.nan].astype(np.float32)
+        return Episode(0, "m", (Series("m", "temperature", "Cel", Role.PAST, values, step_h=1.0),))
+
+    (said,) = own_data.strange([asset(10)], known())
+    assert "50 % of its values" in said
+    assert "45 to 318 Cel, in training 45 ± 5 Cel" in said
+    assert "+source.columns.temperature={unit: …}" in said
+    assert own_data.strange([asset(0)], known()) == []
+
+
+@pytest.mark.parametrize(
+    ("task", "message"), [(TimeToEvent(), "tells of no lives.*say task=forecast"), (Forecast(1), "Cuts, train: 2000")]
+)
+def test_what_a_table_lacks_for_training_is_said(task, message):
+    with pytest.raises(InputError, match=message):
+        own_data.trainable(Observed("my.csv", time="time"), task)
+    own_data.trainable(Observed("my.csv", time="time", ends="wear", splits=Cuts(10.0)), task)

@@ -293,3 +293,13 @@ def test_durations_and_counts_read_as_people_say_them():
     assert [report.seconds(v) for v in (4.21, 88.2, 170.2)] == ["4.2 s", "88 s", "2 min 50 s"]
     assert report.count(3.1e12) == "3.1 × 10¹²"
     assert report.decimals([0.071, 0.12]) == 4
+
+
+@pytest.mark.parametrize(("rate", "told"), [(0.0, "none of 30"), (4 / 30, "4 of 30"), (0.9, "3 of 30"), (0.5, None)])
+def test_no_skill_is_claimed_where_next_to_nothing_happened(rate, told):
+    skill = {"mean": 0.99, "low": 0.9, "high": 1.0}
+    model = {"name": "m", "kind": "model", "scores": {}, "skill": skill, "difference": {}}
+    headline, detail = words.verdict({"rows": [model], "primary": "brier", "base_rate": rate, "scored": 30})
+    assert ("covers 99 %" in headline) == (told is None)
+    if told and rate < 0.5:
+        assert told in detail

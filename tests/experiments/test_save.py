@@ -120,6 +120,16 @@ def test_better_forecasts_save_more_and_the_score_says_so():
     assert worse[f"plan_{MODEL}"]["scores"]["cost_eur"]["mean"] > worse["plan_naive"]["scores"]["cost_eur"]["mean"]
 
 
+def test_a_loss_is_told_without_a_double_negative():
+    rows = [
+        {"name": "clock", "kind": "baseline", "difference": {"mean": -0.31, "low": -0.4, "high": -0.2}},
+        {"name": "plan", "kind": "model", "closed": "undefined"},
+    ]
+    headline, detail = saved.verdict({"rows": rows, "best_rival": "clock"})
+    assert headline == "Planning by the model costs 0.31 EUR a day more than the best without it, clock"
+    assert detail == "The difference is +0.310 EUR a day (95 % interval +0.200 to +0.400)."
+
+
 def test_the_level_that_costs_least_is_chosen():
     """Evenings are dearer than the mean says where a quantile above it is right."""
     runs = [site(seed) for seed in range(2)]
