@@ -128,7 +128,8 @@ def sensors(width: float, asset: Mapping[str, Any], limit: int = 8) -> Figure:
             axes.fill_between(time, 0, values, color=PURPLE, alpha=0.35, lw=0, step="post")
             axes.plot(time, values, color=PURPLE, lw=1.1, drawstyle="steps-post")
         else:
-            axes.plot(time, values, color=BLUE, lw=0.55)
+            style = "steps-post" if series["role"] == "action" else "default"  # a dose is given, not poured in between
+            axes.plot(time, values, color=BLUE, lw=0.55, drawstyle=style)
         axes.set_title(_quantity(series, asset["asset"]) + (", hidden from every model" if hidden else ""), pad=2.5)
         axes.yaxis.set_major_locator(MaxNLocator(3))
         axes.grid(axis="x", visible=False)
@@ -164,7 +165,8 @@ def _quantity(series: Mapping[str, Any], asset: str) -> str:
 def unit_name(ucum: str) -> str:
     """A UCUM unit as people write it."""
     known = {"Cel": "°C", "[degF]": "°F", "deg": "°", "dB[SPL]": "dB", "%": "%"}
-    return known.get(ucum, re.sub(r"(?<=[a-z])([23])\b", lambda m: "²³"[int(m[1]) - 2], ucum.replace(".", "·")))
+    plain = re.sub(r"[][{}]", "", ucum).replace(".", "·")
+    return known.get(ucum, re.sub(r"(?<=[a-z])([23])\b", lambda m: "²³"[int(m[1]) - 2], plain))
 
 
 def learning(width: float, curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], label: str) -> Figure:
@@ -204,7 +206,7 @@ def risk(width: float, data: Mapping[str, Any], kinds: Mapping[str, str]) -> Fig
     axes.set_ylim(0, 1)
     axes.set_xlim(start, end)
     axes.set_xlabel("days")
-    axes.set_ylabel(f"P(fails within {data['horizon_h']:g} h)")
+    axes.set_ylabel(f"P(within {data['horizon_h']:g} h)")
     figure.legend(loc="outside upper left", ncols=4, handlelength=1.4, columnspacing=1.4)
     return figure
 
@@ -317,6 +319,6 @@ def calibration(
     axes.set_xlim(0, limit)
     axes.set_ylim(0, limit)
     axes.set_xlabel("predicted probability" if events else "quantile level")
-    axes.set_ylabel("share that failed" if events else "share of values below the forecast quantile")
+    axes.set_ylabel("share observed" if events else "share of values below the forecast quantile")
     axes.legend(loc="upper left", handlelength=1.6)
     return figure

@@ -136,6 +136,7 @@ def contents(run: Path, drawn: Mapping[str, Any] | None = None) -> dict[str, Any
         "captions": words.captions(figures, metrics, resampled),
         "resampled": resampled,
         "futures": words.futures(config),
+        "ends": words.ends(config.get("task") or {}),
         "outcome": words.outcome(config.get("task") or {}),
         "figures": figures,
         "parts": words.parts(config),
@@ -163,13 +164,13 @@ def _plots(
         found["sensors"] = plots.both("sensors", lambda w: plots.sensors(w, asset))
     if curves:
         found["learning"] = plots.both("learning", lambda w: plots.learning(w, curves, "loss"))
-    if data := figures.get("risk"):
+    if (data := figures.get("risk")) and len(data["time_h"]) > 1:
         found["risk"] = plots.both("risk", lambda w: plots.risk(w, data, kinds))
     if told := figures.get("lives"):
         found["lives"] = plots.both("lives", lambda w: plots.lives(w, told, kinds))
     if pictures := figures.get("frames"):
         found["frames"] = plots.both("frames", lambda w: plots.frames(w, pictures))
-    if windows := figures.get("forecasts"):
+    if windows := [w for w in figures.get("forecasts") or () if sum(v is not None for v in w["future"]) > 1]:
         found["forecasts"] = plots.both("forecasts", lambda w: plots.forecasts(w, windows))
     shown = [next((n for n, k in kinds.items() if k == "model"), None), metrics.get("best_baseline")]
     bins = {name: (metrics.get("calibration") or {}).get(name) for name in shown}

@@ -108,7 +108,21 @@ def outcome(task: Mapping[str, Any]) -> tuple[str, str]:
     """What became of the share of windows that the base rate counts, and of a window in the present tense."""
     if "classes" in task:
         return f"are {' or '.join(task['classes'][1:])}", "are so"
+    if _mortal(task):
+        return f"ended in {ends(task)}", "do"
     return "ended in a failure", "fail"
+
+
+def _mortal(task: Mapping[str, Any]) -> bool:
+    return "death" in task.get("causes", ())
+
+
+def ends(task: Mapping[str, Any]) -> str:
+    """What a life ends of, where it is one that can die; failures otherwise."""
+    if not _mortal(task):
+        return "failures"
+    *first, last = task["causes"]
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def captions(figures: Mapping[str, Any], metrics: Mapping[str, Any], resampled: str) -> dict[str, str]:
@@ -147,6 +161,8 @@ def question(task: Mapping[str, Any]) -> str:
         return f"Is what was just seen {' or '.join(task['classes'][1:])}?"
     if "cap" in task:
         return f"How much life is left to this asset, up to {task['cap']:g} {task.get('unit', 'h')}?"
+    if "horizon_h" in task and _mortal(task):
+        return f"Does {ends(task)} come within {hours(task['horizon_h'])}?"
     if "horizon_h" in task:
         return f"Does this asset fail within {hours(task['horizon_h'])}?"
     if "outcome" in task:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiments import console, figures, pipeline, report, words
+from experiments import console, figures, pipeline, plots, report, words
 from learn.evaluate import Row, evaluate
 from learn.metrics import EventPrediction, EventTruth, ForecastPrediction, ForecastTruth
 from sim.errors import InputError
@@ -153,7 +153,7 @@ def test_a_report_is_one_page_that_loads_nothing(tmp_path):
     assert page.seen.count("svg") == 2 * 5 + 1  # five figures at two widths, and the line
     assert "of the way from the naive baseline to the oracle" in text
     assert "better than the best baseline, boosted trees" in text
-    for fact in ("10 min", "fails within 24 h", "3.1 × 10¹²", "ab12", "m3", "°C"):
+    for fact in ("10 min", "P(within 24 h)", "3.1 × 10¹²", "ab12", "m3", "°C"):
         assert fact in text
     assert len(text) < 2_000_000
 
@@ -303,3 +303,27 @@ def test_no_skill_is_claimed_where_next_to_nothing_happened(rate, told):
     assert ("covers 99 %" in headline) == (told is None)
     if told and rate < 0.5:
         assert told in detail
+
+
+def test_what_comes_of_patients_is_not_called_a_failure():
+    task = {"causes": ["infarction", "death"], "horizon_h": 168.0}
+    assert words.question(task) == "Does infarction or death come within 168 h?"
+    assert words.outcome(task)[0] == "ended in infarction or death"
+    assert words.outcome({"causes": ["wear"]})[0] == "ended in a failure"
+
+
+def test_nothing_is_drawn_of_forecasts_of_one_sample_and_risk_at_one_time(tmp_path):
+    run = forecast_run(tmp_path)
+    shown = json.loads((run / "figures.json").read_text())
+    for window in shown["forecasts"]:
+        window["future"] = window["future"][:1]
+    risk = {"time_h": [24.0], "p": {}, "horizon_h": 24.0, "events": []}
+    (run / "figures.json").write_text(json.dumps({**shown, "risk": risk}))
+    assert not {"forecasts", "risk"} & set(report.contents(run)["plots"])
+
+
+@pytest.mark.parametrize(
+    ("ucum", "shown"), [("{rev}/min", "rev/min"), ("mm[Hg]", "mmHg"), ("[degF]", "°F"), ("m2", "m²")]
+)
+def test_units_are_shown_as_people_write_them(ucum, shown):
+    assert plots.unit_name(ucum) == shown

@@ -448,3 +448,12 @@ def test_public_data_sets_load(name, tmp_path):
     table, samples = REAL[name]
     dataset = ensure_observed(replace(table, path=str(path)), tmp_path)
     assert sum(split["samples"] for split in dataset.manifest["splits"].values()) == samples
+
+
+def test_two_assets_without_their_column_are_no_duplicates(put):
+    rows = [f"{k},{name},{k + i}" for k in range(40) for i, name in enumerate(("m1", "m2"))]
+    path = put("\n".join(["time,machine,load", *rows]))
+    with pytest.raises(InputError, match=r"50 % of the rows .* say source\.asset=machine"):
+        read(Table(path, columns={"load": "kW"}, time="time"))
+    assert len(read(Table(path, columns={"load": "kW"}, time="time", asset="machine")).line) == 80
+    assert len(read(Table(path, columns={"load": "kW"}, time="time", duplicates="mean")).line) == 80

@@ -17,6 +17,7 @@ from twins.channel import Role
 from twins.observed.table import Column, Table
 
 HOUR_US = 3_600_000_000
+SHARED = 0.1  # of the rows, beyond which rows of one time are of several assets rather than repeated
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +58,8 @@ def read(table: Table) -> Rows:
                 + (f": did you mean {near[0]!r}?" if near else "")
             )
     at = {name: i for i, name in enumerate(names)}
+    if table.asset is None and table.time is not None and table.duplicates == "first":
+        _alone(table, names, cells)
     source = _Source(table, np.array(line), {name: [row[i] for row in cells] for name, i in at.items()})
     findings: list[dict] = []
     values, texts = {}, {}
@@ -104,6 +107,21 @@ def _cells(table: Table, file) -> tuple[list[str], list[int], list[list[str]]]:
         line.append(number)
         cells.append([cell.strip() for cell in row])
     return names, line, cells
+
+
+def _alone(table: Table, names: list[str], cells: list[list[str]]) -> None:
+    """Refuses a table in which rows share their times because it is of several assets, told apart by some column."""
+    times = [row[names.index(table.time or "")] for row in cells]
+    shared = 1 - len(set(times)) / len(cells)
+    if shared <= SHARED:
+        return
+    for i, name in enumerate(names):
+        values = [row[i] for row in cells]
+        if 2 <= len(set(values)) <= SHARED * len(cells) and len(set(zip(times, values, strict=True))) == len(cells):
+            raise InputError(
+                f"{table.path}: {100 * shared:.0f} % of the rows have the time of another row, and {name} tells them "
+                f"apart; say source.asset={name} if it names assets, or duplicates=last or mean"
+            )
 
 
 def _split(table: Table, file) -> Iterator[tuple[int, list[str]]]:
