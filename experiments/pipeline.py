@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import absl.logging
 import jax
 import numpy as np
 
@@ -35,6 +36,7 @@ from sim.errors import InputError
 from twins.dataset import SPLITS, Dataset, describe
 from twins.episode import Episode
 
+absl.logging.set_verbosity(absl.logging.ERROR)  # orbax warns of what a killed run left, which it then removes
 MODEL = "model"  # the model's row in the table
 PRIMARY: dict[type, tuple[str, ...]] = {  # scores of which less is better
     TimeToEvent: ("brier", "log_loss"),
@@ -96,11 +98,13 @@ def execute(
 
 def check(experiment: Experiment) -> None:
     """Build every part, so that what cannot be right is refused before any time is spent."""
+    for name in ("context", "seed"):  # first, since other parts take them over
+        getattr(experiment, name)
     for key, kind in PARTS.items():
         experiment.part(key, kind)
     if experiment.config.get("branches") is not None:
         experiment.part("branches", Branches)
-    for name in ("context", "seed", "oracle", "source"):
+    for name in ("oracle", "source"):
         getattr(experiment, name)
     if isinstance(experiment.source, Observed):
         own_data.trainable(experiment.source, experiment.task)

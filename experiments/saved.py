@@ -62,7 +62,7 @@ def verdict(scores: Mapping[str, Any]) -> words.Verdict:
         headline = f"Planning by the model costs {-mean:.2f} EUR a day more than the best without it, {name}"
     else:
         headline = f"Planning by the model cannot be told from the best without it, {name}"
-    detail = f"The difference is {-mean:+.3f} EUR a day (95 % interval {-high:+.3f} to {-low:+.3f})"
+    detail = f"The difference is {0 - mean:+.3f} EUR a day (95 % interval {0 - high:+.3f} to {0 - low:+.3f})"
     if isinstance(closed, Mapping):
         detail += f"; it closes {100 * closed['mean']:.0f} % of the gap between doing nothing and foresight"
     return words.Verdict(headline, (detail + ".").replace("-", "−"))

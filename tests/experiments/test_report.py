@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiments import console, figures, pipeline, plots, report, words
+from experiments import console, figures, load, pipeline, plots, report, words
 from learn.evaluate import Row, evaluate
 from learn.metrics import EventPrediction, EventTruth, ForecastPrediction, ForecastTruth
 from sim.errors import InputError
@@ -327,3 +327,12 @@ def test_nothing_is_drawn_of_forecasts_of_one_sample_and_risk_at_one_time(tmp_pa
 )
 def test_units_are_shown_as_people_write_them(ucum, shown):
     assert plots.unit_name(ucum) == shown
+
+
+def test_a_key_is_refused_as_it_was_typed():
+    with pytest.raises(InputError, match=r"^seed is 'abc'"):
+        pipeline.check(load("house_price", ["seed=abc"]))
+
+
+def test_what_a_killed_run_left_is_no_warning():
+    assert pipeline.absl.logging.get_verbosity() == pipeline.absl.logging.ERROR

@@ -128,6 +128,8 @@ def test_a_loss_is_told_without_a_double_negative():
     headline, detail = saved.verdict({"rows": rows, "best_rival": "clock"})
     assert headline == "Planning by the model costs 0.31 EUR a day more than the best without it, clock"
     assert detail == "The difference is +0.310 EUR a day (95 % interval +0.200 to +0.400)."
+    rows[0]["difference"] = {"mean": 0.0, "low": None, "high": None}
+    assert "+0.000 EUR" in saved.verdict({"rows": rows, "best_rival": "clock"}).detail
 
 
 def test_the_level_that_costs_least_is_chosen():
