@@ -73,10 +73,12 @@ def rows(episode: Episode) -> Iterator[Row]:
             yield Row(None, name.upper(), text=value)
         else:
             yield Row(None, name.upper(), float(value))
+    died_h = min((event.time_h for event in episode.events if event.kind == "death"), default=math.inf)
     for series in episode.series:
-        if series.role != Role.TRUTH and not series.shape:
+        if series.role != Role.TRUTH and not series.shape and series.quantity not in episode.static:
             for time_h, value in _told(series):
-                yield Row(epoch + timedelta(hours=time_h), f"{series.quantity.upper()}//{series.unit}", value)
+                if time_h <= died_h:  # a twin may label the dead for a learner; no record holds that
+                    yield Row(epoch + timedelta(hours=time_h), f"{series.quantity.upper()}//{series.unit}", value)
     for event in episode.events:
         if event.kind not in UNRECORDED:
             code = DEATH if event.kind == "death" else "//".join(filter(None, (event.kind.upper(), event.cause)))

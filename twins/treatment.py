@@ -54,7 +54,7 @@ class TreatmentTwin:
     dead: float | None = None
     epoch: str = "2025-01-01T00:00:00"
 
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
 
     def __post_init__(self):
         require(1 <= self.horizon <= 24, self, "horizon", "from 1 to 24 visits")
@@ -121,9 +121,12 @@ class TreatmentTwin:
 
     def _after_h(self, trace: Trace, name: str, last_h: float) -> np.ndarray:
         """When visits would have been after a death, as far as a plan looks."""
-        died = any(e.entity == name and e.kind == "death" for e in trace.events)
-        after_h = last_h + self.every_h * np.arange(1, self.horizon + 1 if died and self.dead else 1)
-        return after_h[after_h < trace.end_h]
+        died_h = next((e.time_h for e in trace.events if e.entity == name and e.kind == "death"), None)
+        if died_h is None or not self.dead:
+            return np.empty(0)
+        lived = math.floor((died_h - last_h) / self.every_h)  # visits missed in life, as in hospital: they stay untold
+        after_h = last_h + self.every_h * np.arange(lived, lived + self.horizon + 2)
+        return after_h[(after_h > died_h) & (after_h < trace.end_h)][: self.horizon]
 
     @property
     def procedures(self) -> tuple[str, ...]:

@@ -1,6 +1,8 @@
 """A patient's visits as samples; plans tried from the moment of a visit, paired, and what they come to."""
 
+from copy import copy
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
@@ -12,7 +14,8 @@ from sim.laws import Deterministic
 from sim.patient import PROCEDURES, Care, Policy, Risk
 from sim.patient.disease import Slow
 from sim.patient.population import leaking
-from twins import plans
+from sim.trace import Event
+from twins import meds, plans
 from twins.channel import Role
 from twins.oracle import Ask
 from twins.treatment import TARGET, TreatmentTwin
@@ -131,3 +134,23 @@ def test_branches_become_frames_at_the_samples_that_are_asked():
 def test_what_cannot_be_is_refused(change, said):
     with pytest.raises(InputError, match=said):
         replace(TWIN, **change)
+
+
+def test_who_misses_a_visit_in_hospital_and_dies_later_is_not_labelled_dead_while_alive():
+    last_h = VISITS[3]
+    died_h = last_h + 600.0  # two visits missed in life
+    kept = tuple(e for e in RUN.trace.events if e.time_h <= last_h)
+    trace = copy(RUN.trace)
+    object.__setattr__(trace, "events", (*kept, Event(died_h, "p1", "death", "cardiac")))
+    twin = replace(TWIN, dead=30000.0)
+    assert twin._after_h(trace, "p1", last_h).tolist() == pytest.approx([last_h + 720, last_h + 960])
+    (episode,) = twin.observe(RUN._replace(trace=trace))
+    target = next(s for s in episode.series if s.role == Role.TARGET)
+    counted = target.clock_h()[target.values == np.float32(np.log(30000))]
+    assert len(counted) == 2
+    assert (counted > died_h).all()
+    told = list(meds.rows(episode))
+    (death,) = [row.time for row in told if row.code == meds.DEATH]
+    assert death == datetime.fromisoformat(twin.epoch) + timedelta(hours=died_h)
+    assert max(row.time for row in told if row.time) == death
+    assert [row.code for row in told if row.code.startswith(("AGE", "MALE"))] == ["AGE", "MALE"]
