@@ -106,11 +106,13 @@ def joined(pools: list[Pool]) -> Pool:
 def _fates(design: Design, seed: int, arm: Arm, other: Arm | None) -> tuple[np.ndarray, np.ndarray]:
     world = replace(design.world, at_start=arm)
     state, end_h = world.start(seed), design.years * YEAR_H
-    died_h: dict[str, float] = {}
+    left_h: dict[str, float] = {}
+    died: set[str] = set()  # the others who left were lost to follow-up: censored there
 
     def go(state: State, until_h: float) -> State:
         trace, state = world.run(state, until_h)
-        died_h.update({e.entity: e.time_h for e in trace.events if e.kind == "death"})
+        left_h.update({e.entity: e.time_h for e in trace.events if e.kind in ("death", "lost")})
+        died.update(e.entity for e in trace.events if e.kind == "death")
         return state
 
     if other is not None:
@@ -121,8 +123,8 @@ def _fates(design: Design, seed: int, arm: Arm, other: Arm | None) -> tuple[np.n
             if at_h < end_h:
                 state = world.act(go(state, at_h), Prescribe(name, (*off, *other)))
     go(state, end_h)
-    lived = np.array([died_h.get(name, end_h) for name in world.names]) / YEAR_H
-    return lived, np.array([name in died_h for name in world.names])
+    lived = np.array([left_h.get(name, end_h) for name in world.names]) / YEAR_H
+    return lived, np.array([name in died for name in world.names])
 
 
 class Found(NamedTuple):
@@ -151,8 +153,8 @@ def trial(design: Design, patients: Pool, count: int, rng: np.random.Generator, 
         wanted = math.ceil(design.events * look / design.looks)
         now = deaths_at[wanted - 1] if wanted <= len(deaths_at) else latest
         inside = enrolled < now
+        dead = (died & (enrolled + lived <= now))[inside]  # the very sum that set the look, so its death counts
         seen = np.minimum(lived, now - enrolled)[inside]
-        dead = died[inside] & (lived[inside] <= now - enrolled[inside])
         z = log_rank(seen, dead, second[inside]).z
         last = look == design.looks or now == latest
         if abs(z) >= bound or last:

@@ -96,3 +96,16 @@ def test_boundaries_are_the_rules_and_what_cannot_be_is_refused():
     ):
         with pytest.raises(InputError, match=said):
             replace(Design(), **change)
+
+
+def test_who_is_lost_to_follow_up_is_censored_there():
+    world = replace(COHORT, patients=6, risk=replace(COHORT.risk, cardiac=0.0, other=0.0, lost=20.0))
+    found = pool(replace(SMALL, world=world), 3)
+    assert not found.died_2xN.any()
+    assert (found.true_2xN < 0.5).any()
+
+
+def test_a_look_counts_the_death_that_sets_it():
+    design = Design(looks=1, years=2.0, enrol_years=1.0)
+    found = many(design, made(0.8), 2 * patients_needed(design, made(0.8)))[:100]
+    assert all(f.deaths == design.events for f in found)
