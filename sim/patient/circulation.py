@@ -104,7 +104,8 @@ class Circulation:
 
     def bleed(self, ml: float) -> Circulation:
         """After the loss of *ml* of blood; what the reflex then recruits comes from the reservoir."""
-        return self._with("bleed", ml, -math.inf, 2500, vs_ml=self.vs_ml - ml, blood_ml=self.blood_ml - ml)
+        most = min(2500.0, self.vs_ml - 100)  # all of it is out of the stressed volume, of which 100 ml must be left
+        return self._with("bleed", ml, -math.inf, most, vs_ml=self.vs_ml - ml, blood_ml=self.blood_ml - ml)
 
     def diurese(self, ml: float) -> Circulation:
         """After *ml* of fluid has left the stressed volume, as a diuretic takes it."""
@@ -120,9 +121,11 @@ class Circulation:
 
     def block_beta(self, hr: float = 0.15, ees: float = 0.10, left: float = 0.4) -> Circulation:
         """Acute β-block: rate and contractility lower by these shares, and *left* of their reflex left."""
+        for share, most in ((hr, 0.9), (ees, 0.9), (left, 1)):
+            self._with("block_beta", share, 0, most)
         slow, weak = self.hr_per_min * (1 - hr), self.ees * (1 - ees)
         limb = {"reflex_hr": self.reflex_hr * left, "reflex_ees": self.reflex_ees * left}
-        return self._with("block_beta", max(hr, ees), 0, 0.9, hr_per_min=slow, ees=weak, **limb)
+        return replace(self, hr_per_min=slow, ees=weak, **limb)
 
     def dilate(self, ml: float) -> Circulation:
         """The left ventricle larger by *ml* at the same stressed volume: the reservoir gives the difference."""

@@ -136,7 +136,7 @@ def test_impossible_physiology_is_refused():
         Circulation(ees=-1)
     with pytest.raises(InputError, match=r"ra is nan"):
         Circulation(ra=float("nan"))
-    with pytest.raises(InputError, match=r"vs_ml is 50"):
+    with pytest.raises(InputError, match=r"bleed of 700; it must be between -inf and 650"):
         NORMAL.bleed(700)
     with pytest.raises(InputError, match=r"blood_ml is 800"):
         Circulation(blood_ml=800)
@@ -146,3 +146,15 @@ def test_impossible_physiology_is_refused():
         solve(np.ones((2, 3)))
     with pytest.raises(InputError, match="one for each"):
         solve(STEADY.patients[:2], STEADY)
+
+
+@pytest.mark.parametrize("shares", [(-1.0, 0.1), (0.1, -5.0), (0.1, 0.1, -1.0), (float("nan"), 0.1)])
+def test_each_share_of_a_beta_block_is_checked(shares):
+    with pytest.raises(InputError, match="block_beta of"):
+        NORMAL.block_beta(*shares)
+
+
+def test_more_blood_than_is_stressed_cannot_be_lost_and_the_refusal_says_how_much_can():
+    with pytest.raises(InputError, match=r"bleed of 1000; it must be between -inf and 650"):
+        NORMAL.bleed(1000)
+    assert NORMAL.bleed(650).vs_ml == 100
