@@ -13,7 +13,7 @@ import re
 import sys
 from pathlib import Path
 
-from experiments import trials
+from experiments import joined, trials
 from experiments.layouts import ages, buffers, crew
 from experiments.report import METRICS, decimals, interval, number, told_by
 from experiments.run_dir import config_of
@@ -117,6 +117,25 @@ def savings(run: Path) -> str:
     return "\n".join([*lines, "", tariffs, "", last])
 
 
+def together(run: Path) -> str:
+    """What each preset comes to that learned with others, and alone."""
+    metrics = json.loads((run / "metrics.json").read_text())
+    lines = ["| preset | score | naive | best baseline | alone | together | oracle | skill | together − alone |"]
+    lines += ["|---" * 9 + "|"]
+    for line in joined.lines(metrics):
+        shown = (line.naive, line.best, line.alone, line.together, line.oracle)
+        places = decimals([line.score(row)["mean"] for row in shown])
+        skill, gap = line.together["skill"], line.difference
+        cells = [line.name.replace("_", " "), METRICS[line.metric][0]]
+        cells += [number(line.score(row)["mean"], places) for row in shown]
+        cells.append(f"{number(skill['mean'], 2)} ({interval(skill, 2)})" if isinstance(skill, dict) else skill or "–")
+        cells.append(f"{number(gap['mean'], places + 1)} ({interval(gap, places + 1)})" if gap else "–")
+        lines.append("| " + " | ".join(cells) + " |")
+    size = f"{metrics['parameters']:,}".replace(",", " ")
+    seconds = metrics["cost"]["total"]["seconds"]
+    return "\n".join([*lines, "", f"{size} parameters. The run took {seconds:.0f} s on {stamp(run)}."])
+
+
 def layouts(run: Path) -> str:
     """The layouts that a study judged: the line as it is, and the front."""
     found = json.loads((run / "metrics.json").read_text())
@@ -173,7 +192,8 @@ def table(source: Path) -> str:
     if (source / "trial.json").exists():
         return trial(source)
     found = json.loads((source / "metrics.json").read_text()) if source.is_dir() else {}
-    return {"decided": decisions, "layouts": layouts, "saved": savings, "report": scores}[told_by(found)](source)
+    known = {"decided": decisions, "layouts": layouts, "saved": savings, "joined": together, "report": scores}
+    return known[told_by(found)](source)
 
 
 def tabulated(sources: list[Path]) -> dict[str, str]:

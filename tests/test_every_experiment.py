@@ -208,7 +208,7 @@ def test_a_trained_model_is_scored_on_another_dataset_and_predicts_from_a_table(
     assert len(err.splitlines()) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_lives_like_those_of_a_table_are_simulated_and_a_model_of_them_goes_on_with_the_table(work):
     code, out, err = call(work, "experiments.calibrate", "experiment=cmapss", *SOURCE["cmapss"])
     assert code == 0, err

@@ -170,7 +170,7 @@ def test_another_task_is_refused():
         Setting.of(load("line_failure"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_ends_in_a_report(tmp_path):
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "experiments.save", "experiment=grid_saving", "debug=fast", "saving.resamples=50"]

@@ -24,7 +24,7 @@ def call(work, *more):
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_tasks_learn_in_one_model_and_each_is_scored_beside_what_it_learns_alone(tmp_path):
     code, out, err = call(tmp_path)
     assert code == 0, err

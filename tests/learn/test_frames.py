@@ -119,7 +119,7 @@ def test_the_loss_is_the_cross_entropy_of_classes_and_pixels():
 
 def test_a_model_finds_the_marks_and_by_them_the_class():
     budget = Budget(steps=120, batch=24, chunk=40, validate_every=40, validation_windows=64)
-    done = fit(FRESH, TRAIN, OTHER, Optim(5e-3), budget)
+    done = fit(FRESH, TRAIN, OTHER, Optim(1e-2), budget)
     asked = anchors(TEST)
     truth = class_truth(TEST, asked)
     found = predict(FRESH, done.params, TEST, asked)
