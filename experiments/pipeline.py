@@ -24,11 +24,20 @@ from experiments.settings import Scoring
 from experiments.source import Observed
 from learn import update
 from learn.batch import Windows, anchors, gather
+from learn.conformal import conformal
 from learn.cost import Cost, flops
 from learn.counterfactual import planned
 from learn.evaluate import Row, evaluate
 from learn.fit import Budget, fit
-from learn.metrics import EventPrediction, EventTruth, ForecastPrediction, LifePrediction, LifeTruth, Prediction
+from learn.metrics import (
+    EventPrediction,
+    EventTruth,
+    ForecastPrediction,
+    ForecastTruth,
+    LifePrediction,
+    LifeTruth,
+    Prediction,
+)
 from learn.sharding import Layout
 from learn.tasks import Classify, Counterfactual, Forecast, RemainingLife, Task, TimeToEvent
 from learn.update import Optim
@@ -81,6 +90,8 @@ def execute(
     for name, rival in (rivals or {}).items():
         rows[name] = Row("baseline", rival.predict(asked.windows, asked.anchors_Nx2))
     rows[MODEL] = Row("model", forecast)
+    if experiment.scoring.conformal:
+        rows[f"{MODEL}_conformal"] = Row("baseline", _moved(experiment, model, forecast))
     if experiment.oracle is not None:
         with costs.stage("oracle"):
             known = predictions.kept(kept / "oracle.npz", lambda: _oracle(experiment, episodes, asked))
@@ -94,6 +105,17 @@ def execute(
     write_json(run.path / "metrics.json", scores | {"cost": costs.report()})  # all stages, the drawing included
     report.write(run.path, drawn)
     return scores, costs.seconds
+
+
+def _moved(experiment: Experiment, model: Model, forecast: Prediction) -> ForecastPrediction:
+    """The model's quantiles moved by its misses on the windows of the validation split."""
+    task, validation = experiment.task, experiment.windows("validation")
+    asked = ask(task, experiment.scoring, experiment.windows("train"), validation, ())
+    calibration = model.predict(asked.windows, asked.anchors_Nx2)
+    assert isinstance(forecast, ForecastPrediction)
+    assert isinstance(calibration, ForecastPrediction)
+    assert isinstance(asked.truth, ForecastTruth)
+    return conformal(forecast, calibration, asked.truth)
 
 
 def check(experiment: Experiment) -> None:
@@ -114,6 +136,8 @@ def check(experiment: Experiment) -> None:
             raise InputError(f"plan.{split} is 0; an experiment needs at least 1 world run in each split")
     if experiment.scoring.every is None and not isinstance(experiment.task, RemainingLife):
         raise InputError("evaluate.every is null; only a remaining life is asked at the newest moment alone")
+    if experiment.scoring.conformal and (type(experiment.task) is not Forecast or experiment.task.loss != "pinball"):
+        raise InputError("evaluate.conformal is true; only a forecast told in quantiles, task.loss=pinball, has it")
     scoring, choice = experiment.scoring, PRIMARY[type(experiment.task)]
     choice = (*choice, "mase") if scoring.season and isinstance(experiment.task, Forecast) else choice
     if scoring.primary not in (None, *choice):

@@ -16,6 +16,7 @@ class Scoring:
     primary: str | None = None  # the score that skill is of; null: brier for events, crps for forecasts
     season: int | None = None  # samples in the season of MASE's naive forecast; null: no MASE
     cluster_h: float | None = None  # length of the stretches that are resampled where there is but one run
+    conformal: bool = False  # of forecasts: a row more, the quantiles moved by the misses on the validation split
 
     def __post_init__(self):
         require(self.every is None or self.every >= 1, self, "every", "at least 1 sample, or null")

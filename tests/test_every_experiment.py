@@ -29,6 +29,7 @@ PRESETS = sorted(p.stem for p in (ROOT / "conf" / "experiment").glob("*.yaml") i
 AGAIN = ("line_failure", "line_rul", "line_quality", "grid_forecast", "heart_treatment", "cmapss")  # one of each task
 SOURCE = {
     "etth1": ["source.path=table.csv"],
+    "grid_forecast": ["evaluate.conformal=true"],
     "cmapss": ["source.path=engines.txt", "source.test=cut.txt", "source.left=left.txt"],
 }
 FOLDER = ("checkpoints", "config.yaml", "figures.json", "metrics.json", "metrics.jsonl", "report.html", "stamp.json")
@@ -103,6 +104,7 @@ def test_a_preset_runs_to_its_report(runs, preset):
     assert {p.name for p in run.iterdir()} >= set(FOLDER)
     kinds = {row["kind"] for row in scores(run)["rows"]}
     assert {"naive", "baseline", "model"} <= kinds
+    assert ("model_conformal" in {row["name"] for row in scores(run)["rows"]}) == (preset == "grid_forecast")
     assert ("oracle" in kinds) == preset.startswith(
         ("line_", "factory_", "tumour_", "grid_", "heart_", "outage", "device_", "transformer_")
     )
