@@ -200,8 +200,7 @@ def tabulated(sources: list[Path]) -> dict[str, str]:
     """A table of each run by its name; of those named `…_gamma_0`, `…_gamma_2` … one together."""
     found: dict[str, list[Path]] = {}
     for source in sources:
-        folder = source.resolve() if (source / "trial.json").exists() else source.resolve().parent
-        found.setdefault(folder.name.partition("_gamma_")[0], []).append(source)
+        found.setdefault(source.resolve().parent.name.partition("_gamma_")[0], []).append(source)
     apart = {name: "_gamma_" not in runs[0].resolve().parent.name for name, runs in found.items()}
     return {name: table(runs[-1]) if apart[name] else confounded(runs) for name, runs in found.items()}
 

@@ -23,13 +23,14 @@ def job(config: Any) -> None:
     from experiments import kinetics_report
     from experiments.build import build, fit
     from experiments.run_dir import config_hash, to_yaml, write_json, write_text
-    from sim.errors import require
+    from sim.errors import InputError
     from twins import dosed
 
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     columns = fit(build(plain["columns"], "columns"), dosed.Columns, "columns")
-    for key, least, most in (("replicates", 100, 100_000), ("bins", 1, 1000)):
-        require(least <= plain[key] <= most, config, key, f"between {least} and {most}")
+    for key, least, most in (("replicates", 100, 100_000), ("bins", 1, 1000), ("seed", 0, 2**31 - 1)):
+        if not least <= fit(plain[key], int, key) <= most:
+            raise InputError(f"{key} is {plain[key]}; it must be between {least} and {most}")
     subjects = dosed.read(plain["path"], columns)
     kinetics = dosed.fit(subjects)
     bands = dosed.predictive_check(kinetics, subjects, plain["replicates"], plain["bins"], seed=plain["seed"])

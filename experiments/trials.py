@@ -40,8 +40,8 @@ def run(config: Mapping[str, Any]) -> dict[str, Any]:
     began = time.perf_counter()
     design = fit(build(config["design"], "design"), Design, "design")
     runs, trials, seed = (fit(config[key], int, key) for key in ("runs", "trials", "seed"))
-    if runs < 1 or trials < 10:
-        raise InputError(f"runs is {runs} and trials {trials}; they must be at least 1 and 10")
+    if runs < 1 or trials < 10 or seed < 0:
+        raise InputError(f"runs, trials and seed are {runs}, {trials} and {seed}; they must be at least 1, 10 and 0")
     parts: list[Any] = [None] * runs
     with console.progress("patients") as advance:
         seeds = [stream_key(seed, f"trial/{k}") >> 65 for k in range(runs)]
@@ -131,8 +131,9 @@ def show(found: Mapping[str, Any]) -> None:
 
 def write(config: Mapping[str, Any], found: Mapping[str, Any]) -> Path:
     """trial.json: every number of the table, the survival of both arms by months, the inputs and the machine."""
-    path = Path(config["outputs"]) / config["name"] / "trial.json"
+    path = Path(config["outputs"]) / config["name"] / run_dir.config_hash(config) / "trial.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    about = {"notice": NOTICE, "design": config["design"], "machine": platform.stamp()}
+    asked = {key: config[key] for key in ("seed", "runs", "trials", "design")}
+    about = {"notice": NOTICE, "asked": asked, "machine": platform.stamp()}
     run_dir.write_json(path, {"trial_of": "a medicine"} | dict(found) | about)
     return path

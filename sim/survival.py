@@ -136,5 +136,5 @@ def boundaries(looks: int, alpha: float = 0.05, rule: Rule = "obrien_fleming") -
         raise InputError(f"rule is {rule!r}; it must be 'obrien_fleming' or 'pocock'")
     t = np.arange(1, looks + 1) / looks
     shape = 1 / np.sqrt(t) if rule == "obrien_fleming" else np.ones(looks)
-    c = brentq(lambda c: crossing((c * shape).tolist(), t.tolist()).sum() - alpha, 1.0, 6.0, xtol=1e-10)
+    c = brentq(lambda c: crossing((c * shape).tolist(), t.tolist()).sum() - alpha, 0.1, 12.0, xtol=1e-10)
     return float(c) * shape  # type: ignore[arg-type]

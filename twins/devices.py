@@ -73,6 +73,8 @@ class DevicesTwin:
         object.__setattr__(self, "readings", tuple(self.readings))
         require(0 < self.step_h < math.inf, self, "step_h", "above 0")
         seen = {reading.kind for reading in self.readings}
+        known = {kind.name for kind in self.world.kinds} | {reading.kind for reading in READINGS}
+        require(seen <= known, self, "readings", f"of kinds among {', '.join(sorted(known))}")
         blind = [kind.name for kind in self.world.kinds if kind.name not in seen]
         require(not blind, self, "readings", f"one or more of each kind; there is none of {', '.join(blind)}")
 

@@ -53,7 +53,7 @@ def read(path: str | Path, columns: Columns) -> list[Subject]:
     """The subjects of a CSV table, in their order. Raises InputError with the line of what cannot be used."""
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: {error}") from None
     table = csv.DictReader(lines)
@@ -61,6 +61,8 @@ def read(path: str | Path, columns: Columns) -> list[Subject]:
     if absent := [name for name in wanted if name not in (table.fieldnames or ())]:
         have = ", ".join(table.fieldnames or ()) or "none"
         raise InputError(f"{path}, line 1: no column {', '.join(absent)}; there are {have}")
+    if twice := [name for name in wanted if list(table.fieldnames or ()).count(name) > 1]:
+        raise InputError(f"{path}, line 1: {twice[0]} stands there twice; each column must have a name of its own")
     found: dict[str, list[tuple[float, float, float]]] = {}
     for row in table:
         try:
@@ -70,7 +72,11 @@ def read(path: str | Path, columns: Columns) -> list[Subject]:
         if not all(map(math.isfinite, numbers)) or min(numbers) < 0:
             said = ", ".join(f"{name} {row[name]!r}" for name in wanted[1:])
             raise InputError(f"{path}, line {table.line_num}: {said}; each must be a number that is not below 0")
-        found.setdefault(str(row[columns.subject]), []).append(numbers)  # type: ignore[arg-type]
+        name = str(row[columns.subject] or "").strip()
+        if not name or numbers in found.get(name, ()):
+            what = "repeats one above" if name else f"has no {columns.subject}"
+            raise InputError(f"{path}, line {table.line_num} {what}; each row is one measurement of one subject")
+        found.setdefault(name, []).append(numbers)  # type: ignore[arg-type]
     subjects = []
     for name, rows in found.items():
         dose, time_h, mg_l = np.array(rows).T
@@ -78,7 +84,14 @@ def read(path: str | Path, columns: Columns) -> list[Subject]:
             raise InputError(f"{path}: {columns.subject} {name} has doses {sorted(set(dose))}; it must be one above 0")
         subjects.append(Subject(name, float(dose[0]), time_h, mg_l))
     if len(subjects) < 4 or sum(len(s.time_h) for s in subjects) < 4 * len(subjects):
-        raise InputError(f"{path} has {len(subjects)} subjects; at least 4 with 4 measurements each are needed")
+        measured = sum(len(s.time_h) for s in subjects)
+        raise InputError(
+            f"{path} has {len(subjects)} subjects with {measured} measurements; it takes at least 4 with 4 each"
+        )
+    times_h, mg_l = (np.concatenate([getattr(s, field) for s in subjects]) for field in ("time_h", "mg_l"))
+    for what, name, values in (("times", columns.time, times_h), ("concentrations", columns.concentration, mg_l)):
+        if len(np.unique(values)) < 4:
+            raise InputError(f"{path}: {name} has {len(np.unique(values))} different {what}; a curve takes 4 or more")
     return subjects
 
 
@@ -137,6 +150,9 @@ def fit(subjects: Sequence[Subject], rounds: int = 200, tolerance: float = 1e-4)
         at = np.array(modes)
         mean = at.mean(0)
         covariance = (at - mean).T @ (at - mean) / count + np.mean(spreads, axis=0)
+        if not (np.isfinite(covariance).all() and math.isfinite(off)):
+            most = max(float(s.mg_l.max()) for s in subjects)
+            raise InputError(f"no finite curve fits; concentrations go up to {most:g} mg/l: is the unit right?")
         moved = float(np.abs(mean - now.mean).max())
         now = replace(now, mean=mean, covariance=covariance, scatter_mg_l=math.sqrt(off / measured), modes=at, rounds=k)
         if moved < tolerance:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
 
-from sim.errors import require
+from sim.errors import InputError, require
 from sim.trace import Event, Key
 from twins.channel import Role
 
@@ -103,3 +104,9 @@ class Episode:
     epoch: str = "2025-01-01T00:00:00"  # calendar time of hour 0, ISO 8601
     end_h: float = 0.0
     records: tuple[Record, ...] | None = None  # in the order of writing; None where no records are kept
+
+    def __post_init__(self):
+        try:
+            datetime.fromisoformat(self.epoch)
+        except (TypeError, ValueError):
+            raise InputError(f"epoch is {self.epoch!r}; it must be ISO 8601, as 2025-01-01T00:00:00") from None

@@ -108,6 +108,8 @@ def export(dataset: str | Path, folder: str | Path) -> Path:
             told = SPLITS.get(split, split)
             table = []
             for number, episode in enumerate(source.episodes(split), len(subjects) + 1):
+                if not {"age", "stage"} & set(episode.static):
+                    raise InputError(f"{source.path} is of {episode.asset}, no patient; MEDS is of patients")
                 subjects.append((number, told))
                 mine = sorted(rows(episode), key=lambda row: (row.time is not None, row.time or datetime.min, row.code))
                 codes.update(row.code for row in mine)

@@ -65,6 +65,9 @@ class TreatmentTwin:
         require(isinstance(self.world.visit, Deterministic), self, "world", "one whose visits are equally far apart")
         free = all(limit is None for limit in self.world.beds)
         require(free, self, "world", "one with beds for all, so that no patient's plan touches another's")
+        start = self.world.prescribed("world.at_start", (0,) * len(self.world.formulary), self.world.at_start)
+        for m in known("TreatmentTwin", self.medicines, self.world.formulary):
+            self.world.prescribed("a plan of world.policy beside world.at_start", start, ((m.name, len(m.doses_mg)),))
 
     @property
     def channels(self) -> tuple[Channel, ...]:

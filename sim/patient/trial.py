@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sim.errors import require
+from sim.errors import InputError, require
 from sim.laws import Deterministic
 from sim.patient.care import Care
 from sim.patient.disease import Slow
@@ -28,6 +28,9 @@ Arm = tuple[tuple[str, int], ...]  # medicines and their levels
 COHORT = Care(
     25, slow=Slow(tolerance=1e-2), risk=Risk(lost=0.0), policy=None, beds=(None,) * 4, visit=Deterministic(1e6)
 )
+
+
+MOST = 1_000_000  # patients of a trial
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Design:
         for field in ("control", "treated"):
             object.__setattr__(self, field, tuple((str(name), int(level)) for name, level in getattr(self, field)))
         require(self.patients is None or self.patients >= 10, self, "patients", "at least 10, or null")
-        require(0 < self.alpha < 0.5, self, "alpha", "above 0 and below 0.5")
+        require(1e-9 <= self.alpha < 0.5, self, "alpha", "at least 1e-9 and below 0.5")
         require(0.5 <= self.power < 1, self, "power", "at least 0.5 and below 1")
         require(1 <= self.looks <= 20, self, "looks", "from 1 to 20")
         require(self.rule in ("obrien_fleming", "pocock"), self, "rule", "'obrien_fleming' or 'pocock'")
@@ -201,9 +204,16 @@ def truth(design: Design, patients: Pool, crossed: bool = False) -> Truth:
 
 
 def patients_needed(design: Design, patients: Pool) -> int:
-    """As many as make it likely that `events` die within follow-up."""
+    """As many as make it likely that `events` die within follow-up; raises InputError above MOST."""
     share = float(patients.died_2xN.mean())
-    return design.patients or math.ceil(design.events / max(share, 1e-9))
+    if design.patients:
+        return design.patients
+    if design.events > MOST * share:
+        raise InputError(
+            f"design.years is {design.years:g} and design.ratio {design.ratio:g}: of patients of whom {share:.2%} die, "
+            f"{design.events} deaths take more than {MOST} of them; follow for longer, or plan for a larger effect"
+        )
+    return math.ceil(design.events / share)
 
 
 def planned_power(design: Design, ratio: float) -> np.ndarray:

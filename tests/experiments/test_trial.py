@@ -58,7 +58,7 @@ def test_the_share_of_trials_has_wilsons_interval():
 
 
 def test_what_cannot_be_is_refused():
-    with pytest.raises(InputError, match="at least 1 and 10"):
+    with pytest.raises(InputError, match="at least 1, 10 and 0"):
         trials.run(SMALL | {"trials": 1})
     command = [sys.executable, "-m", "experiments.trial", "design.block=3"]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

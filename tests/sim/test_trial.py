@@ -19,6 +19,7 @@ from sim.patient.trial import (
     trial,
     truth,
 )
+from sim.survival import crossing
 
 SMALL = Design(world=replace(COHORT, patients=6), years=0.5, enrol_years=0.2)
 
@@ -96,6 +97,11 @@ def test_boundaries_are_the_rules_and_what_cannot_be_is_refused():
     ):
         with pytest.raises(InputError, match=said):
             replace(Design(), **change)
+    for alpha in (1e-9, 0.3, 0.49):
+        z = boundaries_of(Design(alpha=alpha, looks=1)).tolist()
+        assert crossing(z, [1.0]).sum() == pytest.approx(alpha, rel=1e-2)
+    with pytest.raises(InputError, match=r"design\.years is 2 and design\.ratio 0\.9999"):
+        patients_needed(Design(ratio=0.9999), made(0.6))
 
 
 def test_who_is_lost_to_follow_up_is_censored_there():

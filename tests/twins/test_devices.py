@@ -10,6 +10,7 @@ from sim.errors import InputError
 from sim.wear import Wiener
 from twins.channel import Role
 from twins.devices import DevicesTwin, Reading
+from twins.episode import Episode
 from twins.noise import Noise
 
 WORLD = Devices((replace(PUMP, wear=Wiener(1 / 120, 0.02, levels=20)), VENTILATOR))
@@ -66,3 +67,10 @@ def test_sensors_tell_of_wear_where_the_device_is_used():
 def test_a_kind_without_a_sensor_is_refused():
     with pytest.raises(InputError, match="ventilator"):
         DevicesTwin(WORLD, readings=(Reading("pump", "current", "A", 0.0, 1.0),))
+
+
+def test_readings_of_an_unknown_kind_and_an_epoch_that_is_no_time_are_refused():
+    with pytest.raises(InputError, match=r"DevicesTwin\.readings"):
+        DevicesTwin(Devices(), readings=(*DevicesTwin.readings, replace(DevicesTwin.readings[0], kind="pmup")))
+    with pytest.raises(InputError, match=r"epoch is 'yesterday'; it must be ISO 8601"):
+        Episode(0, "p1", (), epoch="yesterday")

@@ -80,3 +80,26 @@ def test_tables_that_cannot_be_used_are_refused(tmp_path, text, message):
 def test_a_table_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"nothing\.csv"):
         read(tmp_path / "nothing.csv", Columns())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda rows: ["\ufeff" + rows[0], *rows[1:]], None),
+        (lambda rows: [rows[0], rows[1], *rows[1:]], r"line 3 repeats one above"),
+        (lambda rows: [rows[0], "," + rows[1].split(",", 1)[1], *rows[2:]], r"line 2 has no Subject"),
+        (lambda rows: [rows[0] + ",conc", *(row + ",1" for row in rows[1:])], r"conc stands there twice"),
+        (lambda rows: [rows[0], *(row.rsplit(",", 1)[0] + ",5" for row in rows[1:])], r"conc has 1 different conc"),
+        (lambda rows: [rows[0], *rows[1:4]], r"has 1 subjects with 3 measurements; it takes at least 4"),
+    ],
+)
+def test_tables_that_say_less_than_they_seem_to_are_refused(tmp_path, change, said):
+    rows = ["Subject,Dose,Time,conc"]
+    rows += [f"{s},4,{t},{4 * t * 2.0**-t + 0.1 * s:.2f}" for s in range(1, 6) for t in (1, 2, 3, 5, 8)]
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(change(rows)) + "\n", encoding="utf-8")
+    if said is None:
+        assert len(read(path, Columns())) == 5
+        return
+    with pytest.raises(InputError, match=said):
+        read(path, Columns())

@@ -154,3 +154,9 @@ def test_who_misses_a_visit_in_hospital_and_dies_later_is_not_labelled_dead_whil
     assert death == datetime.fromisoformat(twin.epoch) + timedelta(hours=died_h)
     assert max(row.time for row in told if row.time) == death
     assert [row.code for row in told if row.code.startswith(("AGE", "MALE"))] == ["AGE", "MALE"]
+
+
+def test_a_plan_that_contradicts_what_patients_start_with_is_refused():
+    world = Care(policy=Policy(medicines=("enalapril",)), beds=(None,) * 4, at_start=(("sacubitril_valsartan", 1),))
+    with pytest.raises(InputError, match=r"world\.at_start asks for .* which contradict"):
+        TreatmentTwin(replace(world, visit=Deterministic(720.0)))
