@@ -8,6 +8,7 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from experiments import load
 from learn.batch import Batch, Windows, anchors, gather
 from learn.layers import rope
 from learn.scaling import causal_scale
@@ -130,14 +131,17 @@ def test_a_model_that_peeks_is_caught(case):
     assert np.abs(np.asarray(jax.grad(whole_window)(batch.x_BxVxT))[..., PATCH:]).max() > 0
 
 
-@pytest.mark.parametrize(
-    ("shape", "size"), [(TwinFormer(), 0.3e6), (TwinFormer(width=192, layers=3, hidden=384), 1.6e6)]
-)
-def test_nano_and_tiny_have_their_stated_sizes(shape, size):
+SIZES = {"nano": 0.3, "tiny": 1.6, "small": 10, "base": 79, "large": 311, "xl": 920, "xxl": 2450}  # millions
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_models_have_their_stated_sizes(name):
     plant = [Series("m1", f"q{v}", "1", Role.PAST, np.zeros(300, np.float32), step_h=1.0) for v in range(12)]
     windows = Windows.of([Episode(0, "m1", tuple(plant))], context=144, task=TimeToEvent())
-    params = nnx.split(shape.build(TimeToEvent(), windows))[1]
-    assert sum(p.size for p in jax.tree.leaves(params)) == pytest.approx(size, rel=0.1)
+    shape = load("line_failure", [f"model={name}"]).part("model")
+    model = nnx.eval_shape(lambda: shape.build(TimeToEvent(), windows))
+    size = sum(p.size for p in jax.tree.leaves(nnx.split(model)[1]))
+    assert size == pytest.approx(1e6 * SIZES[name], rel=0.1)
 
 
 def test_the_causal_scale_is_that_of_the_samples_so_far():
