@@ -12,7 +12,7 @@ from sim.errors import InputError, require
 from sim.laws import UNIT, Law, Lognormal, Residual
 from sim.patient import disease, orbit, process
 from sim.patient.disease import ACTS, Slow, body_of, healthy_stress, outputs
-from sim.patient.medicines import FORMULARY, Medicine, Policy, Prescribe, conflict, known
+from sim.patient.medicines import FORMULARY, Medicine, Policy, Prescribe, at_levels, conflict, known
 from sim.patient.pharmacology import Body
 from sim.patient.population import REDUCED, Population
 from sim.patient.procedures import PROCEDURES, Operate, Procedure, named
@@ -56,7 +56,7 @@ class Care:
     def __post_init__(self):
         for name in ("formulary", "beds", "stay", "age", "procedures"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        object.__setattr__(self, "at_start", tuple((str(name), int(level)) for name, level in self.at_start))
+        at_levels(self, "at_start")
         require(self.patients >= 1, self, "patients", "at least 1")
         require(0 <= self.adherence <= 1, self, "adherence", "between 0 and 1")
         require(0 <= self.icu <= 1, self, "icu", "between 0 and 1")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import index
 
 from sim.errors import InputError, require
 from sim.patient.disease import ACTS
@@ -73,6 +74,18 @@ def conflict(medicines: Sequence[Medicine]) -> tuple[str, str] | None:
     return None
 
 
+def at_levels(owner: object, field: str) -> None:
+    """Hold a field of medicines and their levels to its type; raises InputError for what is no such list."""
+    given = getattr(owner, field)
+    try:
+        pairs = tuple((str(name), index(level)) for name, level in given)
+    except (TypeError, ValueError):
+        pairs = None
+    ok = pairs is not None and len(dict(pairs)) == len(pairs)
+    require(ok, owner, field, "a list of medicines, each once and with a whole level")
+    object.__setattr__(owner, field, pairs)
+
+
 @dataclass(frozen=True)
 class Prescribe:
     """Action: these medicines at these levels from the next day on; what is not named stays as it is."""
@@ -81,8 +94,7 @@ class Prescribe:
     levels: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self):
-        object.__setattr__(self, "levels", tuple((str(name), int(level)) for name, level in self.levels))
-        require(len(dict(self.levels)) == len(self.levels), self, "levels", "of medicines, each once")
+        at_levels(self, "levels")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from sim.laws import Deterministic
 from sim.patient.care import Care
 from sim.patient.disease import Slow
 from sim.patient.maggic import THREE_YEARS, score, three_year_death
+from sim.patient.medicines import at_levels
 from sim.patient.population import PRESERVED, REDUCED
 from sim.patient.risk import YEAR_H, Risk
 from sim.steady import Estimate, mean_interval
@@ -73,7 +74,7 @@ class Trial(Replicated):
 
     def __post_init__(self):
         super().__post_init__()
-        object.__setattr__(self, "beside", tuple((str(name), int(level)) for name, level in self.beside))
+        at_levels(self, "beside")
         object.__setattr__(self, "age", tuple(map(float, self.age)))
         require(0 < self.years <= 20, self, "years", "above 0 and at most 20")
         require(0 < self.ratio < 10, self, "ratio", "above 0 and below 10")
@@ -83,9 +84,11 @@ class Trial(Replicated):
 
     def arm(self, seed: int, treated: bool) -> list[float]:
         """Deaths by the hazards, and hours lived, of one arm."""
-        taken = (*self.beside, (self.medicine, self.level)) if treated else self.beside
+        taken = dict(self.beside) | ({self.medicine: self.level} if treated else {})
         older = 1 + self.fault * treated
-        world = replace(FOLLOWED, patients=self.patients, at_start=taken, age=(self.age[0] * older, self.age[1]))
+        world = replace(
+            FOLLOWED, patients=self.patients, at_start=tuple(taken.items()), age=(self.age[0] * older, self.age[1])
+        )
         trace = world.run(world.start(seed), self.years * YEAR_H).trace
         return [float(f.sum()) for f in (spent(trace, world.names, np.array([trace.end_h])), lived(trace, world.names))]
 

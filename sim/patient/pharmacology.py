@@ -74,6 +74,7 @@ class Drug:
 
     def bolus(self, dose_mg: float, t_h: float) -> float:
         """mg/l a time after an injection; 0 before it."""
+        _dose("dose_mg", dose_mg)
         return (
             0.0
             if t_h < 0
@@ -82,6 +83,9 @@ class Drug:
 
     def infusion(self, rate_mg_per_h: float, t_h: float, length_h: float = math.inf) -> float:
         """mg/l a time after the start of an infusion of *length_h*."""
+        _dose("rate_mg_per_h", rate_mg_per_h)
+        if not length_h >= 0:
+            raise InputError(f"length_h is {length_h!r}; it must be at least 0")
         if t_h <= 0:
             return 0.0
         on, off = min(t_h, length_h), max(t_h - length_h, 0.0)
@@ -93,6 +97,7 @@ class Drug:
 
     def oral(self, dose_mg: float, t_h: float) -> float:
         """mg/l a time after a dose by mouth: Bateman's function of each mode."""
+        _dose("dose_mg", dose_mg)
         if t_h <= 0:
             return 0.0
         ka = self.absorption_per_h
@@ -207,7 +212,8 @@ class Hill:
         _dose("mg_per_l", mg_per_l)
         if mg_per_l == 0:
             return self.base
-        return self.base + self.most / (1 + math.exp(self.power * math.log(self.ec50_mg_per_l / mg_per_l)))
+        below = self.power * math.log(self.ec50_mg_per_l / mg_per_l)
+        return self.base + self.most / (1 + math.exp(min(below, 700.0)))  # beyond it nothing is left of the effect
 
 
 def _dose(field: str, value: float) -> None:

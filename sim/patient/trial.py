@@ -18,7 +18,7 @@ from sim.errors import InputError, require
 from sim.laws import Deterministic
 from sim.patient.care import Care
 from sim.patient.disease import Slow
-from sim.patient.medicines import Prescribe
+from sim.patient.medicines import Prescribe, at_levels
 from sim.patient.risk import YEAR_H, Risk
 from sim.patient.state import State
 from sim.streams import Streams
@@ -59,7 +59,7 @@ class Design:
 
     def __post_init__(self):
         for field in ("control", "treated"):
-            object.__setattr__(self, field, tuple((str(name), int(level)) for name, level in getattr(self, field)))
+            at_levels(self, field)
         require(self.patients is None or self.patients >= 10, self, "patients", "at least 10, or null")
         require(1e-9 <= self.alpha < 0.5, self, "alpha", "at least 1e-9 and below 0.5")
         require(0.5 <= self.power < 1, self, "power", "at least 0.5 and below 1")

@@ -10,7 +10,7 @@ from scipy.integrate import quad
 from scipy.linalg import expm
 
 from sim.errors import InputError
-from sim.patient import Body, Drug, Hill
+from sim.patient import Body, Care, Drug, Hill, Prescribe
 
 ONE = Drug(30.0, 4.0, 0.9, 0.7)
 TWO = Drug(12.0, 3.0, 1.1, 0.8, exchange_l_per_h=5.0, peripheral_l=25.0)
@@ -135,3 +135,23 @@ def test_nonsense_is_refused():
         _ = TWO.tmax_h
     with pytest.raises(InputError, match="every_h is 0"):
         ONE.accumulation(0)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: Drug(12.0, 3.0).bolus(-100.0, 1.0), r"dose_mg is -100\.0; it must be at least 0"),
+        (lambda: Drug(12.0, 3.0).oral(math.nan, 1.0), r"dose_mg is nan"),
+        (lambda: Drug(12.0, 3.0).infusion(5.0, 3.0, -1.0), r"length_h is -1\.0; it must be at least 0"),
+        (lambda: Prescribe("p1", (("bisoprolol", 2.7),)), r"Prescribe\.levels is .*; it must be a list of medicines"),
+        (lambda: Prescribe("p1", ("bisoprolol", 2)), r"Prescribe\.levels"),
+        (lambda: Care(at_start=(("bisoprolol", 1), ("bisoprolol", 2))), r"Care\.at_start is .* each once"),
+    ],
+)
+def test_doses_that_are_none_are_refused(call, said):
+    with pytest.raises(InputError, match=said):
+        call()
+
+
+def test_an_effect_far_below_its_middle_is_none():
+    assert Hill(1.0, 1.0, 20.0).at(1e-20) == pytest.approx(0.0)
