@@ -172,7 +172,7 @@ def test_what_cannot_be_played_is_refused_before_a_model_is_trained(override, me
         parts(decisions(override))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_ends_with_a_report_and_says_when_it_is_done(tmp_path):
     args = [sys.executable, "-m", "experiments.decide", "experiment=line_decisions", "debug=fast"]
 
