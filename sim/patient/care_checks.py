@@ -71,7 +71,7 @@ class Beds(Replicated):
         why = "chance of a few beds; " + NOTICE
         told = [
             Target("beds taken", busy, "Erlang, finite population", 0.02, reason=why),
-            Target("admissions an hour", rate, "Little's law", 0.02),
+            Target("admissions an hour", rate, "Little's law", 0.04),
         ]
         if self.beds:
             told.insert(
