@@ -70,12 +70,12 @@ def show_scores(scores: Mapping[str, Any]) -> None:
     means = {row["name"]: row["scores"].get(primary, {}).get("mean") for row in scores["rows"]}
     places = decimals(list(means.values()))
     for row in sorted(scores["rows"], key=lambda row: math.inf if means[row["name"]] is None else means[row["name"]]):
-        score, skill = _interval(row["scores"].get(primary), places), _interval(row["skill"], 3)
+        score, skill = interval(row["scores"].get(primary), places), interval(row["skill"], 3)
         table.add_row(row["name"].replace("_", " "), row["kind"], escape(score), escape(skill))
     Console().print(table)
 
 
-def _interval(value: Any, places: int) -> str:
+def interval(value: Any, places: int) -> str:
     """.0502 [.0474, .0532]"""
     if not isinstance(value, Mapping) or value["mean"] is None:
         return value if isinstance(value, str) else "–"

@@ -41,7 +41,7 @@ def verdict(scores: Mapping[str, Any]) -> words.Verdict:
     best = rows[scores["best_fixed"]]
     model = next(row for row in scores["rows"] if row["kind"] == "model")
     name, gap, closed = words.name_of(best["name"]), model["difference"], model["closed"]
-    mean, low, high = (gap["mean"] if gap[end] is None else gap[end] for end in ("mean", "low", "high"))
+    mean, (low, high) = gap["mean"], words.span(gap)
     share = mean / best["scores"]["cost_rate"]["mean"]
     if high < 0:
         headline = f"Acting on the forecast costs {-100 * share:.0f} % less than the best fixed policy, {name}"

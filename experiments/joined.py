@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from experiments import plots, report, words
+from experiments import console, plots, report, words
 from experiments.joint import ALONE
 from experiments.pipeline import MODEL
 from experiments.run_dir import config_of, write_text
@@ -62,11 +62,9 @@ def show(found: Mapping[str, Any]) -> None:
         shown = (line.naive, line.best, line.alone, line.together, line.oracle)
         means = [line.score(row)["mean"] for row in shown]
         places = report.decimals(means)
-        difference = "–" if line.difference is None else _interval(line.difference, places + 1)
-        numbers = [report.number(mean, places) for mean in means]
-        skill = line.together["skill"]
-        skilled = _interval(skill, 2) if isinstance(skill, Mapping) else str(skill or "–")
-        table.add_row(words.name_of(line.name), line.metric, *numbers, escape(skilled), escape(difference))
+        numbers = ["–" if mean is None else console.short(mean, places) for mean in means]
+        told = (console.interval(line.together["skill"], 3), console.interval(line.difference, places + 1))
+        table.add_row(words.name_of(line.name), line.metric, *numbers, *map(escape, told))
     Console(width=None if sys.stdout.isatty() else 150).print(table)
     headline, detail = verdict(found)
     Console(soft_wrap=True, highlight=False).print(f"{headline}. {detail}", markup=False)
@@ -74,12 +72,11 @@ def show(found: Mapping[str, Any]) -> None:
 
 def verdict(found: Mapping[str, Any]) -> words.Verdict:
     """On how many presets learning together helps, hurts, and cannot be told from learning alone."""
-    told = [(x, x.difference) for x in lines(found) if x.difference and x.difference["mean"] is not None]
+    told = [(x, how) for x in lines(found) if (how := words.standing_of(x.together, x.alone))]
     about = f"One model of {found['parameters']:,} parameters for {len(found['together'])} presets".replace(",", " ")
     if not told:
         return words.Verdict(about, "None was trained alone beside it.")
-    ends = [(x, [d["mean"] if d[end] is None else d[end] for end in ("low", "high")]) for x, d in told]
-    better, worse = [x for x, (_, high) in ends if high < 0], [x for x, (low, _) in ends if low > 0]
+    better, worse = ([x for x, how in told if how == f"{what} than"] for what in ("better", "worse"))
     level = len(told) - len(better) - len(worse)
     return words.Verdict(
         about,
@@ -92,13 +89,6 @@ def _named(some: Sequence[Line]) -> str:
     return ", ".join(words.name_of(line.name) for line in some) or "none"
 
 
-def _interval(value: Mapping[str, Any], places: int) -> str:
-    if value["mean"] is None:
-        return "–"
-    between = f" [{report.interval(value, places).replace(' to ', ', ')}]" if value["low"] is not None else ""
-    return f"{report.number(value['mean'], places)}{between}"
-
-
 def write(run: Path) -> Path:
     """Write report.html into the run's folder and return its path."""
     write_text(run / "report.html", report.page("together.html", contents(run)))
@@ -108,7 +98,7 @@ def write(run: Path) -> Path:
 def contents(run: Path) -> dict[str, Any]:
     """All that the page shows, by name."""
     found, config = report.json_of(run / "metrics.json"), config_of(run)
-    told, curves = lines(found), report._curves(run / "metrics.jsonl")
+    told, curves = lines(found), report.curves(run / "metrics.jsonl")
     return {
         "title": config["name"],
         "verdict": verdict(found),
@@ -144,9 +134,7 @@ def skills(width: float, told: Sequence[Line]) -> Figure:
         for y, x in enumerate(reversed(shown)):
             skill = (getattr(x, what) or {}).get("skill")
             if isinstance(skill, Mapping) and skill["mean"] is not None:
-                ends = [skill["mean"] if skill[e] is None else skill[e] for e in ("low", "high")]
-                axes.plot(ends, [y + shift] * 2, color=colour, lw=2.2, alpha=0.55, solid_capstyle="round")
-                axes.plot(skill["mean"], y + shift, marker, color=colour, ms=6, mec="none", label=what)
+                plots.spanned(axes, y + shift, skill, colour, marker, what)
     for mark in (0, 1):
         axes.axvline(mark, color="gray", lw=1, ls=(0, (4, 3)), zorder=0)
     axes.set_yticks(range(len(shown)), [words.name_of(x.name) for x in reversed(shown)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 
@@ -15,15 +15,8 @@ from experiments.run_dir import RunDir, open_run
 from sim.errors import InputError, require
 
 ALONE = "trained_alone"
-OWN = (
-    "patch",
-    "frame_patch",
-    "wave_patch",
-    "levels",
-    "overlap",
-    "growth",
-    "mix",
-)  # of a preset's model; the rest is one
+# Of a model what is its preset's own; the rest is one for all.
+OWN = ("patch", "frame_patch", "wave_patch", "levels", "overlap", "growth", "mix")
 
 
 @dataclass(frozen=True)
@@ -166,7 +159,7 @@ class Together:
         graphdef, params = split(module)
         trained = nnx.merge(graphdef, done.params)
         models = {
-            name: replace(Model.first(e), module=net, step=int(done.state.step))
+            name: Model.of(e, net, int(done.state.step))
             for (name, e), net in zip(self.experiments.items(), trained.nets, strict=True)
         }
         return models, sum(leaf.size for leaf in jax.tree.leaves(params))

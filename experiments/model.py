@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,21 +45,18 @@ class Model:
     @staticmethod
     def first(experiment: Experiment) -> Model:
         """Before training."""
+        module = experiment.part("model").build(experiment.task, experiment.windows("train"), experiment.seed)
+        return Model.of(experiment, module)
+
+    @staticmethod
+    def of(experiment: Experiment, module: Any, step: int = 0) -> Model:
+        """A *module* of the experiment's task and channels, after *step* updates."""
         train = experiment.windows("train")
-        module = experiment.part("model").build(experiment.task, train, experiment.seed)
-        role_V = np.asarray(train.role_ExV).max(0)
-        return Model(
-            module,
-            experiment.task,
-            train.context,
-            train.scale,
-            tuple(str(ROLES[role]) for role in role_V),
-            train.step_h,
-        )
+        roles = tuple(str(ROLES[role]) for role in np.asarray(train.role_ExV).max(0))
+        return Model(module, experiment.task, train.context, train.scale, roles, train.step_h, step)
 
     def with_parameters(self, params: Any, step: int) -> Model:
-        module = nnx.merge(nnx.split(self.module)[0], params)
-        return Model(module, self.task, self.context, self.scale, self.roles, self.step_h, step)
+        return replace(self, module=nnx.merge(nnx.split(self.module)[0], params), step=step)
 
     def save(self, run: Path) -> None:
         """Write it into a run's folder."""

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import absl.logging
 import jax
 import numpy as np
 
@@ -45,7 +44,6 @@ from sim.errors import InputError
 from twins.dataset import SPLITS, Dataset, describe
 from twins.episode import Episode
 
-absl.logging.set_verbosity(absl.logging.ERROR)  # orbax warns of what a killed run left, which it then removes
 MODEL = "model"  # the model's row in the table
 PRIMARY: dict[type, tuple[str, ...]] = {  # scores of which less is better
     TimeToEvent: ("brier", "log_loss"),
@@ -97,6 +95,8 @@ def execute(
             known = predictions.kept(kept / "oracle.npz", lambda: _oracle(experiment, episodes, asked))
             rows["oracle"] = Row("oracle", known)
             rows |= beside(experiment, episodes, asked)
+    for name, row in rows.items():
+        predictions.kept(kept / f"{name}.npz", lambda row=row: row.prediction)
     with costs.stage("scores"):
         scores = score(experiment, asked, rows)
         _figures(experiment, run, asked.windows, episodes, asked, rows, scores["best_baseline"])
@@ -124,6 +124,7 @@ def check(experiment: Experiment) -> None:
         getattr(experiment, name)
     for key, kind in PARTS.items():
         experiment.part(key, kind)
+    experiment.part("mesh", Layout).mesh()
     if experiment.config.get("branches") is not None:
         experiment.part("branches", Branches)
     for name in ("oracle", "source"):

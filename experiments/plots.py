@@ -82,6 +82,13 @@ def _inline(svg: str) -> str:
     return re.sub(r' d="[^"]*"', lambda m: re.sub(r"(\.\d\d)\d+", r"\1", m[0]), svg)
 
 
+def spanned(axes: Axes, y: float, score: Mapping[str, Any], colour: str, marker: str, label: str | None = None) -> None:
+    """A score at the height *y*, with its interval where it has one."""
+    if score["low"] is not None:
+        axes.plot([score["low"], score["high"]], [y, y], color=colour, lw=2.2, alpha=0.55, solid_capstyle="round")
+    axes.plot(score["mean"], y, marker, color=colour, ms=6.5, mec="none", label=label)
+
+
 def marks(width: float, rows: Sequence[Mapping[str, Any]], metric: str, label: str) -> Figure:
     """Every row's score with its interval, best on top, between the lines of the naive baseline and of the oracle."""
     rows = [row for row in rows if row["scores"].get(metric, {}).get("mean") is not None]
@@ -90,9 +97,7 @@ def marks(width: float, rows: Sequence[Mapping[str, Any]], metric: str, label: s
     axes = figure.add_subplot()
     for y, row in enumerate(rows):
         score, colour = row["scores"][metric], COLOUR[row["kind"]]
-        if score["low"] is not None:
-            axes.plot([score["low"], score["high"]], [y, y], color=colour, lw=2.2, alpha=0.55, solid_capstyle="round")
-        axes.plot(score["mean"], y, MARKER[row["kind"]], color=colour, ms=6.5, mec="none")
+        spanned(axes, y, score, colour, MARKER[row["kind"]])
         if row["kind"] in ("naive", "oracle"):
             axes.axvline(score["mean"], color=colour, lw=1, ls=(0, (4, 3)), zorder=0)
     names = [name_of(row["name"]) for row in rows]

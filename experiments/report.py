@@ -102,7 +102,7 @@ def page(template: str, shown: Mapping[str, Any]) -> str:
 def draw(run: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:
     """The figures of a run with these scores, each as SVG at two widths."""
     kinds = {row["name"]: row["kind"] for row in metrics["rows"]}
-    return _plots(metrics, json_of(run / "figures.json") or {}, _curves(run / "metrics.jsonl"), kinds)
+    return _plots(metrics, json_of(run / "figures.json") or {}, curves(run / "metrics.jsonl"), kinds)
 
 
 def contents(run: Path, drawn: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def _plots(
     return found
 
 
-def _curves(path: Path) -> dict[str, tuple[list[float], list[float]]]:
+def curves(path: Path) -> dict[str, tuple[list[float], list[float]]]:
     """The losses of metrics.jsonl by name, each with its updates; a torn last line is left out."""
     names = {"loss": "training", "train_loss": "training", "validation": "validation", "val_loss": "validation"}
     names["validation_loss"] = "validation"

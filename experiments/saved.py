@@ -55,7 +55,7 @@ def verdict(scores: Mapping[str, Any]) -> words.Verdict:
     rows = {row["name"]: row for row in scores["rows"]}
     best, model = rows[scores["best_rival"]], next(row for row in scores["rows"] if row["kind"] == "model")
     gap, closed, name = best["difference"], model["closed"], words.name_of(best["name"])
-    mean, low, high = (gap["mean"] if gap[end] is None else gap[end] for end in ("mean", "low", "high"))
+    mean, (low, high) = gap["mean"], words.span(gap)
     if low > 0:
         headline = f"Planning by the model saves {mean:.2f} EUR a day more than the best without it, {name}"
     elif high < 0:

@@ -45,7 +45,7 @@ def verdict(metrics: Mapping[str, Any], cluster: str = "runs") -> Verdict:
             detail = f"{what[0].upper()}{what[1:]}; give more or longer test runs."
             return Verdict("Too few events to tell what the model can do", detail)
     best, naive = rows.get(metrics.get("best_baseline") or ""), rows.get(metrics.get("naive") or "")
-    standing = _standing(model, best)
+    standing = standing_of(model, best)
     against = f"{standing} the best baseline, {name_of(best['name'])}" if best and standing else ""
     clusters = metrics.get("clusters") or FEW
     few = f" With only {clusters} {cluster} to resample, intervals are too narrow." if clusters < FEW else ""
@@ -77,12 +77,18 @@ def verdict(metrics: Mapping[str, Any], cluster: str = "runs") -> Verdict:
     return Verdict(headline, detail + few)
 
 
-def _standing(model: Mapping[str, Any], best: Mapping[str, Any] | None) -> str:
-    """How the model stands against the best baseline, by the paired interval; nothing where they are not paired."""
+def span(value: Mapping[str, Any]) -> tuple[float, float]:
+    """The ends of an interval; its mean twice where nothing was drawn."""
+    mean = value["mean"]
+    return tuple(mean if value[end] is None else value[end] for end in ("low", "high"))  # type: ignore[return-value]
+
+
+def standing_of(model: Mapping[str, Any], best: Mapping[str, Any] | None) -> str:
+    """How a row stands against another one by their paired interval, less being better; nothing where unpaired."""
     paired = model["difference"].get(best["name"]) if best else None
     if not best or not paired or paired["mean"] is None:
         return ""
-    low, high = (paired["mean"] if paired[end] is None else paired[end] for end in ("low", "high"))
+    low, high = span(paired)
     return "better than" if high < 0 else "worse than" if low > 0 else "cannot be told from"
 
 

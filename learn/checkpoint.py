@@ -83,7 +83,8 @@ def save(directory: Path, step: int, tree: Any, info: dict[str, Any]) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     folder = _folder(directory, step)
     _seal(directory, step).unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    for rest in (folder, folder.with_name(f"{folder.name}.orbax-checkpoint-tmp")):  # as a killed run leaves it
+        shutil.rmtree(rest, ignore_errors=True)
     with _uninterrupted():
         v1.save(str(folder), _flat(jax.device_get(tree)))
     part = directory / f"step-{step:08d}.part"

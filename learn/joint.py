@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flax import nnx
 
 from learn.batch import Windows
 from learn.tasks import Task
-from learn.twinformer import TwinFormer
+
+if TYPE_CHECKING:
+    from learn.twinformer import TwinFormer
 
 
 class Part(NamedTuple):

@@ -204,7 +204,7 @@ class TwinFormerNet(nnx.Module):
         tokens = self._joined(jnp.concatenate(parts, axis=-1)).astype(self.dtype)
         z = self.patches(tokens, time.astype(self.dtype))
         if self.words is not None and self.role is not None and self.from_gap is not None:
-            z = z + (told(self.words, batch.words_BxVxW) + self.role(batch.role_BxV))[:, :, None].astype(self.dtype)
+            z = z + (spoken(self.words, batch.words_BxVxW) + self.role(batch.role_BxV))[:, :, None].astype(self.dtype)
             gap = jnp.log(batch.gap_BxT[:, cut:] + SHORT_H).reshape(b, 1, patches, self.patch)
             z = z + self.from_gap(gap.astype(self.dtype))
         if self.from_known is not None:
@@ -275,7 +275,7 @@ class TwinFormerNet(nnx.Module):
         return logits.reshape(b, p, reader.rows * reader.side, reader.columns * reader.side, -1)
 
 
-def told(words: nnx.Embed, buckets_BxVxW: jax.Array) -> jax.Array:
+def spoken(words: nnx.Embed, buckets_BxVxW: jax.Array) -> jax.Array:
     """What the words of each channel say together, (B, V, D)."""
     there = (buckets_BxVxW >= 0)[..., None]
     each = jnp.where(there, words(jnp.maximum(buckets_BxVxW, 0)), 0.0)

@@ -12,6 +12,7 @@ import os
 from hypothesis import settings
 
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # before JAX is imported
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before scikit-learn is: the tests are as many processes as cores
 
 settings.register_profile("fixed", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None)

@@ -104,6 +104,7 @@ def test_a_preset_runs_to_its_report(runs, preset):
     assert {p.name for p in run.iterdir()} >= set(FOLDER)
     kinds = {row["kind"] for row in scores(run)["rows"]}
     assert {"naive", "baseline", "model"} <= kinds
+    assert {row["name"] for row in scores(run)["rows"]} == {path.stem for path in (run / "predictions").iterdir()}
     assert ("model_conformal" in {row["name"] for row in scores(run)["rows"]}) == (preset == "grid_forecast")
     assert ("oracle" in kinds) == preset.startswith(
         ("line_", "factory_", "tumour_", "grid_", "heart_", "outage", "device_", "transformer_")

@@ -32,9 +32,7 @@ class Floor(NamedTuple):
     crew: np.ndarray  # int64: members at work, members, machines that wait, whether draws ran out, events
     queue: np.ndarray  # machines that wait for the crew
     draws: np.ndarray  # of all machines and kinds, one after the other; each machine knows where
-    time_h: (
-        np.ndarray
-    )  # breakpoints of all that is recorded, one stretch after the other; the state has the first of each
+    time_h: np.ndarray  # breakpoints of all that is recorded, stretch by stretch; the first of each is the state's
     value: np.ndarray
     next: np.ndarray  # int64[len(OPENS), machines]: where the next breakpoint goes
     event_h: np.ndarray

@@ -332,7 +332,3 @@ def test_units_are_shown_as_people_write_them(ucum, shown):
 def test_a_key_is_refused_as_it_was_typed():
     with pytest.raises(InputError, match=r"^seed is 'abc'"):
         pipeline.check(load("house_price", ["seed=abc"]))
-
-
-def test_what_a_killed_run_left_is_no_warning():
-    assert pipeline.absl.logging.get_verbosity() == pipeline.absl.logging.ERROR

@@ -86,3 +86,11 @@ def test_an_interrupt_waits_until_a_checkpoint_is_whole():
     with pytest.raises(KeyboardInterrupt):
         write()
     assert done == ["whole"]
+
+
+def test_what_a_killed_run_left_is_taken_away_without_a_word(saved, caplog):
+    (saved / "step-00000040.orbax-checkpoint-tmp").mkdir()
+    checkpoint.save(saved, 40, TREE, {"identity": "x"})
+    assert checkpoint.steps(saved) == [30, 40]
+    assert not list(saved.glob("*tmp*"))
+    assert not caplog.records

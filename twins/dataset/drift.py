@@ -9,9 +9,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.stats import wasserstein_distance
 
 from twins.dataset.summary import Column
 
@@ -46,7 +47,7 @@ def drifts(first: Sequence[Column], second: Sequence[Column], shuffles: int = 99
     for rank, i in enumerate(order):
         rejected = rejected and rows[i].p <= level / (len(rows) - rank)
         a, b = pairs[i]
-        found[i] = _with(rows[i], _verdict(rows[i], rejected, _least(a, b, shuffles) > level / len(rows)))
+        found[i] = replace(rows[i], verdict=_verdict(rows[i], rejected, _least(a, b, shuffles) > level / len(rows)))
     return found
 
 
@@ -70,10 +71,6 @@ def _least(a: Column, b: Column, shuffles: int) -> float:
     return 2 * max(alike / ways, 1 / (shuffles + 1))
 
 
-def _with(row: Drift, verdict: str) -> Drift:
-    return Drift(**{**vars(row), "verdict": verdict})
-
-
 def _distance(a: Column, b: Column, shuffles: int) -> Drift:
     values = np.concatenate((a.values, b.values))
     edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1))) if len(values) else np.array([0.0])
@@ -84,7 +81,7 @@ def _distance(a: Column, b: Column, shuffles: int) -> Drift:
     ks_S, gap_S = _ks(masks_SxR, counts_RxB), _missing(masks_SxR, missing_Rx2)
     p = min(2 * min(_share(ks_S), _share(gap_S)), 1.0)
     spread = float(a.values.std()) if len(a.values) else 0.0
-    wasserstein = _wasserstein(a.values, b.values)
+    wasserstein = float(wasserstein_distance(a.values, b.values)) if len(a.values) and len(b.values) else 0.0
     scaled = wasserstein / spread if spread else (0.0 if not wasserstein else math.inf)
     shares = a.missing, b.missing
     return Drift(*a.key, float(ks_S[0]), _psi(a.values, b.values, shares), scaled, shares, p, "")
@@ -138,13 +135,3 @@ def _psi(first: np.ndarray, second: np.ndarray, missing: tuple[float, float]) ->
         told.append(np.maximum(np.append(at / max(len(values), 1) * (1 - gone), gone), LEAST))
     p, q = told
     return float(((p - q) * np.log(p / q)).sum())
-
-
-def _wasserstein(first: np.ndarray, second: np.ndarray) -> float:
-    """The area between the two distribution functions."""
-    if not (len(first) and len(second)):
-        return 0.0
-    at = np.sort(np.concatenate((first, second)))
-    gaps = (np.searchsorted(np.sort(x), at[:-1], side="right") / len(x) for x in (first, second))
-    a, b = gaps
-    return float((np.abs(a - b) * np.diff(at)).sum())
