@@ -10,13 +10,13 @@ from typing import ClassVar
 import numpy as np
 
 from sim.errors import require
-from sim.line import Action, Hold, Line, OrderMaintenance, Phase, SetSpeed
+from sim.line import Action, Hold, Line, OrderMaintenance, SetSpeed
 from sim.supply import Action as Order
 from sim.supply import Hold as HoldOrders
 from sim.supply import PlaceOrder
 from sim.trace import Event, Trace
 from twins.channel import Channel, Role
-from twins.machines import MachineTwin, by_phase
+from twins.machines import WORKING, MachineTwin, by_phase
 from twins.noise import Noise
 from twins.records import Alarm, Records
 
@@ -72,12 +72,12 @@ class LineSensors:
 
     def low(self, load: float, phase, speed, wear):
         """Energy of the low band in (mm/s)²."""
-        working = np.where(phase == Phase.WORKING, self.low_mm2_s2 * load * speed**2, 0.0)
+        working = np.where(phase == WORKING, self.low_mm2_s2 * load * speed**2, 0.0)
         return working * (1 + self.low_gain * wear**4)
 
     def high(self, load: float, phase, speed, wear):
         """Energy of the high band in (mm/s)²."""
-        working = np.where(phase == Phase.WORKING, self.high_mm2_s2 * speed**2, 0.0)
+        working = np.where(phase == WORKING, self.high_mm2_s2 * speed**2, 0.0)
         return working * (1 + self.high_gain * wear**1.5)
 
     def rms(self, load: float, phase, speed, wear):

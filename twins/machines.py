@@ -24,10 +24,14 @@ if TYPE_CHECKING:
     from twins.line import LineSensors
 
 
+WORKING = float(Phase.WORKING)  # phases as a signal holds them
+_UP = (Phase.STARVED, Phase.WORKING, Phase.BLOCKED, Phase.SHORT, Phase.SETUP, Phase.UNMANNED)
+_OFF = ~np.isin(np.arange(len(Phase)), _UP)
+
+
 def by_phase(phase, down, idle, working):
     """A level for a machine that is off, up and idle, or working; one that is closed is off."""
-    off = (phase >= Phase.WAITING) & (phase != Phase.SHORT) & (phase != Phase.SETUP) & (phase != Phase.UNMANNED)
-    return np.where(phase == Phase.WORKING, working, np.where(off, down, idle))
+    return np.where(phase == WORKING, working, np.where(_OFF[phase.astype(np.intp)], down, idle))
 
 
 def signal(entity: str, quantity: str, trace: Trace) -> Signal:
@@ -41,7 +45,7 @@ def operating_age(machine: str, trace: Trace) -> Signal:
 
 def hours(machine: str, trace: Trace) -> Signal:
     """Operating hours."""
-    return integral(combine(lambda phase: phase == Phase.WORKING, trace[machine, "phase"]))
+    return integral(combine(lambda phase: phase == WORKING, trace[machine, "phase"]))
 
 
 def regime(f, load: float, machine: str, trace: Trace) -> Signal:

@@ -15,10 +15,12 @@ from sim.compiled import compiled
 from sim.trace import Form, Signal
 from twins.kernels import plain
 
+_STEP = Form.STEP  # looked up once: an enum's members are slow to find
+
 
 def combine(f: Callable[..., np.ndarray], *steps: Signal) -> Signal:
     """The step signal f(a, b, …) of step signals, from where the last of them begins. *f* takes and gives arrays."""
-    if any(signal.form is not Form.STEP for signal in steps):
+    if any(signal.form is not _STEP for signal in steps):
         raise ValueError("combine takes step signals; put a lag or an integral after it")
     times_h, *at = plain(steps[0].time_h), np.arange(len(steps[0].time_h))
     for signal in steps[1:]:
