@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from experiments.build import build, fit
 from experiments.console import progress
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from experiments.model import Model
     from learn.batch import Windows
     from twins.dataset import Dataset
+    from twins.episode import Episode
 
 
 class Experiment:
@@ -80,6 +81,11 @@ class Experiment:
         return _natural(self.config, "seed", below=2**31)
 
     @cached_property
+    def train_runs(self) -> int | None:
+        """World runs of the training split that are learned from, the first ones; None: all."""
+        return None if self.config.get("train_runs") is None else _natural(self.config, "train_runs", 1)
+
+    @cached_property
     def workers(self) -> int:
         """Processes that simulate."""
         return _natural(self.config, "workers", 1)
@@ -99,13 +105,17 @@ class Experiment:
         with progress("dataset") as advance:
             return self.source.ensure(root, workers, advance)
 
+    def data(self, split: str) -> Any:
+        """The dataset, of which fewer runs are learned from where the configuration says so."""
+        return _Fewer(self.dataset, self.train_runs) if split == "train" and self.train_runs else self.dataset
+
     def windows(self, split: str) -> Windows:
         """The windows of a split, all in the scale of the training split."""
         from learn.batch import Windows
 
         if split not in self._windows:
             scale = None if split == "train" else self.windows("train").scale
-            self._windows[split] = Windows.of(self.dataset, split, self.context, task=self.task, scale=scale)
+            self._windows[split] = Windows.of(self.data(split), split, self.context, task=self.task, scale=scale)
         return self._windows[split]
 
     @property
@@ -129,6 +139,27 @@ class Experiment:
                 f"{self.config['name']} is not trained yet, no model lies in {self.run_path}; train it first"
             )
         return Model.load(self.run_path)
+
+
+class _Fewer(NamedTuple):
+    """A dataset of whose splits only the first runs are taken."""
+
+    dataset: Dataset
+    count: int
+
+    @property
+    def path(self) -> Path:
+        return self.dataset.path
+
+    def span(self, split: str) -> tuple[float, float]:
+        return self.dataset.span(split)
+
+    def episodes(self, split: str) -> list[Episode]:
+        runs = self.dataset.runs(split)
+        if self.count > len(runs):
+            raise InputError(f"train_runs is {self.count}; it must be at most the {len(runs)} runs that {split} has")
+        taken = set(runs[: self.count])
+        return [episode for episode in self.dataset.episodes(split) if episode.run in taken]
 
 
 def run_path(config: Mapping[str, Any], identity: str) -> Path:

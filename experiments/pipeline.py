@@ -220,10 +220,10 @@ def learned_from(experiment: Experiment, split: str) -> Windows:
     windows, task = experiment.windows(split), experiment.task
     if not isinstance(task, Counterfactual) or task.paired is None:
         return windows
-    return planned(windows, branched(experiment, experiment.dataset, split, task.paired), task, task.paired).windows
+    return planned(windows, branched(experiment, experiment.data(split), split, task.paired), task, task.paired).windows
 
 
-def branched(experiment: Experiment, dataset: Dataset, split: str, every: int | None = None) -> Sequence[Episode]:
+def branched(experiment: Experiment, dataset: Any, split: str, every: int | None = None) -> Sequence[Episode]:
     """The episodes of a split, with plans tried at every *every*-th sample where the configuration has branches."""
     episodes = dataset.episodes(split)
     if experiment.config.get("branches") is None:

@@ -20,6 +20,7 @@ OTHERS = {
     "bottleneck": "layouts",
     "best_rival": "saved",
     "together": "joined",
+    "study": "studied",
 }  # by what marks their scores
 METRICS = {  # name for a person, and whether less is better
     "brier": ("Brier score", True),

@@ -1,0 +1,111 @@
+"""A study asks one experiment at the points of a grid: ordinary runs, made once, scored together and paired."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments import studied
+from experiments.cli import compose
+from experiments.grid import Study, Sweep, spelled
+from sim.errors import InputError
+
+BASE = ["experiment=house_price", "debug=fast", "plan.test=6", "plan.duration_h=2000", "workers=1"]
+SWEEP = Sweep({"runs": (1, 3)}, ("train_runs=$runs",), label="runs")
+
+
+def test_a_grid_gives_every_combination_and_what_it_sets():
+    sweep = Sweep({"a": (1, 0.5), "b": ("x", None, True)}, ("m=$a", "n=[$b,$a]"), x="seconds")
+    found = list(sweep.points())
+    assert len(found) == 6
+    assert found[-1] == ({"a": 0.5, "b": True}, ("m=0.5", "n=[true,0.5]"))
+    assert [spelled(v) for v in (None, [1, 2], "text", 1e-9)] == ["null", "[1, 2]", "text", "1.0e-09"]
+    study = Study("some", "", {"one": SWEEP, "two": sweep}, {"": (), "more": ("c=1",)}, ("d=2",), seeds=(0, 7))
+    points = study.points(["experiment=e"])
+    assert len(points) == 2 * 2 * (2 + 6)
+    assert points[-1].overrides == ("experiment=e", "d=2", "m=0.5", "n=[true,0.5]", "c=1", "seed=7")
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Sweep({}, ()), "Sweep.grid is {}; it must be at least one name"),
+        (lambda: Sweep({"a": (1,)}, ("m=$b",)), r"\$a must be both there and in grid"),
+        (lambda: Sweep({"a": (1,)}, ("m=$a",), x="c"), "one of a, parameters, flops, seconds"),
+        (lambda: Study("a b", "", {"s": SWEEP}), "Study.name is 'a b'"),
+        (lambda: Study("a", "", {"s": SWEEP}, seeds=(1, 1)), "without repetition"),
+    ],
+)
+def test_what_is_no_study_is_refused(make, said):
+    with pytest.raises(InputError, match=said):
+        make()
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    return tmp_path_factory.mktemp("study")
+
+
+def carried_out(work, study):
+    base = [*BASE, f"outputs={work}/outputs", f"datasets={work}/datasets"]
+    return studied.execute(study, compose("train", base).config, base)
+
+
+VARIANTS = {"short": ("fit.steps=10",), "long": ("fit.steps=20",)}
+STUDY = Study("amount", "How much", {"data": SWEEP}, VARIANTS)
+
+
+def test_points_are_ordinary_runs_scored_together_and_taken_up_where_they_are(work):
+    carried_out(work, replace(STUDY, variants={"short": VARIANTS["short"]}))
+    runs = sorted((work / "outputs" / "house_price").iterdir())
+    assert len(runs) == 2
+    made = {run: (run / "metrics.json").stat().st_mtime_ns for run in runs}
+    folder = carried_out(work, STUDY)
+    assert len(sorted((work / "outputs" / "house_price").iterdir())) == 4
+    assert {run: (run / "metrics.json").stat().st_mtime_ns for run in runs} == made
+    found = studied.told(folder)
+    for point in found["points"]:
+        (run,) = point["runs"]
+        own = {r["name"]: r for r in json.loads(Path(run, "metrics.json").read_text())["rows"]}["model"]
+        assert point["score"]["mean"] == pytest.approx(own["scores"]["mse"]["mean"])
+    by = {(p["variant"], p["x"]): p for p in found["points"]}
+    gain = by["long", 3]["gain"]
+    assert gain["mean"] == pytest.approx(by["long", 3]["score"]["mean"] - by["short", 3]["score"]["mean"])
+    assert gain["low"] < gain["mean"] < gain["high"]
+    assert by["short", 3]["gain"] is None
+    assert by["long", 1]["asked"] != by["long", 3]["asked"]  # forecasts are in units of what was learned from
+    assert by["long", 3]["change"] is None
+
+
+def test_the_page_tells_every_point_and_loads_nothing(work):
+    sweep = Sweep({"n": (10, 20)}, ("fit.steps=$n",), x="parameters")
+    study = Study("page", "Steps", {"steps": sweep}, set=("train_runs=3",))
+    folder = carried_out(work, study)
+    found, html = studied.told(folder), (folder / "report.html").read_text()
+    assert not re.search(r"""(src|href)\s*=\s*["']\s*(https?:)?//|@import|url\(http""", html)
+    assert {p["x"] for p in found["points"]} == {2.0}  # a straight line's
+    assert html.count("<td>steps: n ") == 2
+    first, second = found["points"]
+    assert second["change"]["mean"] == pytest.approx(second["score"]["mean"] - first["score"]["mean"])
+    assert studied.verdict(found).headline in html
+
+
+def test_a_point_that_cannot_be_is_named(work):
+    nine = Study("amount", "", {"data": Sweep({"runs": (9,)}, ("train_runs=$runs",))})
+    with pytest.raises(
+        InputError, match=r"study\.data at data runs=9, seed 0: train_runs is 9; it must be at most the 3"
+    ):
+        carried_out(work, nine)
+    with pytest.raises(InputError, match=r"study\.rows names nobody; the rows of"):
+        carried_out(work, replace(STUDY, rows=("nobody",)))
+
+
+def test_seeds_are_drawn_with_the_runs(work):
+    study = Study("seeds", "", {"data": Sweep({"n": (10, 20)}, ("fit.steps=$n",))}, set=("train_runs=3",))
+    one, two = (studied.told(carried_out(work, replace(study, seeds=s))) for s in ((0,), (0, 1)))
+    assert [len(p["runs"]) for p in two["points"]] == [2, 2]
+    assert one["points"][0]["score"]["mean"] != two["points"][0]["score"]["mean"]
+    assert np.isfinite(two["points"][1]["change"]["low"])
