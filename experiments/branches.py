@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from learn.aligned import variates
 from learn.tasks import Counterfactual
 from sim.errors import InputError, require
 from twins import plans
+from twins.aligned import variates
 from twins.channel import Role
 from twins.episode import Episode, Series
 from twins.oracle import Ask

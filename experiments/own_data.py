@@ -14,11 +14,11 @@ import numpy as np
 
 from experiments.model import Model
 from experiments.source import Observed
-from learn.aligned import variates
 from learn.batch import Windows
 from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction
 from learn.tasks import Forecast, RemainingLife, Task, TimeToEvent
 from sim.errors import InputError
+from twins.aligned import variates
 from twins.channel import Role
 from twins.episode import Episode
 from twins.observed import Column

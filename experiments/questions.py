@@ -10,13 +10,13 @@ import numpy as np
 
 from experiments.settings import Scoring
 from learn import evaluate
-from learn.aligned import sampled, variates
 from learn.batch import Windows, anchors, runs
 from learn.counterfactual import planned, told
 from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction, Prediction, Truth
 from learn.tasks import Classify, Counterfactual, Forecast, RemainingLife, Task, TimeToEvent
 from sim.errors import InputError, require
 from twins import oracle
+from twins.aligned import sampled, variates
 from twins.channel import Role
 from twins.episode import Episode
 

@@ -6,9 +6,8 @@ the first target. Channels of role `truth` are left out here, so that no model c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,17 +15,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from learn.aligned import grid, hidden, position, variates
 from learn.identity import buckets, kind
-from learn.labels import followed_h, labels, lives
-from learn.tasks import Classify, Counterfactual, RemainingLife, Task, TimeToEvent
+from learn.laid import ROLES, WEEK_H, Laid
+from learn.tasks import Classify, Task
 from sim.errors import InputError
+from twins.aligned import hidden
 from twins.channel import Role
 from twins.episode import Episode, Series
 
-ROLES = tuple(role for role in Role if role is not Role.TRUTH)  # a batch's role is an index into this
+NOBODY: dict[str, tuple] = {"runs": (), "assets": (), "first": (), "last": ()}  # of windows that were taken out
 TIME_FEATURES = 4  # sine and cosine of the hour of the day and of the hour of the week
-WEEK_H = 168.0
 
 
 class Batch(NamedTuple):
@@ -74,17 +72,16 @@ class Scale:
     frames: tuple[Frame, ...] = ()
 
     @staticmethod
-    def of(seen: Mapping[str, Series], values_ExVxL: np.ndarray) -> Scale:
+    def of(seen: Mapping[str, Series], moments_Ex3xV: Sequence[np.ndarray]) -> Scale:
         """Population statistics of the observed (not NaN) values; a constant variate has a deviation of 1.
 
-        *seen* has a series of each variate, by name.
+        *seen* has a series of each variate, by name; of each episode come the `moments` of its values.
         """
         mean, std = [], []
-        for v in range(len(seen)):
-            x = values_ExVxL[:, v]
-            x = x[np.isfinite(x)].astype(np.float64)
-            mean.append(float(x.mean()) if x.size else 0.0)
-            spread = float(x.std()) if x.size else 0.0
+        for n_E, mean_E, square_E in np.moveaxis(np.stack(moments_Ex3xV), 0, -1).swapaxes(0, 1):
+            n = max(n_E.sum(), 1.0)
+            mean.append(float((n_E * mean_E).sum() / n))
+            spread = float(np.sqrt((square_E + n_E * (mean_E - mean[-1]) ** 2).sum() / n))
             std.append(spread if spread > 1e-6 * max(1.0, abs(mean[-1])) else 1.0)
         units, kinds = tuple(s.unit for s in seen.values()), tuple(kind(s.entity) for s in seen.values())
         return Scale(tuple(seen), tuple(mean), tuple(std), units, kinds)
@@ -100,6 +97,11 @@ class Scale:
     def normalise(self, x_xVxH: Any, trailing: int = 1) -> Any:
         """Values in each variate's own unit, with V before *trailing* axes, as a model sees them."""
         return (x_xVxH - self._column(self.mean, trailing)) / self._column(self.std, trailing)
+
+    def onto(self, x_xVxH: np.ndarray) -> None:
+        """`normalise`, in place."""
+        x_xVxH -= self._column(self.mean, 1)
+        x_xVxH /= self._column(self.std, 1)
 
     def restore(self, x_xVxH: Any, trailing: int = 1) -> Any:
         """Normalised values with V before *trailing* axes, back in each variate's own unit."""
@@ -183,92 +185,30 @@ def _assemble(
     task: Task | None,
     scale: Scale | None,
 ) -> Windows:
-    named = [variates(e) for e in episodes]
-    names = scale.names if scale else tuple(dict.fromkeys(name for series in named for name in series))
-    unknown = {name for series in named for name in series} - set(names)
-    if unknown:
-        raise InputError(f"channels {sorted(unknown)} are not among those the model was trained on: {list(names)}")
-    if not names:
-        raise InputError("the episodes have no channel that a model may see; all are of role truth")
-    pictured = [variates(e, frames=True) for e in episodes]
-    grids = [grid([*series.values(), *seen.values()]) for series, seen in zip(named, pictured, strict=True)]
-    if len({step_h for step_h, _ in grids}) > 1:
-        raise InputError(f"episodes are sampled at different steps, {sorted({str(s) for s, _ in grids})} h; give one")
-    step_h = grids[0][0]
-
-    count, longest = len(episodes), max(len(grid_h) for _, grid_h in grids)
-    length = context + longest + horizon
-    values = np.full((count, len(names), length), np.nan, np.float32)
-    hour, gap = np.zeros((count, length), np.float32), np.zeros((count, length), np.float32)
-    event_h = np.full((count, length), np.nan, np.float32)
-    cause = np.full((count, length), -1, np.int32)
-    role = np.zeros((count, len(names)), np.int32)
-    present = np.zeros((count, len(names)), bool)
-    first, last = [], []
-    causes = task.causes if isinstance(task, TimeToEvent | RemainingLife) else ()
-    for e, (episode, series, (_, grid_h)) in enumerate(zip(episodes, named, grids, strict=True)):
-        for v, name in enumerate(names):
-            if name in series:
-                values[e, v, context + position(series[name], step_h, grid_h)] = series[name].values
-                role[e, v] = ROLES.index(Role(series[name].role))
-                present[e, v] = True
-        epoch = datetime.fromisoformat(episode.epoch)
-        since_monday_h = epoch.weekday() * 24 + epoch.hour + epoch.minute / 60 + epoch.second / 3600
-        sample = np.arange(-context, longest + horizon)
-        times_h = sample * step_h if step_h else grid_h[np.clip(sample, 0, len(grid_h) - 1)]
-        hour[e] = (times_h + since_monday_h) % WEEK_H
-        gap[e] = step_h or np.diff(times_h, prepend=times_h[0])
-        if causes and step_h:
-            inside = slice(context, context + len(grid_h))
-            if isinstance(task, RemainingLife):
-                event_h[e, inside], cause[e, inside] = lives(episode, grid_h + step_h, span[1], task)
-            else:
-                event_h[e, inside], cause[e, inside] = labels(episode, grid_h + step_h, span[1], causes)
-        if isinstance(task, Classify):
-            label = hidden(episode, task.truth)
-            at = context + position(label, step_h, grid_h)
-            cause[e, at], event_h[e, at] = label.values.astype(np.int32), 0.0
-        first.append(int(np.searchsorted(grid_h, span[0])))
-        last.append(int(np.searchsorted(grid_h, followed_h(episode, span[1], task))))
-
+    laid = Laid.of(episodes, span, context, horizon, task, scale)
+    length = context + max(each.length for each in laid.each) + horizon
+    values, hour, gap, event_h, cause = laid.empty(len(episodes), length)
+    for e in range(len(episodes)):
+        laid.fill(e, -context, values[e], hour[e], gap[e], event_h[e], cause[e])
     if scale is None:
-        own = np.full_like(values, np.nan) if np.isfinite(span).any() else values
-        if own is not values:
-            for e in range(count):
-                inside = slice(context + first[e], context + last[e])
-                own[e, :, inside] = values[e, :, inside]
-        scale = Scale.of({n: next(s[n] for s in named if n in s) for n in names}, own)
-    frames, scale = _frames(pictured, [grid_h for _, grid_h in grids], step_h, context, length, scale)
+        scale = Scale.of(laid.seen, [laid.moments(e, values[e], -context) for e in range(len(episodes))])
+    frames, scale = _frames(laid, length, scale)
     marks = None
     if isinstance(task, Classify) and task.marks is not None:
-        marks = _marks(episodes, [grid_h for _, grid_h in grids], step_h, context, length, task, scale)
-    values -= scale._column(scale.mean, 1)
-    values /= scale._column(scale.std, 1)
+        marks = _marks(laid, length, task, scale)
+    scale.onto(values)
+    arrays: Any = map(jnp.asarray, (values, hour, gap, event_h, cause, laid.role_ExV, laid.variate_mask_ExV))
     return Windows(
-        *map(jnp.asarray, (values, hour, gap, event_h, cause, role, present)),
-        context=context,
-        horizon=horizon,
-        step_h=step_h,
-        scale=scale,
-        runs=tuple(int(e.run) for e in episodes),
-        assets=tuple(e.asset for e in episodes),
-        first=tuple(first),
-        last=tuple(last),
+        *arrays,
+        **laid.about(scale),
         frames=tuple(map(jnp.asarray, frames)),
         marks_ExLxHxW=None if marks is None else jnp.asarray(marks),
-        least=task.history if isinstance(task, Counterfactual) else None,
     )
 
 
-def _frames(
-    pictured: list[dict[str, Series]],
-    grids_h: list[np.ndarray],
-    step_h: float | None,
-    context: int,
-    length: int,
-    scale: Scale,
-) -> tuple[list[np.ndarray], Scale]:
+def _frames(laid: Laid, length: int, scale: Scale) -> tuple[list[np.ndarray], Scale]:
     """The frames of all episodes, normalised, by the scale's list of them or, where that is empty, their own."""
+    pictured = [each.frames for each in laid.each]
     names = [f.name for f in scale.frames] or list(dict.fromkeys(name for seen in pictured for name in seen))
     if unknown := {name for seen in pictured for name in seen} - set(names):
         raise InputError(f"frames {sorted(unknown)} are not among those the model was trained on: {names}")
@@ -278,9 +218,9 @@ def _frames(
         if len(shapes) > 1:
             raise InputError(f"frames of {name} are of different shapes, {sorted(shapes)}; give one")
         whole = np.full((len(pictured), length, *shapes.pop()), np.nan, np.float32)
-        for e, (seen, grid_h) in enumerate(zip(pictured, grids_h, strict=True)):
-            if name in seen:
-                whole[e, context + position(seen[name], step_h, grid_h)] = seen[name].values
+        for e, each in enumerate(laid.each):
+            if name in each.frames:
+                whole[e, laid.context + each.at(each.frames[name])] = each.frames[name].values
         if scale.frames:
             frame = scale.frames[i]
         else:
@@ -293,24 +233,16 @@ def _frames(
     return arrays, replace(scale, frames=tuple(found))
 
 
-def _marks(
-    episodes: list[Episode],
-    grids_h: list[np.ndarray],
-    step_h: float | None,
-    context: int,
-    length: int,
-    task: Classify,
-    scale: Scale,
-) -> np.ndarray:
+def _marks(laid: Laid, length: int, task: Classify, scale: Scale) -> np.ndarray:
     """The marks of the first frame as the task's hidden channel tells them, uint8[E, L, H, W]."""
-    labels = [hidden(episode, str(task.marks)) for episode in episodes]
+    labels = [hidden(each.episode, str(task.marks)) for each in laid.each]
     shape = scale.frames[0].shape if scale.frames else ()
     if len(shape) != 2 or {label.shape for label in labels} != {shape}:
         seen = f"those of the first frame are {shape}" if shape else "there are no frames to see"
         raise InputError(f"task.marks is {task.marks!r}, of samples of shape {labels[0].shape}; {seen}")
-    marks = np.zeros((len(episodes), length, *shape), np.uint8)
-    for e, (label, grid_h) in enumerate(zip(labels, grids_h, strict=True)):
-        marks[e, context + position(label, step_h, grid_h)] = label.values.astype(np.uint8)
+    marks = np.zeros((len(labels), length, *shape), np.uint8)
+    for e, (each, label) in enumerate(zip(laid.each, labels, strict=True)):
+        marks[e, laid.context + each.at(label)] = label.values.astype(np.uint8)
     return marks
 
 
@@ -323,14 +255,22 @@ def anchors(windows: Windows, stride: int = 1, at_risk: bool | None = None) -> n
     event_h_ExL = np.asarray(windows.event_h_ExL)
     if at_risk is None:
         at_risk = bool(np.isfinite(event_h_ExL).any())
+
+    def risk(e: int, k: np.ndarray) -> np.ndarray:
+        return np.isfinite(event_h_ExL[e, windows.context + k - 1])
+
+    return allowed(windows, stride, risk if at_risk else None)
+
+
+def allowed(windows: Any, stride: int, risk: Callable[[int, np.ndarray], np.ndarray] | None) -> np.ndarray:
+    """`anchors`, of windows of which *risk* tells where an episode is at risk."""
     least = windows.context if windows.least is None else windows.least
     found = []
     for e, (first, last) in enumerate(zip(windows.first, windows.last, strict=True)):
-        k = np.arange(max(first, least), last - max(windows.horizon, 1) + 1, stride)
-        if at_risk:
-            k = k[np.isfinite(event_h_ExL[e, windows.context + k - 1])]
+        k = np.arange(max(first, least), last - max(windows.horizon, 1) + 1, stride, dtype=np.int32)
+        k = k if risk is None else k[risk(e, k)]
         found.append(np.stack((np.full_like(k, e), k), axis=1))
-    anchors_Nx2 = np.concatenate(found).astype(np.int32)
+    anchors_Nx2 = np.concatenate(found)
     if not len(anchors_Nx2):
         raise InputError(
             f"no window of {windows.context} + {windows.horizon} samples fits into the {len(windows.runs)} episodes; "
@@ -346,11 +286,16 @@ def runs(windows: Windows, anchors_Nx2: np.ndarray) -> np.ndarray:
 
 def gather(windows: Windows, anchors_Bx2: Any) -> Batch:
     """The batch of windows at *anchors_Bx2* (int32, episode and k). Pure; may be jitted."""
+    return batch_of(taken(windows, anchors_Bx2))
+
+
+def taken(windows: Windows, anchors_Bx2: jax.Array) -> Windows:
+    """Just the windows at *anchors_Bx2*, a row each, of context + horizon samples."""
     context, horizon = windows.context, windows.horizon
 
-    def rows(array_ExL: jax.Array, length: int, back: int = 0) -> jax.Array:
+    def rows(array_ExL: jax.Array, length: int) -> jax.Array:
         def one(e_k: jax.Array) -> jax.Array:
-            start = (e_k[0], *[0] * (array_ExL.ndim - 2), e_k[1] - back)
+            start = (e_k[0], *[0] * (array_ExL.ndim - 2), e_k[1])
             return jax.lax.dynamic_slice(array_ExL, start, (1, *array_ExL.shape[1:-1], length))[0]
 
         return jax.vmap(one)(anchors_Bx2)
@@ -362,19 +307,34 @@ def gather(windows: Windows, anchors_Bx2: Any) -> Batch:
 
         return jax.vmap(one)(anchors_Bx2)
 
-    values_BxVxL = rows(windows.values_ExVxL, context + horizon)
+    e_B = anchors_Bx2[:, 0]
+    return replace(
+        windows,
+        values_ExVxL=rows(windows.values_ExVxL, context + horizon),
+        **{
+            f"{name}_ExL": rows(getattr(windows, f"{name}_ExL"), context)
+            for name in ("hour", "gap", "event_h", "cause")
+        },
+        role_ExV=windows.role_ExV[e_B],
+        variate_mask_ExV=windows.variate_mask_ExV[e_B],
+        frames=tuple(map(frames, windows.frames)),
+        marks_ExLxHxW=None if windows.marks_ExLxHxW is None else frames(windows.marks_ExLxHxW),
+        **NOBODY,
+    )
+
+
+def batch_of(taken: Windows) -> Batch:
+    """The batch of `taken` windows."""
+    context, scale, values_BxVxL = taken.context, taken.scale, taken.values_ExVxL
     mask_BxVxL = jnp.isfinite(values_BxVxL)
     values_BxVxL = jnp.where(mask_BxVxL, values_BxVxL, 0.0)
-    angle_BxT = rows(windows.hour_ExL, context)[..., None] * jnp.asarray([2 * np.pi / 24, 2 * np.pi / WEEK_H])
+    angle_BxT = taken.hour_ExL[..., None] * jnp.asarray([2 * np.pi / 24, 2 * np.pi / WEEK_H])
     time_BxTxF = jnp.concatenate((jnp.sin(angle_BxT), jnp.cos(angle_BxT)), axis=-1).astype(jnp.float32)
-    e_B = anchors_Bx2[:, 0]
-    role_BxV = windows.role_ExV[e_B]
-    variate_mask_BxV = windows.variate_mask_ExV[e_B]
-    target_BxV = variate_mask_BxV & (role_BxV == ROLES.index(Role.TARGET))
-    scale = windows.scale
+    role_BxV = taken.role_ExV
+    target_BxV = taken.variate_mask_ExV & (role_BxV == ROLES.index(Role.TARGET))
 
     def each(of_V: np.ndarray) -> jax.Array:
-        return jnp.broadcast_to(jnp.asarray(of_V), (len(e_B), *of_V.shape))
+        return jnp.broadcast_to(jnp.asarray(of_V), (len(role_BxV), *of_V.shape))
 
     return Batch(
         x_BxVxT=values_BxVxL[..., :context],
@@ -383,13 +343,13 @@ def gather(windows: Windows, anchors_Bx2: Any) -> Batch:
         role_BxV=role_BxV,
         words_BxVxW=each(buckets(scale.names, scale.units, scale.kinds)),
         zero_BxV=each(scale.zero),
-        gap_BxT=rows(windows.gap_ExL, context),
+        gap_BxT=taken.gap_ExL,
         group_BxV=jnp.zeros_like(role_BxV),
-        variate_mask_BxV=variate_mask_BxV,
+        variate_mask_BxV=taken.variate_mask_ExV,
         future_BxVxH=values_BxVxL[..., context:],
         future_mask_BxVxH=mask_BxVxL[..., context:] & target_BxV[..., None],
-        event_h_BxT=rows(windows.event_h_ExL, context),
-        cause_BxT=rows(windows.cause_ExL, context),
-        frames=tuple(map(frames, windows.frames)),
-        marks_BxTxHxW=None if windows.marks_ExLxHxW is None else frames(windows.marks_ExLxHxW),
+        event_h_BxT=taken.event_h_ExL,
+        cause_BxT=taken.cause_ExL,
+        frames=taken.frames,
+        marks_BxTxHxW=taken.marks_ExLxHxW,
     )

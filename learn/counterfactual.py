@@ -9,10 +9,10 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from learn.aligned import hidden
 from learn.batch import ROLES, Windows
 from learn.tasks import Counterfactual
 from sim.errors import InputError
+from twins.aligned import hidden
 from twins.channel import Role
 from twins.episode import Episode
 

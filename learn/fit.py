@@ -20,11 +20,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from learn.batch import Windows, anchors, gather
+from learn.batch import Windows, anchors, batch_of, gather
+from learn.feed import Ahead, Order
 from learn.joint import Part, nets
 from learn.journal import Journal, Row
 from learn.losses import loss
-from learn.sharding import Mesh, deal, everywhere, held, place
+from learn.sharding import Mesh, deal, everywhere, gathered, held, home, place, rows
 from learn.update import Optim, TrainState, make_update, split, start
 from sim.errors import require
 
@@ -80,26 +81,11 @@ class Fitted(NamedTuple):
     best: Best
     rows: list[Row]
     seconds: float  # of this call
+    waited_s: float = 0.0  # of them those in which the device had nothing to do for want of data
 
     @property
     def params(self) -> Any:
         return self.best.params
-
-
-class Order:
-    """Which windows each step sees: a permutation of all anchors for each epoch, drawn from (seed, epoch) alone."""
-
-    def __init__(self, anchors_Nx2: np.ndarray, batch: int, seed: int):
-        self.anchors_Nx2, self.batch, self.seed = anchors_Nx2, batch, seed
-        self._epoch, self._shuffled = -1, anchors_Nx2
-
-    def __call__(self, step: int) -> np.ndarray:
-        """The anchors of *step*, int32[batch, 2]."""
-        epoch, within = divmod(step, len(self.anchors_Nx2) // self.batch)
-        if epoch != self._epoch:
-            rng = np.random.Generator(np.random.Philox(key=[self.seed, epoch]))
-            self._epoch, self._shuffled = epoch, self.anchors_Nx2[rng.permutation(len(self.anchors_Nx2))]
-        return self._shuffled[within * self.batch : (within + 1) * self.batch]
 
 
 @lru_cache(maxsize=8)
@@ -113,17 +99,19 @@ def _programs(
 ) -> tuple[Callable, Callable]:
     """The compiled chunk of training steps, and the validation that keeps the best; made once for equal models.
 
-    Both take a tuple of windows, and of anchors, one entry for each net that the model is made of.
+    Both take tuples with an entry for each net that the model is made of: windows, and the anchors that are picked from
+    them; where windows are None, those of each step stand in place of its anchors.
     """
     update = make_update(graphdef, optim.transform(steps), microbatch, weights)
 
     @jax.jit
-    def train(windows: tuple[Windows, ...], state: TrainState, anchors: tuple[jax.Array, ...]) -> tuple[Any, dict]:
-        def step(state: TrainState, picked: tuple[jax.Array, ...]) -> tuple[TrainState, dict]:
-            state, metrics = update(state, tuple(map(gather, windows, picked)))
+    def train(windows: tuple[Windows | None, ...], state: TrainState, picked: tuple[Any, ...]) -> tuple[Any, dict]:
+        def step(state: TrainState, picked: tuple[Any, ...]) -> tuple[TrainState, dict]:
+            batches = (batch_of(p) if w is None else gather(w, p) for w, p in zip(windows, picked, strict=True))
+            state, metrics = update(state, tuple(batches))
             return held(state, mesh), metrics
 
-        return jax.lax.scan(step, state, anchors)
+        return jax.lax.scan(step, state, picked)
 
     @jax.jit
     def validate(
@@ -145,12 +133,38 @@ def _programs(
     return train, validate
 
 
-def _spread(anchors_Nx2: np.ndarray, count: int) -> jax.Array:
-    """About *count* anchors, evenly over all of them, in chunks of one size: int32[C, B, 2]."""
+def _spread(windows: Any, count: int) -> tuple[Windows, np.ndarray]:
+    """About *count* anchors, evenly over all windows, in chunks of one size: int32[C, B, 2]; and what they pick from,
+    just those windows where not all of them are in memory."""
+    anchors_Nx2 = _anchors(windows)
     count = min(count, len(anchors_Nx2))
     size = min(VALIDATION_CHUNK, count)
     pick = np.linspace(0, len(anchors_Nx2) - 1, count // size * size).round().astype(int)
-    return jnp.asarray(anchors_Nx2[pick].reshape(-1, size, 2))
+    picked = anchors_Nx2[pick]
+    if not isinstance(windows, Windows):
+        windows = jax.tree.map(jnp.asarray, windows.cut(picked))
+        picked = np.stack((np.arange(len(picked)), np.zeros(len(picked))), axis=1).astype(np.int32)
+    return windows, picked.reshape(-1, size, 2)
+
+
+def _anchors(windows: Any, stride: int = 1) -> np.ndarray:
+    return anchors(windows, stride) if isinstance(windows, Windows) else windows.anchors(stride)
+
+
+def _steps(
+    part: Part, budget: Budget, parts: int, mesh: Mesh | None
+) -> tuple[Windows | None, Callable[[Sequence[int]], Any]]:
+    """The windows that the steps of a part pick from, where they are in memory; and what some steps pick, or see."""
+
+    def size(count: int) -> int:
+        return budget.windows(count, parts)
+
+    if isinstance(part.train, Windows):
+        found = anchors(part.train, part.stride)
+        order = Order(found, size(len(found)), budget.seed)
+        return part.train, lambda steps: deal(np.stack([order(step) for step in steps]), mesh, 1)
+    seen = part.train.steps(part.stride, size, budget.seed, lambda batch: rows(batch, mesh))
+    return None, lambda steps: gathered(seen(steps), seen.batch, mesh, 1)
 
 
 def fit(
@@ -180,7 +194,8 @@ def fit_together(
     progress: Callable[[Row], None] | None = None,
     mesh: Mesh | None = None,
 ) -> Fitted:
-    """As `fit`, of the nets of a `learn.joint.Joint`, each from its own part of the data.
+    """As `fit`, of the nets of a `learn.joint.Joint`, each from its own part of the data: `Windows`, or a
+    `learn.feed.Feed`, which a thread reads ahead of the device.
 
     The best parameters are those of the lowest mean of the validation losses, by the parts' weights.
     """
@@ -188,38 +203,39 @@ def fit_together(
     graphdef, params = split(model)
     weights = tuple(part.weight for part in parts)
     run_chunk, run_validation = _programs(graphdef, optim, budget.steps, budget.microbatch, weights, mesh)
-    found = [anchors(part.train, part.stride) for part in parts]
-    orders = [Order(each, budget.windows(len(each), len(parts)), budget.seed) for each in found]
-    trains = everywhere(tuple(part.train for part in parts), mesh)
-    validations = everywhere(tuple(part.validation for part in parts if part.validation is not None), mesh)
-    judged = None
-    if len(validations) == len(parts):
-        judged = tuple(_spread(anchors(windows), budget.validation_windows) for windows in validations)
+    held_by = [_steps(part, budget, len(parts), mesh) for part in parts]
+    trains = everywhere(tuple(windows for windows, _ in held_by), mesh)
+    judges = [_spread(part.validation, budget.validation_windows) for part in parts if part.validation is not None]
+    judges = everywhere(tuple(zip(*judges, strict=True)), mesh) if len(judges) == len(parts) else None
     state = start(params, optim.transform(budget.steps), budget.seed)
     best = Best(params, jnp.asarray(jnp.inf), jnp.zeros((), jnp.int32))
     journal = Journal(Path(directory) if directory is not None else None, f"{optim} {budget}", progress)
     state, best = place(journal.resume(state, best), mesh)
 
-    pending = None
+    pending: tuple[int, dict, Any, Any] | None = None
+
+    def busy() -> bool:
+        return pending is not None and not (pending[1]["loss"] if pending[2] is None else pending[2]).is_ready()
+
     size = budget.steps_per_chunk
-    for first in range(int(state.step), budget.steps, size):
-        steps = range(first, first + size)
-        picked = tuple(deal(jnp.asarray(np.stack([order(step) for step in steps])), mesh, 1) for order in orders)
-        state, metrics = run_chunk(trains, state, picked)
-        score = None
-        if judged is not None and (first + size) % budget.validate_every == 0:
-            best, score = run_validation(validations, state, best, judged)
-        if pending is not None:
-            journal.settle(*pending)
-        due = (first + size) % budget.validate_every == 0 or first + size == budget.steps
-        pending = (first, metrics, score, (state, best) if due else None)
+    firsts = range(int(state.step), budget.steps, size)
+    with Ahead(lambda first: tuple(pick(range(first, first + size)) for _, pick in held_by), firsts) as ahead:
+        for first in firsts:
+            picked = ahead.next(busy)
+            state, metrics = run_chunk(trains, state, picked)
+            score = None
+            if judges is not None and (first + size) % budget.validate_every == 0:
+                best, score = run_validation(judges[0], state, best, judges[1])
+            if pending is not None:
+                journal.settle(*pending)
+            due = (first + size) % budget.validate_every == 0 or first + size == budget.steps
+            pending = (first, metrics, score, (state, best) if due else None)
     if pending is not None:
         journal.settle(*pending)
-    if judged is None or not np.isfinite(best.score):
+    if judges is None or not np.isfinite(best.score):
         best = Best(state.params, best.score, state.step)
-    if mesh is not None:
-        state, best = jax.device_put((state, best), jax.devices()[0])
-    return Fitted(jax.block_until_ready(state), best, journal.rows, time.perf_counter() - began)
+    state, best = jax.block_until_ready(home((state, best), mesh))
+    return Fitted(state, best, journal.rows, time.perf_counter() - began, ahead.waited_s)
 
 
 def host_overhead(model: Any, windows: Windows, optim: Optim, budget: Budget) -> float:

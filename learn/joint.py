@@ -11,14 +11,15 @@ from learn.batch import Windows
 from learn.tasks import Task
 
 if TYPE_CHECKING:
+    from learn.feed import Feed
     from learn.twinformer import TwinFormer
 
 
 class Part(NamedTuple):
     """One task of those that are learned together."""
 
-    train: Windows
-    validation: Windows | None
+    train: Windows | Feed
+    validation: Windows | Feed | None
     stride: int = 1  # between the anchors of training windows
     weight: float = 1.0  # of its mean loss, beside those of the others
 

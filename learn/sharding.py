@@ -82,12 +82,50 @@ def deal(array: Any, mesh: Mesh | None, lead: int = 0) -> Any:
     """A batch dealt out over the devices along its axis *lead*, a multiple of the devices of data and fsdp."""
     if mesh is None:
         return array
+    _require_dealt(array.shape[lead], mesh)
+    return jax.device_put(array, _dealt(mesh, lead))
+
+
+def rows(batch: int, mesh: Mesh | None) -> slice:
+    """Which of the *batch* windows of a step lie on devices of this process."""
+    if mesh is None:
+        return slice(batch)
+    _require_dealt(batch, mesh)
+    mine = [at[0].indices(batch) for at in _dealt(mesh).addressable_devices_indices_map((batch,)).values() if at]
+    return slice(min(start for start, _, _ in mine), max(stop for _, stop, _ in mine))
+
+
+def gathered(tree: Any, batch: int, mesh: Mesh | None, lead: int = 0) -> Any:
+    """Arrays of which each process has its own `rows`, as arrays over all devices, *batch* long along their axis
+    *lead*."""
+    if mesh is None:
+        return jax.tree.map(jax.numpy.asarray, tree)
+
+    def one(array: np.ndarray) -> jax.Array:
+        shape = (*array.shape[:lead], batch, *array.shape[lead + 1 :])
+        return jax.make_array_from_process_local_data(_dealt(mesh, lead), array, shape)
+
+    return jax.tree.map(one, tree)
+
+
+def home(tree: Any, mesh: Mesh | None) -> Any:
+    """What lies on a mesh, whole on the first device of each process."""
+    if mesh is None:
+        return tree
+    if jax.process_count() > 1:
+        tree = jax.jit(lambda same: same, out_shardings=NamedSharding(mesh, PartitionSpec()))(tree)
+        return jax.tree.map(lambda array: jax.numpy.asarray(array.addressable_data(0)), tree)
+    return jax.device_put(tree, jax.devices()[0])
+
+
+def _require_dealt(batch: int, mesh: Mesh) -> None:
     ways = mesh.shape["data"] * mesh.shape["fsdp"]
-    if array.shape[lead] % ways:
-        raise InputError(
-            f"fit.batch deals {array.shape[lead]} windows to {ways} devices; it must be a multiple of them"
-        )
-    return jax.device_put(array, NamedSharding(mesh, PartitionSpec(*[None] * lead, *BATCH)))
+    if batch % ways:
+        raise InputError(f"fit.batch deals {batch} windows to {ways} devices; it must be a multiple of them")
+
+
+def _dealt(mesh: Mesh, lead: int = 0) -> NamedSharding:
+    return NamedSharding(mesh, PartitionSpec(*[None] * lead, *BATCH))
 
 
 def everywhere(tree: Any, mesh: Mesh | None) -> Any:

@@ -301,7 +301,7 @@ def _row(y, start, segment, step_h, row, time_h, value, target, w, x, chance, le
         low = high
 
 
-@compiled()
+@compiled(nogil=True)
 def render(out, start, step_h, rows, time_h, value, target):
     """Write samples start … start+n−1 of every channel of *rows* (ROW[C]) to *out*, float32[C, n].
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -85,13 +86,17 @@ class Panel:
     segments: tuple[np.ndarray, np.ndarray, np.ndarray]  # times, values and targets of all readings, end to end
 
     @staticmethod
-    def of(trace: Trace, channels: Iterable[Channel]) -> Panel:
-        """The panel of *channels*, which have one and the same step_h; else an InputError."""
+    def of(trace: Trace, channels: Iterable[Channel], thin: bool = False) -> Panel:
+        """The panel of *channels*, which have one and the same step_h; else an InputError.
+
+        A *thin* one drops the breakpoints that no sample can tell, to keep for long what is read again and again.
+        """
         channels = tuple(channels)
         steps = {channel.step_h for channel in channels}
         if len(steps) != 1 or (step_h := steps.pop()) is None:
             raise InputError("a panel takes channels with one and the same step_h; render others one by one")
         readings, _, first, owned = zip(*(_clocked(trace, channel) for channel in channels), strict=True)
+        readings = [_thinned(r, step_h) for r in readings] if thin else readings
         parts = [
             (reading, channel.noise, address(trace.seed, *channel.key))
             for reading, channel in zip(readings, channels, strict=True)
@@ -113,6 +118,51 @@ class Panel:
         if count:
             kernels.render(out, start, self.step_h, self.rows, *self.segments)
         return out
+
+
+@dataclass(frozen=True, eq=False)
+class Sensed:
+    """The samples of one channel of a panel, rendered when they are read: a slice of them, or all as an array."""
+
+    panel: Panel
+    row: int
+
+    ndim = 1
+    dtype = np.dtype(np.float32)
+
+    def __len__(self) -> int:
+        return self.panel.owned
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.panel.owned,)
+
+    def __getitem__(self, samples: slice) -> np.ndarray:
+        start, stop, step = samples.indices(len(self))
+        out = np.empty((1, max(stop - start, 0)), np.float32)
+        if out.size:
+            kernels.render(
+                out, start, self.panel.step_h, self.panel.rows[self.row : self.row + 1], *self.panel.segments
+            )
+        return out[0, ::step]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self[:].astype(dtype or np.float32, copy=False)
+
+
+def _thinned(reading: Signal, step_h: float) -> Signal:
+    """The segments in force at some sample, and of equal steps in a row the first: the same samples, bit for bit."""
+    k = np.ceil(reading.time_h / step_h)
+    k += k * step_h < reading.time_h
+    k -= (k > 0) & ((k - 1) * step_h >= reading.time_h)  # samples before each breakpoint
+    kept = np.append(k[:-1] < k[1:], True)
+    kept[0] = True
+    at = np.flatnonzero(kept)
+    if reading.form is Form.STEP:
+        bits = plain(reading.value)[at].view(np.int64)
+        at = at[np.append(True, bits[1:] != bits[:-1])]
+        return Signal.step(reading.time_h[at], reading.value[at])
+    return Signal(reading.form, reading.time_h[at], reading.value[at], reading.target[at], reading.tau_h)
 
 
 def _rows(parts: Sequence[tuple[Signal, Noise, tuple]], step_h: float) -> np.ndarray:

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from learn.aligned import hidden
 from learn.baselines import LinearPlan, MarginalStructural, RepeatLast
 from learn.batch import Windows, anchors, gather
 from learn.counterfactual import planned, told
@@ -18,6 +17,7 @@ from learn.tasks import Counterfactual
 from learn.twinformer import TwinFormer
 from sim.errors import InputError
 from sim.tumour import DAY_H, Tumour
+from twins.aligned import hidden
 from twins.tumour import TumourTwin
 
 MODEL = TwinFormer(16, 1, 2, 16, patch=1, join=True, overlap=1, growth=True)

@@ -16,7 +16,8 @@ from orbax.checkpoint import v1
 
 from learn import checkpoint
 from learn.batch import Windows, anchors
-from learn.fit import Budget, Order, fit, host_overhead
+from learn.feed import Order
+from learn.fit import Budget, fit, host_overhead
 from learn.journal import Diverged
 from learn.linear import Linear
 from learn.tasks import TimeToEvent

@@ -1,0 +1,147 @@
+"""Episodes laid out on their clocks: values, calendar and labels of any stretch of samples, one of them or all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from learn.labels import followed_h, labels, lives
+from learn.tasks import Classify, Counterfactual, RemainingLife, Task, TimeToEvent
+from sim.errors import InputError
+from twins.aligned import Aligned, hidden
+from twins.channel import Role
+from twins.episode import Episode, Series
+
+if TYPE_CHECKING:
+    from learn.batch import Scale
+
+ROLES = tuple(role for role in Role if role is not Role.TRUTH)  # a batch's role is an index into this
+WEEK_H = 168.0
+
+
+@dataclass(frozen=True, eq=False)
+class Laid:
+    """The episodes of a split, and what is asked of them."""
+
+    each: list[Aligned]
+    span: tuple[float, float]
+    context: int
+    horizon: int
+    task: Task | None
+    names: tuple[str, ...]  # of the variates
+    first: tuple[int, ...]
+    last: tuple[int, ...]
+
+    @staticmethod
+    def of(
+        episodes: Sequence[Episode],
+        span: tuple[float, float],
+        context: int,
+        horizon: int,
+        task: Task | None,
+        scale: Scale | None,
+    ) -> Laid:
+        """Raises InputError where clocks differ, and where a variate is not in *scale*, which is given of all splits
+        but the first."""
+        each = [Aligned(episode) for episode in episodes]
+        names = scale.names if scale else tuple(dict.fromkeys(name for one in each for name in one.series))
+        unknown = {name for one in each for name in one.series} - set(names)
+        if unknown:
+            raise InputError(f"channels {sorted(unknown)} are not among those the model was trained on: {list(names)}")
+        if len(steps := {str(one.step_h) for one in each}) > 1:
+            raise InputError(f"episodes are sampled at different steps, {sorted(steps)} h; give one")
+        first, last = [], []
+        for one in each:
+            grid_h = one.times_h(0, one.length)
+            first.append(int(np.searchsorted(grid_h, span[0])))
+            last.append(int(np.searchsorted(grid_h, followed_h(one.episode, span[1], task))))
+        return Laid(each, span, context, horizon, task, names, tuple(first), tuple(last))
+
+    @property
+    def seen(self) -> dict[str, Series]:
+        """A series of each variate."""
+        return {n: next(one.series[n] for one in self.each if n in one.series) for n in self.names}
+
+    @property
+    def role_ExV(self) -> np.ndarray:
+        told = [[ROLES.index(Role(s.role)) if (s := one.series.get(n)) else 0 for n in self.names] for one in self.each]
+        return np.asarray(told, np.int32)
+
+    @property
+    def variate_mask_ExV(self) -> np.ndarray:
+        return np.asarray([[name in one.series for name in self.names] for one in self.each])
+
+    def about(self, scale: Scale) -> dict[str, Any]:
+        """What windows of these episodes say of themselves, beside their arrays."""
+        return {
+            "context": self.context,
+            "horizon": self.horizon,
+            "step_h": self.each[0].step_h,
+            "scale": scale,
+            "runs": tuple(int(one.episode.run) for one in self.each),
+            "assets": tuple(one.episode.asset for one in self.each),
+            "first": self.first,
+            "last": self.last,
+            "least": self.task.history if isinstance(self.task, Counterfactual) else None,
+        }
+
+    def empty(self, count: int, length: int) -> tuple[np.ndarray, ...]:
+        """Values (count, V, length), hour, gap, hours to the event and cause (count, length), not yet filled."""
+        values = np.full((count, len(self.names), length), np.nan, np.float32)
+        hour, gap = np.zeros((count, length), np.float32), np.zeros((count, length), np.float32)
+        event_h = np.full((count, length), np.nan, np.float32)
+        return values, hour, gap, event_h, np.full((count, length), -1, np.int32)
+
+    def fill(self, e: int, low: int, values: np.ndarray, *beside: np.ndarray) -> None:
+        """Samples from *low* on of episode *e*; what is *beside* the values may end before them."""
+        self.each[e].fill(values, self.names, low)
+        self.tell(e, low, *beside)
+
+    def tell(self, e: int, low: int, hour: np.ndarray, gap: np.ndarray, event_h: np.ndarray, cause: np.ndarray) -> None:
+        """The calendar and the labels of samples from *low* on of episode *e*."""
+        one, high = self.each[e], low + len(hour)
+        epoch = datetime.fromisoformat(one.episode.epoch)
+        since_monday_h = epoch.weekday() * 24 + epoch.hour + epoch.minute / 60 + epoch.second / 3600
+        times_h = one.times_h(low - 1, high)
+        hour[:] = (times_h[1:] + since_monday_h) % WEEK_H
+        gap[:] = one.step_h or np.diff(times_h)
+        a, b = max(low, 0), min(high, one.length)
+        if a < b:
+            self._label(e, a, b, event_h[a - low : b - low], cause[a - low : b - low])
+
+    def at_risk(self, e: int) -> np.ndarray:
+        """Whether each sample of an episode is at risk of an event."""
+        event_h, cause = np.full(self.each[e].length, np.nan, np.float32), np.full(self.each[e].length, -1, np.int32)
+        self._label(e, 0, len(event_h), event_h, cause)
+        return np.isfinite(event_h)
+
+    def moments(self, e: int, values_VxL: np.ndarray, low: int) -> np.ndarray:
+        """Number, mean and sum of squared distances from it of the values that teach: float64[3, V].
+
+        *values_VxL* holds the samples of episode *e* from *low* on.
+        """
+        inside = slice(self.first[e] - low, self.last[e] - low) if np.isfinite(self.span).any() else slice(None)
+        found = np.zeros((3, len(self.names)))
+        for v, x in enumerate(values_VxL[:, inside]):
+            x = x[np.isfinite(x)].astype(np.float64)
+            if x.size:
+                found[:, v] = x.size, x.mean(), ((x - x.mean()) ** 2).sum()
+        return found
+
+    def _label(self, e: int, a: int, b: int, event_h: np.ndarray, cause: np.ndarray) -> None:
+        one, task = self.each[e], self.task
+        if isinstance(task, TimeToEvent | RemainingLife) and one.step_h:
+            now_h = one.times_h(a, b) + one.step_h
+            if isinstance(task, RemainingLife):
+                event_h[:], cause[:] = lives(one.episode, now_h, self.span[1], task)
+            else:
+                event_h[:], cause[:] = labels(one.episode, now_h, self.span[1], task.causes)
+        if isinstance(task, Classify):
+            label = hidden(one.episode, task.truth)
+            at = one.at(label)
+            here = (at >= a) & (at < b)
+            cause[at[here] - a], event_h[at[here] - a] = np.asarray(label.values)[here].astype(np.int32), 0.0
