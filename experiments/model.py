@@ -85,6 +85,11 @@ class Model:
             raise InputError(f"{run} holds no trained model yet; run the command that began it again to finish it")
         step = checkpoint.steps(run / FOLDER)[-1]
         about = checkpoint.info(run / FOLDER, step)
+        if lacking := {"names", "mean", "std", "units", "kinds", "roles", "step_h"} - set(about):
+            raise InputError(
+                f"the model in {run} was written by an earlier version, without {min(lacking)}; "
+                "train it anew with fresh=true"
+            )
         frames = tuple(Frame(name, tuple(shape), *rest) for name, shape, *rest in about.get("frames", ()))
         names, mean, std, units, kinds = (tuple(about[what]) for what in ("names", "mean", "std", "units", "kinds"))
         scale = Scale(names, mean, std, units, kinds, frames)

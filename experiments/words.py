@@ -202,7 +202,7 @@ def _part(key: str, node: Mapping[str, Any]) -> Part:
                 inner.append(_part(f"{times} × {name.removesuffix('s')}" if times > 1 else name, first))
         else:
             values.append((label(name), phrase(name, value)))
-    found = _found(target)
+    found = located(target)
     sentence = _sentence(found, node)
     if not sentence and dataclasses.is_dataclass(found):
         plain = [f for f in dataclasses.fields(found) if f.name not in {*node, *HIDDEN}]
@@ -221,7 +221,7 @@ def _runs(values: list[Any]) -> Iterator[tuple[Any, int]]:
             start = i
 
 
-def _found(target: str) -> Any:
+def located(target: str) -> Any:
     """The class that *target* names; None where it cannot be found."""
     try:
         return pydoc.locate(target) if target else None

@@ -22,7 +22,7 @@ GROUPS = [
 @pytest.mark.parametrize("name", PRIMARY)
 def test_every_command_has_a_configuration_that_composes(name):
     given = {"kinetics": ["path=table.csv"], "predict": ["run=there", "source.path=here"], "compare": ["runs=there"]}
-    given |= {"evaluate": ["run=there"], "report": ["run=there"]}
+    given |= {"evaluate": ["run=there"], "report": ["run=there"], "export": ["run=there"]}
     config = compose(name, given.get(name, [])).config
     assert {"workers", "datasets", "outputs", "fresh", "debug"} <= set(config)
 
