@@ -18,6 +18,7 @@ import contextlib
 import difflib
 import errno
 import functools
+import multiprocessing
 import os
 import shlex
 import sys
@@ -48,11 +49,13 @@ def run(job: Callable[[DictConfig], Any], config_name: str) -> None:
     from omegaconf.errors import OmegaConfBaseException
 
     faults = (InputError, HydraException, OmegaConfBaseException, OSError)
+    argv = list(sys.argv)
 
     @functools.wraps(job)
     def guarded(config: DictConfig) -> None:
         setup = HydraConfig.get()
         if setup.mode is RunMode.MULTIRUN:
+            _at_home(argv)
             print(f"point {setup.job.num} of the sweep: {setup.job.override_dirname}", file=sys.stderr, flush=True)
         try:
             job(config)
@@ -105,24 +108,32 @@ def leave(message: str, code: int) -> None:
 
 def command() -> str:
     """What was typed, as one would type it again."""
-    module = Path(sys.argv[0]).stem.removeprefix("twinworlds-")
-    return shlex.join(["python", "-m", f"experiments.{module}", *_typed(sys.argv[1:])])
-
-
-def _typed(arguments: Sequence[str]) -> list[str]:
-    """The arguments; of a sweep the point's own, with the folder of a plant."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    if not HydraConfig.initialized() or HydraConfig.get().mode is not RunMode.MULTIRUN:
-        return list(arguments)
+    module = Path(sys.argv[0]).stem.removeprefix("twinworlds-")
+    if HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN:
+        return another(module, HydraConfig.get().overrides.task)  # the point's own
+    return shlex.join(["python", "-m", f"experiments.{module}", *sys.argv[1:]])
+
+
+def another(module: str, overrides: Sequence[str]) -> str:
+    """The command of *module* with these overrides, and the folder of a plant that was typed."""
     kept = []
-    for flag, value in zip(arguments, [*arguments[1:], ""], strict=True):
+    for flag, value in zip(sys.argv[1:], [*sys.argv[2:], ""], strict=True):
         if flag in ("--config-dir", "-cd"):
             kept += [flag, value]
         elif flag.startswith(("--config-dir=", "-cd=")):
             kept.append(flag)
-    return [*kept, *HydraConfig.get().overrides.task]
+    return shlex.join(["python", "-m", f"experiments.{module}", *kept, *overrides])
+
+
+def _at_home(argv: list[str]) -> None:
+    """Whatever process a launcher has made for a point of a sweep, it stands there as if the command had started it."""
+    sys.argv = argv
+    _see_plants(argv)
+    if multiprocessing.get_start_method(allow_none=True) not in (None, *multiprocessing.get_all_start_methods()):
+        multiprocessing.set_start_method("spawn", force=True)  # joblib's own is unknown to the workers that we spawn
 
 
 def _see_plants(argv: list[str]) -> None:

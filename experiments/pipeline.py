@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -191,25 +191,29 @@ def score(
     return evaluate(task, rows, asked.truth, asked.cluster_N, others=others, **how)
 
 
-def train(experiment: Experiment, run: RunDir) -> tuple[Model, float]:
-    """The trained model, and the floating-point operations that it took now."""
+def train(
+    experiment: Experiment, run: RunDir, watch: Callable[[Mapping[str, float]], None] | None = None
+) -> tuple[Model, float]:
+    """The trained model, and the floating-point operations that it took now.
+
+    *watch* is told each row of metrics in place of a bar, and may end the training by an exception.
+    """
     if Model.saved(run.path):
         return Model.load(run.path), 0.0
     first = begun(experiment)
     budget, optim = experiment.part("fit", Budget), experiment.part("optim", Optim)
     train, validation = (learned_from(experiment, split) for split in ("train", "validation"))
-    say("training: compiling the step, before the first row")
-    with progress("training") as advance:
-        done = fit(
-            first.module,
-            train,
-            validation,
-            optim,
-            budget,
-            run.path,
-            lambda row: advance(int(row["step"]), budget.steps, f"loss {row['loss']:.4f}"),
-            experiment.part("mesh", Layout).mesh(),
-        )
+    mesh = experiment.part("mesh", Layout).mesh()
+    if watch is not None:
+        done = fit(first.module, train, validation, optim, budget, run.path, watch, mesh)
+    else:
+        say("training: compiling the step, before the first row")
+        with progress("training") as advance:
+
+            def tell(row: Mapping[str, float]) -> None:
+                advance(int(row["step"]), budget.steps, f"loss {row['loss']:.4f}")
+
+            done = fit(first.module, train, validation, optim, budget, run.path, tell, mesh)
     model = first.with_parameters(done.params, int(done.state.step))
     model.save(run.path)
     return model, budget.steps * _flops(first.module, optim, budget, train)

@@ -21,6 +21,7 @@ OTHERS = {
     "best_rival": "saved",
     "together": "joined",
     "study": "studied",
+    "space": "swept",
 }  # by what marks their scores
 METRICS = {  # name for a person, and whether less is better
     "brier": ("Brier score", True),
@@ -55,13 +56,14 @@ def job(config: Any) -> None:
     from experiments.run_dir import damaged, find_run
 
     run = find_run(Path(config.run))
-    page = import_module(f"experiments.{told_by(json_of(run / 'metrics.json'))}").write
+    told = "metrics.json" if (run / "metrics.json").exists() else "sweep.json"
+    page = import_module(f"experiments.{told_by(json_of(run / told))}").write
     try:
         print(page(run))
     except InputError:
         raise
     except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, UndefinedError) as error:
-        raise damaged(run / "metrics.json", f"{type(error).__name__}: {error}") from error
+        raise damaged(run / told, f"{type(error).__name__}: {error}") from error
 
 
 def told_by(found: Any) -> str:

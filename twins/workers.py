@@ -15,6 +15,15 @@ from typing import Any, TypeVar
 from sim.errors import InputError
 from twins.platform import probe
 
+
+class Lost(InputError):
+    """A worker process died at its task, whose index is `task`."""
+
+    def __init__(self, text: str, task: int):
+        super().__init__(text)
+        self.task = task
+
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -25,8 +34,8 @@ def spread(
     """Yield (index, work(task)) of each task as it is done, in the order of completion.
 
     One worker works in this process; more are spawned, get *work* (picklable) once, and take a task whenever they are
-    free. A worker whose arithmetic differs from this process's, or that dies, raises InputError; an exception in *work*
-    is raised here, with the worker's traceback as a note. However it ends, no worker is left behind.
+    free. A worker whose arithmetic differs from this process's raises InputError, one that dies Lost; an exception in
+    *work* is raised here, with the worker's traceback as a note. However it ends, no worker is left behind.
     """
     with crew(work, min(workers, len(tasks))) as each:
         yield from each(tasks)
@@ -51,8 +60,8 @@ def crew(
         while at_work:
             ready: list[Any] = wait(list(at_work))
             for pipe in ready:
-                value = _answer(pipe, hands[pipe])
                 done = at_work.pop(pipe)
+                value = _answer(pipe, hands[pipe], done)
                 if done is None and value != probe():
                     raise InputError(
                         f"a worker computes differently from its parent (numeric probe {value[:12]}, not "
@@ -89,15 +98,16 @@ def _hand(pipe: Any, waiting: Iterator[tuple[int, Any]], at_work: dict[Any, int 
         return
 
 
-def _answer(pipe: Any, process: Any) -> Any:
+def _answer(pipe: Any, process: Any, task: int | None) -> Any:
     try:
         good, value = pipe.recv()
     except (EOFError, ConnectionError):
         process.join()
-        raise InputError(
+        told = (
             f"a worker process ended with exit code {process.exitcode} (killed for want of memory?); what is finished "
             "is kept: run the same command again, with fewer workers if need be"
-        ) from None
+        )
+        raise (InputError(told) if task is None else Lost(told, task)) from None
     if not good:
         raise value
     return value

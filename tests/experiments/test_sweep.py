@@ -1,0 +1,272 @@
+"""The command that searches hyperparameters: the same trials by any workers and any kills; what cannot be searched."""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from experiments import report, space, swept
+from experiments.sweeping import JOURNAL, Sweep
+from sim.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+COMMAND = ["experiments.sweep", "experiment=house_price", "debug=fast", "sweep.batch=3", "sweep.startup=3"]
+
+
+def start(work, *args):
+    env = os.environ | {"PYTHONPATH": str(ROOT), "TWINWORLDS_TRACEBACK": "0"}
+    command = [sys.executable, "-m", *COMMAND, *args]
+    return subprocess.Popen(command, cwd=work, env=env, stdout=-1, stderr=-1, text=True, start_new_session=True)
+
+
+def call(work, *args):
+    process = start(work, *args)
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def entries(journal):
+    return [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
+
+
+def trials(run):
+    """What follows from the configuration alone."""
+    found = json.loads((run / "sweep.json").read_text())
+    return [{key: value for key, value in trial.items() if key != "seconds"} for trial in found["trials"]]
+
+
+def killed(work, folder, entries_more, pause_s, *args):
+    """Start the sweep, and kill all its processes once its journal has grown and a pause is over."""
+    process = start(work, *args)
+    had, deadline = len(entries(folder / JOURNAL)), time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if len(entries(folder / JOURNAL)) >= had + entries_more:
+            break
+        time.sleep(0.01)
+    time.sleep(pause_s)
+    ended = process.poll()
+    if ended is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    return ended is None
+
+
+def told_once(folder, asked):
+    """Every trial asked for is in the journal once, and told once that it is finished."""
+    creation, state = 4, 6  # of optuna's JournalOperation
+    log = entries(folder / JOURNAL)
+    ends = Counter(entry["trial_id"] for entry in log if entry["op_code"] == state)
+    return sum(entry["op_code"] == creation for entry in log) == asked and ends == Counter(range(asked))
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="module")
+def run(work):
+    code, out, err = call(work, "sweep.trials=5", "workers=1")
+    assert code == 0, err
+    return (work / out.splitlines()[-1]).parent
+
+
+@pytest.mark.slow
+def test_a_sweep_tells_every_trial_and_how_to_repeat_the_best(run):
+    found = json.loads((run / "sweep.json").read_text())
+    assert [trial["number"] for trial in found["trials"]] == list(range(5))
+    complete = [trial for trial in found["trials"] if trial["state"] == "complete"]
+    best = min(complete, key=lambda trial: trial["score"])
+    assert found["best"]["number"] == best["number"]
+    assert best["score"] == min(loss for _, loss in best["losses"])
+    assert found["best"]["command"].startswith("python -m experiments.train experiment=house_price debug=fast")
+    assert f"optim.learning_rate={best['values']['optim.learning_rate']}" in found["best"]["command"]
+    assert len({trial["values"]["optim.learning_rate"] for trial in found["trials"]}) == 5
+    page = (run / "report.html").read_text()
+    assert swept.verdict(found).headline in page
+    assert found["best"]["command"] in page
+    assert page.count("<svg") == 6
+    assert not re.search(r'(src|href)="(?!#)', page)
+    report.job(SimpleNamespace(run=str(run)))
+    assert (run / "report.html").read_text().split("<footer>")[0] == page.split("<footer>")[0]
+    folders = run / "trials"
+    assert [path.parent.name for path in folders.glob("*/model")] == [f"{best['number']:04d}"]
+    assert not list(folders.glob("*/checkpoints"))
+    assert not list(folders.glob("*/metrics.json"))  # no trial has seen the test split
+
+
+@pytest.mark.slow
+def test_killed_once_and_with_more_workers_a_sweep_ends_with_the_same_trials(work, run):
+    folder = work / "killed" / run.relative_to(work / "outputs")
+    more = ("outputs=killed", "workers=2", "sweep.trials=5")
+    assert killed(work, folder, 12, 0.0, *more)
+    with (folder / JOURNAL).open("a") as journal:
+        journal.write('{"op_code": 4, "wor')  # torn by the kill
+    if not os.path.lexists(lock := folder / f"{JOURNAL}.lock"):
+        lock.symlink_to(folder / JOURNAL)
+    code, _, err = call(work, *more)
+    assert code == 0, err
+    assert trials(folder) == trials(run)
+    assert told_once(folder, 5)
+
+
+@pytest.mark.slow
+def test_a_sweep_goes_on_to_more_trials_and_then_is_done(work, run):
+    code, out, err = call(work, "sweep.trials=5")
+    assert (code, (work / out.splitlines()[-1]).parent) == (0, run)
+    assert "done before" in err
+    before = trials(run)
+    code, out, err = call(work, "sweep.trials=7", "workers=1")
+    assert (code, (work / out.splitlines()[-1]).parent) == (0, run), err
+    assert trials(run)[:5] == before
+    assert told_once(run, 7)
+
+
+@pytest.mark.long
+def test_killed_ten_times_at_random_none_is_lost_and_none_comes_twice(tmp_path):
+    code, out, err = call(tmp_path, "outputs=whole", "workers=1", "sweep.trials=15")
+    assert code == 0, err
+    whole = (tmp_path / out.splitlines()[-1]).parent
+    folder = tmp_path / "killed" / whole.relative_to(tmp_path / "whole")
+    more, rng, kills = ("outputs=killed", "workers=2", "sweep.trials=15"), random.Random(7), 0
+    while kills < 10:
+        assert killed(tmp_path, folder, rng.randrange(10), rng.random() * 6, *more), f"it ended after {kills} kills"
+        kills += 1
+    assert not (folder / "report.html").exists()
+    code, _, err = call(tmp_path, *more)
+    assert code == 0, err
+    assert told_once(folder, 15)
+    assert trials(folder) == trials(whole)
+
+
+def sweep(*overrides):
+    from hydra import compose, initialize_config_module
+
+    with initialize_config_module("conf", version_base="1.3"):
+        return Sweep.of(compose("sweep", list(overrides)), overrides)
+
+
+def trial(number, state, score=None, losses=((10, 2.0),), sentence=None, **values):
+    told = {"number": number, "state": state, "score": score, "losses": losses, "seconds": 1.0, "sentence": sentence}
+    return told | {"values": {"optim.clip": 1.0, "model": "nano", **values}}
+
+
+def told(*trials, best=None):
+    laws = {"optim.clip": {"low": 0.1, "high": 10.0, "log": True, "step": None}, "model": {"choices": ["nano", "tiny"]}}
+    best = best and best | {"command": "python -m experiments.train"}
+    return {"space": laws, "asked": len(trials), "trials": list(trials), "best": best, "importances": None}
+
+
+def test_trials_are_ranked_by_what_became_of_them():
+    some = [trial(0, "failed", losses=[], sentence="no"), trial(1, "pruned"), trial(2, "complete", 0.9)]
+    some += [trial(3, "complete", 0.5), trial(4, "pruned", losses=[(10, 2.0), (20, 1.0)])]
+    found = told(*some, best=some[3])
+    assert [t["number"] for t in swept.ranked(found)] == [3, 2, 4, 1, 0]
+    headline, detail = swept.verdict(found)
+    assert headline == "Trial 3 is the best, with a validation loss of 0.5"
+    assert detail == "Of 5 trials 2 trained to their end, 2 were ended early, 1 failed."
+    assert {t["number"]: swept.outcome(t) for t in some} == {
+        0: "failed",
+        1: "ended at 10",
+        2: "0.9",
+        3: "0.5",
+        4: "ended at 20",
+    }
+
+
+@pytest.mark.parametrize(("clip", "edges"), [(0.11, ["optim.clip"]), (0.2, []), (1.0, []), (9.0, ["optim.clip"])])
+def test_a_best_value_at_the_edge_of_its_range_is_named(clip, edges):
+    best = trial(0, "complete", 0.5, **{"optim.clip": clip})
+    assert swept.at_edge(told(best, best=best)) == edges
+    assert ("edge of its range in optim.clip" in swept.verdict(told(best, best=best)).detail) == bool(edges)
+
+
+def test_a_sweep_whose_trials_all_fail_says_why(tmp_path):
+    found = told(trial(0, "failed", losses=[], sentence="the loss of step 3 is not a number"))
+    (tmp_path / "sweep.json").write_text(json.dumps(found))
+    (tmp_path / "config.yaml").write_text("name: sweeps/mine\n")
+    page = swept.write(tmp_path).read_text()
+    assert "No trial came to a score" in page
+    assert "the loss of step 3 is not a number" in page
+    swept.show(found)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["+sweep.space.optim.learning_rat={low: 1, high: 2}"], "did you mean optim.learning_rate?"),
+        (["+sweep.space.modle={choices: [nano, tiny]}"], "did you mean model?"),
+        (["+sweep.space.model={choices: [nano, tyny]}"], "there is no such model; choose from"),
+        (
+            ["+sweep.space.model={choices: [1, 2]}"],
+            "sweep.space.model: a group of the configuration is chosen by names",
+        ),
+        (["+sweep.space.world.crew={low: 1, high: 3}"], "sweep.space.world.crew: it changes source, twin, world"),
+        (["+sweep.space.task.horizon_h={choices: [24, 48]}"], "what is asked of one trial is asked of all"),
+        (["+sweep.space.fit.batch={choices: [32, many]}"], "fit.batch is 'many'; it must be a whole number"),
+        (["+sweep.space.model.dropout={low: 0, high: 2}"], "sweep.space.model.dropout: model.dropout is 2"),
+        (["+sweep.space.fit.batch=3"], "sweep.space.fit.batch is 3; it must be {low, high}"),
+        (["sweep.space.optim.learning_rate.low=0"], "sweep.space.optim.learning_rate.low is 0; it must be above 0"),
+        (
+            ["sweep.space.optim.learning_rate.low=1"],
+            "sweep.space.optim.learning_rate.high is 0.01; it must be above low",
+        ),
+        (["+sweep.space.optim.learning_rate.step=1"], "sweep.space.optim.learning_rate.step is 1; it must be null"),
+        (["+sweep.space.optim.learning_rate.choices=[1]"], "low is unknown to Choices"),
+        (["+sweep.space.fit.batch={choices: [8, 8]}"], "choices is (8, 8); it must be two or more, none of them twice"),
+        (["~sweep.space", "+sweep.space={}"], "sweep.space is {}; it must say what to change"),
+        (["sweep.trials=0"], "sweep.trials is 0; it must be at least 1"),
+        (["sweep.sampler=grid"], "sweep.sampler is 'grid'; it must be one of 'tpe', 'random'"),
+        (["fit.validate_every=1000"], "fit.validate_every is 1000; a sweep judges by validation losses"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused_before_any_work(overrides, said):
+    with pytest.raises(InputError) as error:
+        sweep(*overrides).check()
+    assert said in str(error.value)
+
+
+def test_a_space_is_written_in_one_key_or_level_by_level():
+    node = {
+        "fit.batch": {"choices": [16, 32]},
+        "optim": {"clip": {"low": 1, "high": 2}, "beta2": {"high": 1, "low": 0}},
+    }
+    laws = space.space(node)
+    assert laws == {
+        "fit.batch": space.Choices((16, 32)),
+        "optim.clip": space.Range(1, 2),
+        "optim.beta2": space.Range(0, 1),
+    }
+    both = {"model": {"choices": ["nano", "tiny"], "dropout": {"low": 0, "high": 0.3}}}
+    assert list(space.space(both)) == ["model", "model.dropout"]
+    assert type(laws["optim.clip"].distribution(1.0)).__name__ == "FloatDistribution"
+    assert type(laws["optim.clip"].distribution(None)).__name__ == "IntDistribution"
+
+
+def test_a_drawn_number_has_few_digits_and_stays_within_its_range():
+    law = space.Range(0.00012345, 0.1, log=True)
+    assert law.shown(0.012345678) == 0.01235
+    assert law.shown(0.00012345) == 0.00012345
+    assert space.Range(0.0, 1.0, step=0.125).shown(0.375) == 0.375
+
+
+def test_values_come_back_as_they_were_set():
+    values = {"optim.clip": None, "model.mix": True, "fit.batch": 32, "optim.learning_rate": 1e-5}
+    found = sweep().experiment(values).config
+    assert {key: space.at(found, key) for key in values} == values
+    assert space.override("name", "it's, new") == "name='it\\'s, new'"
+    assert sweep().experiment({"name": "it's, new"}).config["name"] == "it's, new"
+
+
+def test_the_command_of_the_best_leaves_out_what_is_of_the_sweep():
+    made = sweep("experiment=line_failure", "sweep.trials=3", "+sweep.space.fit.batch={choices: [32, 64]}", "workers=1")
+    assert made.command({"fit.batch": 64}).endswith("experiments.train experiment=line_failure fit.batch=64")
