@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 BAD_INPUT = 2
 INTERRUPTED = 130  # 128 + SIGINT
+DATA = "python -m experiments.data"  # as messages of `twins.dataset` have it
 
 
 def run(job: Callable[[DictConfig], Any], config_name: str) -> None:
@@ -138,10 +139,18 @@ def _at_home(argv: list[str]) -> None:
 
 def _see_plants(argv: list[str]) -> None:
     """Let `_target_` find the modules of a --config-dir, behind everything else."""
+    for folder in _plants(argv):
+        see_plant(Path(folder))
+
+
+def _plants(argv: list[str]) -> list[str]:
+    """The folders that are given with --config-dir."""
+    found = []
     for flag, value in zip(argv, [*argv[1:], ""], strict=True):
         given = value if flag in ("--config-dir", "-cd") else flag.partition("=")[2]
         if flag.split("=")[0] in ("--config-dir", "-cd") and given:
-            see_plant(Path(given))
+            found.append(given)
+    return found
 
 
 def see_plant(folder: Path) -> None:
@@ -174,7 +183,13 @@ def sentence(error: BaseException) -> str:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"no room to write: {error.strerror}; what is finished is kept: make room and run the same command again"
-    return _line(str(error)) or type(error).__name__
+    return _to_plant(_line(str(error))) or type(error).__name__
+
+
+def _to_plant(text: str) -> str:
+    """*text*, in which a command on datasets finds the plant that this one was given."""
+    plant = "".join(f" --config-dir {shlex.quote(folder)}" for folder in _plants(sys.argv))
+    return text.replace(DATA, DATA + plant)
 
 
 def _line(text: str) -> str:

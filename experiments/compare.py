@@ -20,7 +20,7 @@ def job(config: Any) -> None:
 
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     models = seeds.found(plain["runs"])
-    scores = seeds.compare(models, {key: plain[key] for key in ("datasets", "outputs", "workers")})
+    scores = seeds.compare(models, {key: plain[key] for key in ("datasets", "outputs", "workers", "executor")})
     last = list(models.values())[-1]
     path = last[0].parent / "seeds.json"
     write_json(path, scores)

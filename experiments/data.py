@@ -1,9 +1,10 @@
-"""Datasets as they lie on disk: `python -m experiments.data ls|show|verify|rebuild|merge|rerender|card|push|pull …`.
+"""Datasets as they lie on disk: `python -m experiments.data ls|show|verify|rebuild|replay|… …`.
 
     ls       [FOLDER]               one line a dataset of a folder
     show     DATASET                channels, splits, platform, revisions
     verify   DATASET …              reads every file again; names what is damaged, missing or extra, and what mends it
     rebuild  DATASET                makes anew what is damaged or missing, from the manifest alone
+    replay   DATASET SHARD          makes one shard, as of a dataset that came to nothing by it, here and for show
     merge    DATASET DATASET …      one dataset of all runs, each with its origin
     rerender DATASET KEY=VALUE …    the same worlds seen otherwise: twin.step_h=0.5
     card     DATASET                the data card, as Markdown
@@ -35,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         one.add_argument("datasets", nargs=many, type=str if name == "pull" else Path, metavar="FOLDER")
         if name == "push":
             one.add_argument("url", metavar="URL")
+        if name == "replay":
+            one.add_argument("shard", metavar="SHARD")
         if name == "rerender":
             one.add_argument("values", nargs="+", metavar="KEY=VALUE")
         if name in ("merge", "rerender", "pull"):
@@ -89,6 +92,13 @@ def rebuild(given: argparse.Namespace) -> int:
     return 0
 
 
+def replay(given: argparse.Namespace) -> int:
+    from experiments.datasets import replayed
+
+    print(replayed(given.datasets, given.shard))
+    return 0
+
+
 def merge(given: argparse.Namespace) -> int:
     from experiments.console import progress
     from twins.dataset import open_dataset
@@ -137,7 +147,7 @@ def pull(given: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS = {f.__name__: f for f in (ls, show, verify, rebuild, merge, rerender, card, push, pull)}
+COMMANDS = {f.__name__: f for f in (ls, show, verify, rebuild, replay, merge, rerender, card, push, pull)}
 
 if __name__ == "__main__":
     main()

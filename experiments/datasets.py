@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import resource
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -48,6 +51,8 @@ def told(folder: Path) -> str:
         f"made with Python {platform['python']}, {_pairs(platform['libraries'])}",
         f"on {platform['processor']} ({platform['system']}), numeric probe {platform['probe'][:12]}",
     ]
+    for shard, other in found.get("apart", {}).items():
+        lines.append(f"but {shard} on {other.get('processor', 'another one')}, numeric probe {other['probe'][:12]}")
     if "varied" in kind:
         lines += ["varied from run to run: " + ", ".join(kind["varied"])]
     splits = map(_split, found["splits"].items())
@@ -69,6 +74,22 @@ def _channels(channels: Sequence[dict]) -> list[Sequence[str]]:
         clock += f", frames {'×'.join(map(str, channel['shape']))}" if channel.get("shape") else ""
         kinds.setdefault((channel["quantity"], channel["unit"], channel["role"], clock), []).append(channel["entity"])
     return [(*kind, ", ".join(names[:6]) + ", …" * (len(names) > 6)) for kind, names in kinds.items()]
+
+
+def replayed(folder: Path, shard: str) -> str:
+    """Make a shard again and say what came of it, with the time and the memory that it took."""
+    from twins.dataset.again import replay
+
+    began = time.perf_counter()
+    record, same = replay(folder, shard)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    runs = ", ".join(f"{run['run']} ({run['content'][:12]})" for run in record["runs"])
+    how = {None: "the dataset does not hold it yet", True: "as the dataset holds it"}
+    return (
+        f"{shard} was made without a fault in {time.perf_counter() - began:.3g} s and {size(memory)} of memory: world "
+        f"runs {runs}, {record['episodes']} episodes, {record['samples']:,} samples; "
+        f"{how.get(same, 'the dataset holds another one, made by other code or by other arithmetic')}"
+    )
 
 
 def values(pairs: Sequence[str]) -> dict[str, Any]:

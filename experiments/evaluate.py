@@ -25,7 +25,7 @@ def job(config: Any) -> None:
 
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     run, split = Path(str(plain["run"])), str(plain["split"])
-    places = {key: plain[key] for key in ("datasets", "outputs", "workers")}
+    places = {key: plain[key] for key in ("datasets", "outputs", "workers", "executor")}
     experiment = Experiment(config_of(run) | places)
     model = Model.load(run)
     dataset = experiment.dataset if plain["dataset"] is None else open_dataset(str(plain["dataset"]))

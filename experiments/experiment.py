@@ -16,6 +16,8 @@ from experiments.run_dir import RunDir, config_hash, open_run
 from experiments.settings import Scoring
 from experiments.vary import vary
 from sim.errors import InputError
+from twins.executor import Executor
+from twins.workers import Local
 
 if TYPE_CHECKING:
     from experiments.model import Model
@@ -91,6 +93,11 @@ class Experiment:
         return _natural(self.config, "workers", 1)
 
     @cached_property
+    def executor(self) -> Executor:
+        """Who makes the dataset."""
+        return self.part("executor", Executor) if "executor" in self.config else Local(self.workers)
+
+    @cached_property
     def scoring(self) -> Scoring:
         return self.part("evaluate", Scoring)
 
@@ -101,9 +108,9 @@ class Experiment:
 
     @cached_property
     def dataset(self) -> Dataset:
-        root, workers = Path(fit(self.config["datasets"], str, "datasets")), self.workers
+        root = Path(fit(self.config["datasets"], str, "datasets"))
         with progress("dataset") as advance:
-            return self.source.ensure(root, workers, advance)
+            return self.source.ensure(root, self.executor, advance)
 
     def data(self, split: str) -> Any:
         """The dataset, of which fewer runs are learned from where the configuration says so."""

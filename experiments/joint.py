@@ -73,7 +73,7 @@ class Together:
             share = max(budget["batch"] // len(self.members), 1)
             micro = budget["microbatch"] if budget["microbatch"] and share % budget["microbatch"] == 0 else None
             steps = dict(budget) | {"batch": share, "microbatch": micro, "stride": own["fit"]["stride"]}
-            places = {key: self.config[key] for key in ("seed", "workers", "datasets", "debug", "mesh")}
+            places = {key: self.config[key] for key in ("seed", "workers", "executor", "datasets", "debug", "mesh")}
             found[name] = Experiment(
                 dict(own) | places | {"model": model, "optim": self.config["optim"], "fit": steps, "fresh": False}
             )

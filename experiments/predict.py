@@ -29,7 +29,7 @@ def job(config: Any) -> None:
     if missing:
         say(f"not in the table, so missing to the model: {', '.join(missing)}")
     with tempfile.TemporaryDirectory() as folder:
-        dataset = table.ensure(Path(folder), workers=1)
+        dataset = table.ensure(Path(folder))
         for found in dataset.manifest["findings"]:
             say(own_data.told(found))
         episodes = dataset.episodes(dataset.splits[0])

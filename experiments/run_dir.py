@@ -19,7 +19,7 @@ from typing import Any
 from sim.errors import InputError
 
 # Keys that change where or how fast a run happens, or what it says meanwhile, but no number in it beyond rounding.
-UNHASHED = frozenset({"fresh", "workers", "datasets", "outputs", "debug", "hydra", "mesh"})
+UNHASHED = frozenset({"fresh", "workers", "executor", "datasets", "outputs", "debug", "hydra", "mesh"})
 UNSAID = (("vary", {}), ("train_runs", None))  # keys of which a run that says nothing is the run from before they were
 LIBRARIES = ("twinworlds", "numpy", "simpy", "numba", "pyarrow", "jax", "jaxlib", "flax", "optax", "scikit-learn")
 

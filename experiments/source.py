@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sim.errors import InputError
 from twins.dataset import Dataset, Plan, Progress, configuration, ensure, files, identity
+from twins.executor import Executor
 from twins.observed import Table, ensure_observed
 from twins.twin import Twin
 
@@ -23,8 +24,8 @@ class Simulated:
         """What names the data, revisions and defaults included."""
         return identity(configuration(self.twin, self.plan))
 
-    def ensure(self, root: Path, workers: int, progress: Progress | None = None) -> Dataset:
-        return ensure(self.twin, self.plan, root, workers, progress)
+    def ensure(self, root: Path, executor: Executor | None = None, progress: Progress | None = None) -> Dataset:
+        return ensure(self.twin, self.plan, root, 1, progress, executor=executor)
 
 
 @dataclass(frozen=True)
@@ -46,5 +47,5 @@ class Observed(Table):
                 raise InputError(f"source.{key}={path}: {error.strerror}; give the path of a file") from None
         return digest
 
-    def ensure(self, root: Path, workers: int, progress: Progress | None = None) -> Dataset:
+    def ensure(self, root: Path, executor: Executor | None = None, progress: Progress | None = None) -> Dataset:
         return ensure_observed(self, root, progress)

@@ -26,7 +26,8 @@ from experiments.experiment import Experiment, run_path
 from experiments.run_dir import RunDir, open_run, write_json
 from sim.errors import InputError, require
 from sim.verify import world_seed
-from twins.workers import Lost, crew
+from twins.executor import Failed
+from twins.workers import crew
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -181,7 +182,7 @@ class Sweep:
             while (number := self._next(study)) < total:
                 jobs: list[Job] = []
                 try:
-                    with crew(play, at_once) as each:
+                    with crew(play, at_once, times=1) as each:
                         while number < total:
                             jobs = self._batch(study, number, run.path)
                             for _, outcome in each(jobs):
@@ -190,8 +191,8 @@ class Sweep:
                                 advance(len(finished), total, _note(finished))
                             number = self._next(study)
                             write_json(run.path / FOUND, self.found(study))
-                except Lost as lost:
-                    self._mourn(study, jobs[lost.task], lost, run.path)
+                except Failed as lost:
+                    self._mourn(study, jobs[lost.index], lost.why, run.path)
         found = self.found(study) | {"importances": self._importances(study)}
         write_json(run.path / FOUND, found)
         return found
@@ -291,7 +292,7 @@ class Sweep:
             rmtree(_trial(folder, number) / FOLDER, ignore_errors=True)  # the best alone is worth its room
         rmtree(_trial(folder, outcome.number) / "checkpoints", ignore_errors=True)
 
-    def _mourn(self, study: Study, job: Job, lost: Lost, folder: Path) -> None:
+    def _mourn(self, study: Study, job: Job, why: str, folder: Path) -> None:
         """Count the death of a worker at a trial; one that kills again and again is given up."""
         from optuna.trial import Trial
 
@@ -299,8 +300,7 @@ class Sweep:
         deaths = frozen.user_attrs.get("deaths", 0) + 1
         Trial(study, frozen._trial_id).set_user_attr("deaths", deaths)
         if deaths >= DEATHS:
-            told = str(lost).partition("; ")[0]
-            self._tell(study, Outcome(job.number, "failed", sentence=f"{told}, {deaths} times"), folder)
+            self._tell(study, Outcome(job.number, "failed", sentence=f"{why}, {deaths} times"), folder)
 
 
 @contextlib.contextmanager

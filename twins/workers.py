@@ -3,114 +3,162 @@
 from __future__ import annotations
 
 import multiprocessing
-import pickle
 import signal
 import threading
-import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import wait
-from typing import Any, TypeVar
+from typing import Any
 
-from sim.errors import InputError
+from sim.errors import InputError, require
+from twins.executor import TIMES, Again, Queue, Result, Task, Told, attempt, stranger
 from twins.platform import probe
 
-
-class Lost(InputError):
-    """A worker process died at its task, whose index is `task`."""
-
-    def __init__(self, text: str, task: int):
-        super().__init__(text)
-        self.task = task
+Each = Callable[..., Generator[tuple[int, Any], None, None]]
 
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
+@dataclass(frozen=True)
+class Local:
+    """Worker processes on this machine, an Executor; one worker is this process itself."""
+
+    workers: int = 2
+    mixed: bool = False  # True: workers whose arithmetic differs are let in
+
+    def __post_init__(self):
+        require(self.workers >= 1, self, "workers", "at least 1")
+
+    def each(
+        self, work: Callable[[Task], Result], tasks: Sequence[Task], again: Told | None = None
+    ) -> Generator[tuple[int, Result], None, None]:
+        with crew(work, min(self.workers, len(tasks)), self.mixed) as each:
+            yield from each(tasks, again)
 
 
 def spread(
     work: Callable[[Task], Result], tasks: Sequence[Task], workers: int = 1
 ) -> Generator[tuple[int, Result], None, None]:
-    """Yield (index, work(task)) of each task as it is done, in the order of completion.
-
-    One worker works in this process; more are spawned, get *work* (picklable) once, and take a task whenever they are
-    free. A worker whose arithmetic differs from this process's raises InputError, one that dies Lost; an exception in
-    *work* is raised here, with the worker's traceback as a note. However it ends, no worker is left behind.
-    """
-    with crew(work, min(workers, len(tasks))) as each:
-        yield from each(tasks)
+    """Yield (index, work(task)) of each task as it is done, in the order of completion, as `Executor.each` does."""
+    return Local(max(workers, 1)).each(work, tasks)
 
 
 @contextmanager
-def crew(
-    work: Callable[[Task], Result], workers: int = 1
-) -> Iterator[Callable[[Sequence[Task]], Generator[tuple[int, Result], None, None]]]:
-    """`spread` for one set of tasks after another, on workers that stay until the block ends."""
+def crew(work: Callable[[Any], Any], workers: int = 1, mixed: bool = False, times: int = TIMES) -> Iterator[Each]:
+    """`Executor.each` for one set of tasks after another, on workers that stay until the block ends.
+
+    One worker works in this process; more are spawned, get *work* once, and take a task whenever they are free. One
+    that dies is replaced; a task that fails so many *times* raises Failed.
+    """
     if workers <= 1:
-        yield lambda tasks: ((i, work(task)) for i, task in enumerate(tasks))
+        yield partial(_here, work, times)
         return
-    context = multiprocessing.get_context("spawn")
-    hands: dict[Any, Any] = {}  # our end of each worker's pipe: a killed parent closes it, so the worker ends as well
-    at_work: dict[Any, int | None] = {}
+    with _Crew(work, workers, mixed, times) as hands:
+        yield hands.each
 
-    def each(tasks: Sequence[Task]) -> Generator[tuple[int, Result], None, None]:
-        waiting = enumerate(tasks)
-        for pipe in [pipe for pipe in hands if pipe not in at_work]:
-            _hand(pipe, waiting, at_work)
-        while at_work:
-            ready: list[Any] = wait(list(at_work))
-            for pipe in ready:
-                done = at_work.pop(pipe)
-                value = _answer(pipe, hands[pipe], done)
-                if done is None and value != probe():
-                    raise InputError(
-                        f"a worker computes differently from its parent (numeric probe {value[:12]}, not "
-                        f"{probe()[:12]}); run all workers on one kind of processor with the same library versions"
-                    )
-                _hand(pipe, waiting, at_work)
-                if done is not None:
-                    yield done, value
 
-    try:
-        with _deaf():
-            for _ in range(workers):
-                ours, theirs = context.Pipe()
-                hands[ours] = context.Process(target=_serve, args=(theirs, work), daemon=True)
-                hands[ours].start()
-                theirs.close()
-        at_work |= dict.fromkeys(hands)  # each first tells its probe
-        yield each
-    finally:
-        for pipe in hands:
+def _here(
+    work: Callable[[Task], Result], times: int, tasks: Sequence[Task], again: Told | None = None
+) -> Generator[tuple[int, Result], None, None]:
+    queue = Queue(len(tasks), again, times)
+    while (index := queue.next()) is not None:
+        try:
+            done = work(tasks[index])
+        except Again as error:
+            queue.failed(index, str(error))
+        else:
+            yield index, done
+
+
+class _Crew:
+    """Spawned processes, each behind a pipe: a killed parent closes it, so that the worker ends as well."""
+
+    def __init__(self, work: Callable[[Any], Any], workers: int, mixed: bool, times: int):
+        self.work, self.workers, self.mixed, self.times = work, workers, mixed, times
+        self.context = multiprocessing.get_context("spawn")
+        self.hands: dict[Any, Any] = {}
+        self.at_work: dict[Any, int | None] = {}  # the task of each; None: it has yet to tell its probe
+        self.stillborn = 0
+
+    def __enter__(self) -> _Crew:
+        try:
+            for _ in range(self.workers):
+                self._hire()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for pipe in self.hands:
             pipe.close()
-        for process in hands.values():
+        for process in self.hands.values():
             if process.pid:
                 process.terminate()
                 process.join()
 
+    def each(self, tasks: Sequence[Any], again: Told | None = None) -> Generator[tuple[int, Any], None, None]:
+        queue = Queue(len(tasks), again, self.times)
+        for pipe in [pipe for pipe in self.hands if pipe not in self.at_work]:
+            self._hand(pipe, tasks, queue)
+        while self.at_work:
+            ready: list[Any] = wait(list(self.at_work))
+            for pipe in ready:
+                index = self.at_work.pop(pipe)
+                try:
+                    good, value = pipe.recv()
+                except (EOFError, OSError):
+                    self._replace(pipe, index, queue)
+                    continue
+                if index is None:
+                    self._greet(value)
+                elif not good and isinstance(value, Again):
+                    queue.failed(index, str(value), self.workers)
+                elif not good:
+                    raise value
+                self._hand(pipe, tasks, queue)
+                if good and index is not None:
+                    yield index, value
+            for pipe in [pipe for pipe in self.hands if pipe not in self.at_work]:  # idle, and a task has come back
+                self._hand(pipe, tasks, queue)
 
-def _hand(pipe: Any, waiting: Iterator[tuple[int, Any]], at_work: dict[Any, int | None]) -> None:
-    """Give the worker behind *pipe* the next task, if there is one."""
-    for index, task in waiting:
-        with suppress(ConnectionError):  # a dead worker is reported when its answer is read
-            pipe.send(task)
-        at_work[pipe] = index
-        return
+    def _hire(self) -> None:
+        ours, theirs = self.context.Pipe()
+        with _deaf():
+            self.hands[ours] = self.context.Process(target=_serve, args=(theirs, self.work), daemon=True)
+            self.hands[ours].start()
+        theirs.close()
+        self.at_work[ours] = None
 
+    def _hand(self, pipe: Any, tasks: Sequence[Any], queue: Queue) -> None:
+        """Give the worker behind *pipe* the next task, if there is one."""
+        if (index := queue.next()) is not None:
+            with suppress(OSError):  # a dead worker is replaced when its answer is read
+                pipe.send(tasks[index])
+            self.at_work[pipe] = index
 
-def _answer(pipe: Any, process: Any, task: int | None) -> Any:
-    try:
-        good, value = pipe.recv()
-    except (EOFError, ConnectionError):
+    def _greet(self, theirs: str) -> None:
+        if theirs != probe() and not self.mixed:
+            raise stranger(theirs, probe())
+        self.stillborn = 0
+
+    def _replace(self, pipe: Any, index: int | None, queue: Queue) -> None:
+        process = self.hands.pop(pipe)
+        pipe.close()
         process.join()
-        told = (
-            f"a worker process ended with exit code {process.exitcode} (killed for want of memory?); what is finished "
-            "is kept: run the same command again, with fewer workers if need be"
-        )
-        raise (InputError(told) if task is None else Lost(told, task)) from None
-    if not good:
-        raise value
-    return value
+        told = f"its worker process ended with exit code {process.exitcode}"
+        if process.exitcode == -signal.SIGKILL:
+            told += " (killed; for want of memory?)"
+        if index is not None:
+            queue.failed(index, told, self.workers)
+        else:
+            self.stillborn += 1
+            if self.stillborn == TIMES:
+                raise InputError(
+                    f"{TIMES} worker processes ended before their work began, the last with exit code "
+                    f"{process.exitcode}; set workers=1 to work in this process"
+                )
+        self._hire()
 
 
 @contextmanager
@@ -134,21 +182,6 @@ def _serve(pipe: Any, work: Callable[[Any], Any]) -> None:
         except EOFError:
             return
         try:
-            answer = True, work(task)
-        except Exception as error:
-            answer = False, _portable(error)
-        try:
-            pipe.send(answer)
+            pipe.send(attempt(work, task))
         except ConnectionError:
             return
-
-
-def _portable(error: Exception) -> Exception:
-    told = traceback.format_exc()
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return RuntimeError(told)
-    if not isinstance(error, InputError):
-        error.add_note(f"in a worker process:\n{told}")
-    return error

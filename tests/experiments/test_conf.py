@@ -14,7 +14,7 @@ CONF = Path(__file__).parents[2] / "conf"
 PRIMARY = sorted(p.stem for p in CONF.glob("*.yaml") if p.stem not in ("base", "validate"))
 GROUPS = [
     f"{group}={path.stem}"
-    for group in ("world", "twin", "task", "model", "optim", "baselines", "oracle", "debug")
+    for group in ("world", "twin", "task", "model", "optim", "baselines", "oracle", "executor", "debug")
     for path in sorted((CONF / group).glob("*.yaml"))
 ]
 
@@ -78,3 +78,4 @@ def test_what_is_swept_has_a_run_of_its_own():
     }
     assert len(paths) == 4
     assert load("house_price", ["workers=2"]).run_path == load("house_price", ["workers=1"]).run_path
+    assert load("house_price", ["executor=ray"]).run_path == load("house_price").run_path

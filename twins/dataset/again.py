@@ -11,12 +11,14 @@ from sim.errors import InputError
 from sim.trace import Run
 from twins import paths
 from twins.dataset import files, generate, health, manifest
-from twins.dataset.generate import Plan, Progress, configuration
-from twins.dataset.identity import describe, revive
+from twins.dataset.generate import Maker, Plan, Progress, configuration, simulated
+from twins.dataset.identity import describe, identity, revive
+from twins.dataset.making import RECIPE
 from twins.dataset.store import Dataset
 from twins.platform import probe
 from twins.twin import Twin
 from twins.varied import changed, twin_of
+from twins.workers import Local
 
 
 class Again(NamedTuple):
@@ -24,6 +26,13 @@ class Again(NamedTuple):
 
     dataset: Dataset
     how: str
+
+
+class Replayed(NamedTuple):
+    """What a shard says of itself when it is made here, and whether that is what the dataset holds of it."""
+
+    record: dict
+    same: bool | None  # None where the dataset does not hold it
 
 
 class _Unsaid(Exception):
@@ -70,7 +79,41 @@ def rebuild(directory: str | Path, workers: int = 1, progress: Progress | None =
     for fault in health.faults(directory):
         if fault.what == "damaged":
             files.remove(fault.path)
-    return generate.make(directory, twin, plan, workers, progress)
+    return generate.make(directory, twin, plan, Local(workers), progress)
+
+
+def replay(directory: str | Path, name: str) -> Replayed:
+    """Make shard *name* of the dataset in *directory*, finished or not, in this process; nothing is written.
+
+    What goes wrong in it is raised as it is. Raises InputError where there is no such shard.
+    """
+    directory = Path(directory)
+    told = _told_of(directory)
+    twin, plan = parts_of(told, directory)
+    shards = {shard.name: shard for shard in plan.shards()}
+    if name not in shards:
+        raise InputError(f"{directory} has no shard {name!r}; it has {', '.join([*shards][:3])}, … {[*shards][-1]}")
+    maker = Maker(twin, plan.duration_h, identity(told["configuration"]), simulated, probe())
+    made = maker(shards[name])
+    path = manifest.record_path(name)
+    record = files.sealed(made[path])
+    try:
+        held = files.read_json(directory / path)
+    except (OSError, ValueError):
+        return Replayed(record, None)
+    return Replayed(record, held["runs"] == record["runs"])
+
+
+def _told_of(directory: Path) -> dict:
+    """The manifest, or what an unfinished dataset is made from."""
+    if (directory / manifest.MANIFEST).exists():
+        return manifest.read(directory)
+    try:
+        return files.read_json(directory / RECIPE)
+    except (OSError, ValueError):
+        raise InputError(
+            f"{directory} holds no dataset, nor the beginning of one ({RECIPE} is missing); name the folder it is in"
+        ) from None
 
 
 def rerender(

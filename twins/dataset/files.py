@@ -25,7 +25,7 @@ def write(path: Path, chunks: Iterable[Any]) -> tuple[str, int]:
     A full disk, a quota or a folder that cannot be written to raises InputError and leaves nothing of the file.
     """
     digest, size = hashlib.sha256(), 0
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")  # hosts may share a folder
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
@@ -46,7 +46,12 @@ def write(path: Path, chunks: Iterable[Any]) -> tuple[str, int]:
 
 def write_json(path: Path, value: dict) -> tuple[str, int]:
     """Write *value* with a seal: a hash of all the rest under the key `seal`."""
-    return write(path, [_text(value | {"seal": _seal(value)})])
+    return write(path, [seal(value)])
+
+
+def seal(value: dict) -> bytes:
+    """What `write_json` writes."""
+    return _text(value | {"seal": _seal(value)})
 
 
 def read_json(path: Path) -> dict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,12 +15,14 @@ from twins import units
 from twins.channel import Channel
 from twins.dataset import card, files, manifest, shards
 from twins.dataset.identity import describe, identity
+from twins.dataset.making import Place, Shard, ShardFiles, failure, shard_files
 from twins.dataset.store import Dataset
 from twins.episode import Episode
+from twins.executor import Executor, Failed
 from twins.platform import probe
 from twins.twin import Twin
 from twins.varied import Varied, drawn, twin_of
-from twins.workers import spread
+from twins.workers import Local
 
 SPLITS = ("train", "validation", "test")
 MOST_SAMPLES = 1e8  # of one channel in one run: a minute's clock for 190 years
@@ -63,29 +65,17 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Shard:
-    """Consecutive world runs of one split: seeds from the first up to, not including, the second of `seeds`."""
-
-    split: str
-    index: int
-    seeds: tuple[int, int]
-
-    @property
-    def name(self) -> str:
-        return f"{self.split}-{self.index:05d}"
-
-
-@dataclass(frozen=True)
-class _Maker:
+class Maker:
     """What a worker needs to make any shard of one dataset."""
 
     twin: Twin
     duration_h: float
-    directory: Path
     identity: str
     simulate: Simulate
+    home: str  # the numeric probe of the process that asks
 
-    def __call__(self, shard: Shard) -> None:
+    def __call__(self, shard: Shard) -> ShardFiles:
+        """The files of *shard*; raises InputError naming the run for what a user can mend, notes it on all else."""
         runs, differ = [], {}
         for seed in range(*shard.seeds):
             try:
@@ -97,7 +87,7 @@ class _Maker:
             except Exception as error:
                 error.add_note(f"while making the run of seed {seed} for shard {shard.name}")
                 raise
-        write_shard(self.directory, self.identity, shard.split, shard.name, runs, differ)
+        return shard_files(self.identity, shard.split, shard.name, runs, differ, self.home)
 
 
 def configuration(twin: Twin, plan: Plan) -> dict:
@@ -117,23 +107,25 @@ def ensure(
     workers: int = 2,
     progress: Progress | None = None,
     simulate: Simulate | None = None,
+    executor: Executor | None = None,
 ) -> Dataset:
     """The dataset of *twin* and *plan* under *root*: made, taken up where it was left, or checked and reused.
 
-    Its folder is `<name>-<first 12 digits of the identity>`. Neither the number of workers nor an interruption
-    changes a byte of it. Raises InputError for a configuration without a canonical form, a damaged shard, a full disk,
-    a folder that holds another dataset, a clock too fine or too coarse for the runs, or a run without data. What stands
-    in for the simulation, if anything does (*simulate*), has to give the same runs.
+    Its folder is `<name>-<first 12 digits of the identity>`. Neither who makes it (*executor*, or so many *workers* on
+    this machine) nor an interruption changes a byte of it. Raises InputError for a configuration without a canonical
+    form, a damaged shard, a full disk, a folder that holds another dataset, a clock too fine or too coarse for the
+    runs, a run without data, or a shard that fails three times. What stands in for the simulation, if anything does
+    (*simulate*), has to give the same runs.
     """
     directory = Path(root) / f"{_name(twin)}-{identity(configuration(twin, plan))[:12]}"
-    return make(directory, twin, plan, workers, progress, simulate)
+    return make(directory, twin, plan, executor or Local(workers), progress, simulate)
 
 
 def make(
     directory: Path,
     twin: Twin,
     plan: Plan,
-    workers: int = 2,
+    executor: Executor,
     progress: Progress | None = None,
     simulate: Simulate | None = None,
 ) -> Dataset:
@@ -142,39 +134,45 @@ def make(
         units.parse(channel.unit)
         _check_clock(channel, plan.duration_h)
     described = configuration(twin, plan)
-    maker = _Maker(twin, plan.duration_h, directory, identity(described), simulate or simulated)
-    return complete(directory, described, plan.shards(), maker, workers, progress)
+    maker = Maker(twin, plan.duration_h, identity(described), simulate or simulated, probe())
+    return complete(directory, described, plan.shards(), maker, executor, progress)
 
 
 def complete(
     directory: Path,
     configuration: dict,
     wanted: Sequence[Any],
-    make: Callable[[Any], None],
-    workers: int = 1,
+    make: Callable[[Any], ShardFiles],
+    executor: Executor | None = None,
     progress: Progress | None = None,
     **extra: Any,
 ) -> Dataset:
     """Make what is missing of the shards *wanted* (each has a `name`), seal the manifest, open the dataset."""
-    tell = progress or (lambda done, total, what: None)
+    tell, executor = progress or (lambda done, total, what: None), executor or Local(1)
+    named = identity(configuration)
     with files.locked(directory, lambda: tell(0, len(wanted), f"waiting for the process that makes {directory}")):
         files.sweep(directory)
-        whole = manifest.check(directory, identity(configuration))
-        todo = [
-            shard for shard in wanted if not manifest.finished(directory, shard.name, identity(configuration), whole)
-        ]
+        whole = manifest.check(directory, named)
+        todo = [s for s in wanted if not manifest.finished(directory, s.name, named, whole, executor.mixed)]
         done = len(wanted) - len(todo)
         tell(done, len(wanted), "making shards" if todo else "checked")
-        if whole and todo and whole["platform"]["probe"] != probe():
-            raise InputError(
-                f"{directory} lacks {todo[0].name} and was made where numbers come out differently; mend it on such a "
-                "machine, or remove it to make it anew here"
-            )
+        for shard in todo:
+            if whole and whole.get("apart", {}).get(shard.name, whole["platform"])["probe"] != probe():
+                raise InputError(
+                    f"{directory} lacks {shard.name} and was made where numbers come out differently; mend it on such "
+                    "a machine, or remove it to make it anew here"
+                )
         try:
-            with closing(spread(make, todo, workers)) as made:
-                for i, _ in made:
-                    done += 1
-                    tell(done, len(wanted), todo[i].name)
+            if todo:
+                place = Place.of(directory, configuration, make)
+                again = lambda i, why: tell(done, len(wanted), f"{todo[i].name} again, since {why}")  # noqa: E731
+                with closing(executor.each(place, todo, again)) as made:
+                    for i, held in made:
+                        place.receive(held)
+                        done += 1
+                        tell(done, len(wanted), todo[i].name)
+        except Failed as error:
+            raise failure(directory, todo[error.index], error.why) from error
         finally:
             files.sweep(directory)
         if not whole or manifest.missing(directory, whole) or todo:
@@ -187,31 +185,6 @@ def complete(
             card.write(directory, sealed)
             manifest.write(directory, sealed)
     return Dataset.open(directory)
-
-
-def write_shard(
-    directory: Path,
-    identity: str,
-    split: str,
-    name: str,
-    runs: Sequence[tuple[Trace | None, Sequence[Episode]]],
-    differ: Mapping[int, Mapping[str, Any]] | None = None,
-) -> None:
-    """Write the tables of *runs* and, last, the record that says that they are whole, and in what each run differs."""
-    episodes = [episode for _, observed in runs for episode in observed]
-    for _, observed in runs:
-        shards.check(observed)
-    tables = {"series": shards.series_bytes(episodes), "episodes": shards.episodes_bytes(episodes)}
-    if any(episode.records is not None for episode in episodes):
-        tables["records"] = shards.records_bytes(episodes)
-    if traces := [trace for trace, _ in runs if trace is not None]:
-        tables["traces"] = shards.traces_bytes(traces)
-    written = {}
-    for kind, data in tables.items():
-        path = f"{kind}/{name}.parquet"
-        digest, size = files.write(directory / path, [memoryview(data)])
-        written[path] = {"sha256": digest, "bytes": size}
-    manifest.write_record(directory, identity, split, name, written, runs, differ or {})
 
 
 def _check_clock(channel: Channel, duration_h: float) -> None:

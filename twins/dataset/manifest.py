@@ -25,29 +25,28 @@ def record_path(name: str) -> str:
     return f"shards/{name}.json"
 
 
-def write_record(
-    directory: Path,
+def record(
     identity: str,
     split: str,
-    name: str,
-    written: dict[str, dict],
+    held: dict[str, dict],
     runs: Sequence[tuple[Trace | None, Sequence[Episode]]],
     differ: Mapping[int, Mapping[str, Any]],
-) -> None:
-    """Put down that shard *name* is whole: the hash of each file, counts, channels; of each run the content hash and
-    in what it *differs* from others."""
-    record = {
+    home: str,
+) -> dict:
+    """That a shard is whole: the hash of each file, counts, channels; of each run the content hash and in what it
+    *differs* from others; and the platform, if its numeric probe is not that of *home*."""
+    return {
         "identity": identity,
         "probe": probe(),
+        **({} if probe() == home else {"platform": stamp()}),
         "split": split,
-        "files": written,
+        "files": held,
         "runs": [_run(episodes[0].run, content(episodes, trace), differ) for trace, episodes in runs],
         "episodes": sum(len(episodes) for _, episodes in runs),
         "series": sum(len(episode.series) for _, episodes in runs for episode in episodes),
         "samples": sum(len(s.values) for _, episodes in runs for episode in episodes for s in episode.series),
         "channels": channels(episode for _, episodes in runs for episode in episodes),
     }
-    files.write_json(directory / record_path(name), record)
 
 
 def _run(run: int, digest: str, differ: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
@@ -68,7 +67,7 @@ def channels(episodes) -> list[dict]:
 
 def of(directory: Path, configuration: dict, names: Sequence[str], extra: dict[str, Any]) -> dict:
     """The manifest of a dataset all of whose shards are whole, but for its card."""
-    held, splits, found, contents = {}, {}, {}, hashlib.sha256()
+    held, splits, found, apart, contents = {}, {}, {}, {}, hashlib.sha256()
     for name in names:
         path = directory / record_path(name)
         with files.whole(path):
@@ -84,6 +83,8 @@ def of(directory: Path, configuration: dict, names: Sequence[str], extra: dict[s
         for count in ("episodes", "series", "samples"):
             split[count] += record[count]
         found |= {json.dumps(channel): channel for channel in record["channels"]}
+        if record["probe"] != probe():
+            apart[name] = record.get("platform", {}) | {"probe": record["probe"]}
     if not sum(split["samples"] for split in splits.values()):
         raise InputError(f"the dataset {directory} would be empty: none of its runs has a sample")
     return {
@@ -92,6 +93,7 @@ def of(directory: Path, configuration: dict, names: Sequence[str], extra: dict[s
         "configuration": configuration,
         "content": contents.hexdigest(),
         "platform": stamp() | {"probe": probe()},
+        **({"apart": apart} if apart else {}),
         "splits": splits,
         "channels": list(found.values()),
         "files": held,
@@ -163,11 +165,15 @@ def missing(directory: Path, manifest: dict) -> list[str]:
     return [name for name in manifest["files"] if not (directory / name).exists()]
 
 
-def finished(directory: Path, name: str, identity: str, manifest: dict | None) -> bool:
-    """Whether shard *name* is whole and of this dataset. Without a manifest, damaged means unfinished."""
+def finished(directory: Path, name: str, identity: str, manifest: dict | None, mixed: bool = False) -> bool:
+    """Whether shard *name* is whole and of this dataset, and of this arithmetic unless *mixed*.
+
+    Without a manifest, damaged means unfinished.
+    """
     try:
         record = files.read_json(directory / record_path(name))
-        if (record["identity"], record["probe"]) != (identity, probe()) and manifest is None:
+        ours = record["identity"] == identity and (mixed or record["probe"] == probe())
+        if not ours and manifest is None:
             return False
         if manifest is not None:  # whose hashes have just been checked
             return all((directory / path).exists() for path in record["files"])

@@ -9,8 +9,9 @@ from typing import Any
 
 from sim.errors import InputError
 from twins.dataset import shards
-from twins.dataset.generate import SPLITS, Progress, complete, write_shard
+from twins.dataset.generate import SPLITS, Progress, complete
 from twins.dataset.identity import identity
+from twins.dataset.making import ShardFiles, shard_files
 from twins.dataset.store import Dataset
 
 
@@ -63,7 +64,7 @@ def merge(sources: Sequence[Dataset], root: str | Path, progress: Progress | Non
                 first += len({run["run"] for run in source.record(shard)["runs"]})
                 index += 1
 
-    def make(part: _Part) -> None:
+    def make(part: _Part) -> ShardFiles:
         runs, differ = [], {}
         record = {run["run"]: run for run in part.source.record(part.shard)["runs"]}
         number = {run: part.first + i for i, run in enumerate(record)}
@@ -74,7 +75,7 @@ def merge(sources: Sequence[Dataset], root: str | Path, progress: Progress | Non
             first = {"dataset": part.source.path.name, "run": run, "content": record[run]["content"]}
             kept = {"drawn": record[run]["drawn"]} if "drawn" in record[run] else {}
             differ[new] = kept | {"origin": record[run].get("origin", first)}
-        write_shard(directory, named, part.split, part.name, runs, differ)
+        return shard_files(named, part.split, part.name, runs, differ)
 
     return complete(directory, configuration, parts, make, progress=progress)
 

@@ -14,8 +14,9 @@ from sim.errors import InputError
 from twins import units
 from twins.channel import Role
 from twins.dataset import files, manifest
-from twins.dataset.generate import Progress, complete, write_shard
+from twins.dataset.generate import Progress, complete
 from twins.dataset.identity import describe, identity
+from twins.dataset.making import ShardFiles, shard_files
 from twins.dataset.shards import SCHEMA_VERSION
 from twins.dataset.store import Dataset
 from twins.episode import CENSORED, Episode, Series, Spell
@@ -75,9 +76,9 @@ def ensure_observed(table: Table, root: str | Path, progress: Progress | None = 
     if spans:
         extra["spans"] = spans
 
-    def make(part: _Part) -> None:
-        write_shard(
-            directory, identity(configuration), part.split, part.name, [(None, [episode]) for episode in part.episodes]
+    def make(part: _Part) -> ShardFiles:
+        return shard_files(
+            identity(configuration), part.split, part.name, [(None, [episode]) for episode in part.episodes]
         )
 
     return complete(directory, configuration, parts, make, progress=progress, **extra)
