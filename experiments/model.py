@@ -13,8 +13,9 @@ from flax import nnx
 
 from experiments.build import build
 from experiments.run_dir import config_of
-from learn import checkpoint
+from learn import checkpoint, ensemble
 from learn.batch import ROLES, Frame, Scale, Windows
+from learn.fit import Budget
 from learn.metrics import Prediction
 from learn.predict import predict
 from learn.tasks import Task
@@ -38,15 +39,18 @@ class Model:
     step_h: float | None
     step: int = 0  # updates of its parameters; 0: not trained
 
-    def predict(self, windows: Windows, anchors_Nx2: np.ndarray) -> Prediction:
-        """Predictions at the anchors of *windows* that are in this model's scale."""
-        return predict(self.module, None, windows, anchors_Nx2)
+    def predict(self, windows: Windows, anchors_Nx2: np.ndarray, passes: int = 0, seed: int = 0) -> Prediction:
+        """Predictions at the anchors of *windows* that are in this model's scale; of many *passes* with dropout on."""
+        module = ensemble.Sampled(self.module, passes, seed) if passes else self.module
+        return predict(module, None, windows, anchors_Nx2)
 
     @staticmethod
     def first(experiment: Experiment) -> Model:
         """Before training."""
-        module = experiment.part("model").build(experiment.task, experiment.windows("train"), experiment.seed)
-        return Model.of(experiment, module)
+        shape, members = experiment.part("model"), experiment.part("fit", Budget).members
+        return Model.of(
+            experiment, _built(shape, experiment.task, experiment.windows("train"), experiment.seed, members)
+        )
 
     @staticmethod
     def of(experiment: Experiment, module: Any, step: int = 0) -> Model:
@@ -95,10 +99,17 @@ class Model:
         scale = Scale(names, mean, std, units, kinds, frames)
         task, context = build(config["task"], "task"), config["context"]
         like = _blank(scale, about["roles"], context, task.samples_ahead, about["step_h"])
-        module = build(config["model"], "model").build(task, like, config["seed"])
+        members = config["fit"].get("members", 1)
+        module = _built(build(config["model"], "model"), task, like, config["seed"], members)
         params = checkpoint.load(run / FOLDER, step, nnx.split(module)[1])
         model = Model(module, task, context, scale, tuple(about["roles"]), about["step_h"])
         return model.with_parameters(params, step)
+
+
+def _built(shape: Any, task: Task, windows: Windows, seed: int, members: int) -> Any:
+    """A module, or an ensemble of *members*, the k-th with the parameters that seed + k begins with."""
+    each = [shape.build(task, windows, seed + member) for member in range(members)]
+    return ensemble.Ensemble(each) if members > 1 else each[0]
 
 
 def _blank(scale: Scale, roles: Sequence[str], context: int, horizon: int, step_h: float | None) -> Windows:

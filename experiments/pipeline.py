@@ -21,13 +21,14 @@ from experiments.questions import Asked, ask, recorded
 from experiments.run_dir import RunDir, damaged, stamp, write_json
 from experiments.settings import Scoring
 from experiments.source import Observed
-from learn import update
+from learn import ensemble, update
 from learn.batch import Windows, anchors, gather
 from learn.conformal import conformal
 from learn.cost import Cost, flops
 from learn.counterfactual import planned
 from learn.evaluate import Row, evaluate
 from learn.fit import Budget, fit
+from learn.journal import at
 from learn.metrics import (
     EventPrediction,
     EventTruth,
@@ -89,7 +90,12 @@ def execute(
         rows[name] = Row("baseline", rival.predict(asked.windows, asked.anchors_Nx2))
     rows[MODEL] = Row("model", forecast)
     if experiment.scoring.conformal:
-        rows[f"{MODEL}_conformal"] = Row("baseline", _moved(experiment, model, forecast))
+        rows[f"{MODEL}_conformal"] = Row("variant", _moved(experiment, model, forecast))
+    if passes := experiment.scoring.mc_dropout:
+        with costs.stage("dropout", accelerated=True):
+            about = (asked.windows, asked.anchors_Nx2, passes, experiment.seed)
+            sampled = predictions.kept(kept / f"{MODEL}_mc_dropout.npz", lambda: model.predict(*about))
+        rows[f"{MODEL}_mc_dropout"] = Row("variant", sampled)
     if experiment.oracle is not None:
         with costs.stage("oracle"):
             known = predictions.kept(kept / "oracle.npz", lambda: _oracle(experiment, episodes, asked))
@@ -139,6 +145,8 @@ def check(experiment: Experiment) -> None:
         raise InputError("evaluate.every is null; only a remaining life is asked at the newest moment alone")
     if experiment.scoring.conformal and (type(experiment.task) is not Forecast or experiment.task.loss != "pinball"):
         raise InputError("evaluate.conformal is true; only a forecast told in quantiles, task.loss=pinball, has it")
+    if experiment.scoring.mc_dropout and not getattr(experiment.part("model"), "dropout", 0):
+        raise InputError("evaluate.mc_dropout asks a model with units dropped out; model.dropout must be above 0")
     scoring, choice = experiment.scoring, PRIMARY[type(experiment.task)]
     choice = (*choice, "mase") if scoring.season and isinstance(experiment.task, Forecast) else choice
     if scoring.primary not in (None, *choice):
@@ -214,9 +222,9 @@ def train(
                 advance(int(row["step"]), budget.steps, f"loss {row['loss']:.4f}")
 
             done = fit(first.module, train, validation, optim, budget, run.path, tell, mesh)
-    model = first.with_parameters(done.params, int(done.state.step))
+    model = first.with_parameters(done.params, at(done.state))
     model.save(run.path)
-    return model, budget.steps * _flops(first.module, optim, budget, train)
+    return model, budget.members * budget.steps * _flops(first.module, optim, budget, train)
 
 
 def learned_from(experiment: Experiment, split: str) -> Windows:
@@ -247,9 +255,12 @@ def begun(experiment: Experiment) -> Model:
     first, init = Model.first(experiment), experiment.config.get("init")
     if init is None:
         return first
-    theirs, ours = (update.split(model.module)[1] for model in (Model.load(Path(str(init))), first))
+    modules = Model.load(Path(str(init))).module, first.module
+    theirs, ours = (update.split(module)[1] for module in modules)
+    if isinstance(modules[0], ensemble.Ensemble) != isinstance(modules[1], ensemble.Ensemble):
+        raise InputError(f"init={init} and this experiment must both be of an ensemble, or neither; see fit.members")
     params, fresh = update.carried(theirs, ours)
-    if any(name.startswith(("blocks", "dense")) for name in fresh):
+    if any(name.removeprefix("net.").startswith(("blocks", "dense")) for name in fresh):
         raise InputError(f"init={init} is of a model of another shape; its {fresh[0]} must be that of this experiment")
     if fresh:
         parts = sorted({name.split(".")[0] for name in fresh})
@@ -260,6 +271,7 @@ def begun(experiment: Experiment) -> Model:
 def _flops(module: Any, optim: Optim, budget: Budget, train: Windows) -> float:
     """Floating-point operations of one update, as XLA counts them; 0 where it cannot."""
     graphdef, params = update.split(module)
+    params = ensemble.first(params) if isinstance(module, ensemble.Ensemble) else params
     transform = optim.transform(budget.steps)
     step = update.make_update(graphdef, transform)
     batch = jax.eval_shape(gather, train, anchors(train)[: budget.batch])
@@ -301,11 +313,11 @@ def _figures(
         p = {
             name: row.prediction.p_N[here_N]
             for name, row in rows.items()
-            if isinstance(row.prediction, EventPrediction) and (row.kind != "baseline" or name == best)
+            if isinstance(row.prediction, EventPrediction) and (row.kind not in ("baseline", "variant") or name == best)
         }
         parts["risk"] = figures.risk(episodes[shown], time_h, p, experiment.task.horizon_h)
     elif isinstance(model, LifePrediction) and isinstance(asked.truth, LifeTruth):
-        shown_rows = {n: r.prediction for n, r in rows.items() if r.kind != "baseline" or n == best}
+        shown_rows = {n: r.prediction for n, r in rows.items() if r.kind not in ("baseline", "variant") or n == best}
         parts["lives"] = figures.lives(asked.truth, MODEL, shown_rows, experiment.task.cap, experiment.task.unit)
     elif isinstance(model, ForecastPrediction) and test.step_h is not None:
         naive = next((row.prediction for row in rows.values() if row.kind == "naive"), None)

@@ -23,8 +23,8 @@ from experiments.words import name_of
 WIDE, NARROW = 8.6, 4.1  # inches
 INK, LINE = "#111213", "#d1d2d3"  # stand for the page's own colours, put in when the SVG is written
 ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE = "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"
-COLOUR = {"naive": ORANGE, "baseline": SKY, "model": BLUE, "oracle": GREEN}
-MARKER = {"naive": "s", "baseline": "o", "model": "D", "oracle": "^"}
+COLOUR = {"naive": ORANGE, "baseline": SKY, "model": BLUE, "variant": BLUE, "oracle": GREEN}
+MARKER = {"naive": "s", "baseline": "o", "model": "D", "variant": "d", "oracle": "^"}
 CODES = ("state", "phase")  # numbers that stand for names
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -319,11 +319,36 @@ def calibration(
         for b in bins:
             if b["observed"]["low"] is not None:
                 axes.plot([b["predicted"]] * 2, [b["observed"]["low"], b["observed"]["high"]], color=colour, alpha=0.45)
-        axes.plot(x, y, marker=MARKER[kinds[name]], color=colour, lw=1.3, ms=4.5, label=name_of(name))
+        style: dict[str, Any] = {
+            "marker": MARKER[kinds[name]],
+            "color": colour,
+            "ls": "--" if kinds[name] == "variant" else "-",
+        }
+        axes.plot(x, y, lw=1.3, ms=4.5, label=name_of(name), **style)
     limit = min(1.0, top * 1.06) if events else 1.0
     axes.set_xlim(0, limit)
     axes.set_ylim(0, limit)
     axes.set_xlabel("predicted probability" if events else "quantile level")
     axes.set_ylabel("share observed" if events else "share of values below the forecast quantile")
     axes.legend(loc="upper left", handlelength=1.6)
+    return figure
+
+
+def pit(width: float, curves: Mapping[str, Sequence[Mapping[str, Any]]], kinds: Mapping[str, str]):
+    """How often what came fell into each tenth of the forecast, over how often it should have: a panel a forecast."""
+    columns = min(len(curves), 2 if width <= NARROW else 4)
+    rows = -(-len(curves) // columns)
+    figure = Figure((width, 1.7 * rows))
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+    tenths = np.linspace(0, 1, 11)
+    for axes, (name, levels) in zip(grid, curves.items(), strict=False):
+        seen = [(b["predicted"], b["observed"]["mean"]) for b in levels if b["observed"]["mean"] is not None]
+        below = np.interp(tenths, *np.array([(0.0, 0.0), *seen, (1.0, 1.0)]).T)
+        axes.stairs(10 * np.diff(below), tenths, fill=True, color=COLOUR[kinds[name]], alpha=0.7)
+        axes.axhline(1, color=LINE, lw=1.2)
+        axes.set_title(name_of(name))
+        axes.set_xlim(0, 1)
+    for axes in grid[len(curves) :]:
+        axes.set_axis_off()
+    figure.supxlabel("probability integral transform")
     return figure

@@ -175,12 +175,14 @@ def _plots(
         found["frames"] = plots.both("frames", lambda w: plots.frames(w, pictures))
     if windows := [w for w in figures.get("forecasts") or () if sum(v is not None for v in w["future"]) > 1]:
         found["forecasts"] = plots.both("forecasts", lambda w: plots.forecasts(w, windows))
-    shown = [next((n for n, k in kinds.items() if k == "model"), None), metrics.get("best_baseline")]
-    bins = {name: (metrics.get("calibration") or {}).get(name) for name in shown}
+    shown = [n for n, k in kinds.items() if k in ("model", "variant")] + [metrics.get("best_baseline")]
+    bins = {str(name): (metrics.get("calibration") or {}).get(name) for name in shown}
     bins = {name: b for name, b in bins.items() if b}
     if bins:
         events = metrics.get("base_rate") is not None
         found["calibration"] = plots.both("calibration", lambda w: plots.calibration(w, bins, kinds, events))
+        if not events:
+            found["pit"] = plots.both("pit", lambda w: plots.pit(w, bins, kinds))
     return found
 
 

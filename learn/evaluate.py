@@ -32,7 +32,7 @@ from learn.tasks import RemainingLife
 from sim.errors import InputError
 from twins.episode import CENSORED, PLANNED, Episode, Spell
 
-Kind = Literal["naive", "baseline", "model", "oracle"]
+Kind = Literal["naive", "baseline", "model", "variant", "oracle"]  # a variant: the model's, told in another way
 APART = 0.05  # marks closer than this share of the naive score leave no room to measure skill in
 BINS = 10
 

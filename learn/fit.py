@@ -21,13 +21,14 @@ import numpy as np
 from flax import nnx
 
 from learn.batch import Windows, anchors, batch_of, gather
+from learn.ensemble import Ensemble, side_by_side
 from learn.feed import Ahead, Order
 from learn.joint import Part, nets
-from learn.journal import Journal, Row
+from learn.journal import Journal, Row, at
 from learn.losses import loss
 from learn.sharding import Mesh, deal, everywhere, gathered, held, home, place, rows
 from learn.update import Optim, TrainState, make_update, split, start
-from sim.errors import require
+from sim.errors import InputError, require
 
 VALIDATION_CHUNK = 64
 
@@ -44,10 +45,12 @@ class Budget:
     validation_windows: int = 1024
     stride: int = 1  # between the anchors of training windows
     seed: int = 0
+    members: int = 1  # of an ensemble; each is what a run alone would be with its own seed, seed, seed + 1, …
+    vectorised: bool | None = None  # members all at once; null: where it is faster, which is on accelerators
 
     def __post_init__(self):
         require(self.steps >= 0, self, "steps", "at least 0")
-        for field in ("batch", "chunk", "validate_every", "validation_windows", "stride"):
+        for field in ("batch", "chunk", "validate_every", "validation_windows", "stride", "members"):
             require(getattr(self, field) >= 1, self, field, "at least 1")
         fits = self.microbatch is None or (self.microbatch >= 1 and self.batch % self.microbatch == 0)
         require(fits, self, "microbatch", f"null, or a divisor of the batch {self.batch}")
@@ -67,7 +70,7 @@ class Budget:
 
 
 class Best(NamedTuple):
-    """Parameters of the lowest validation loss so far."""
+    """Parameters of the lowest validation loss so far; of each member of an ensemble its own."""
 
     params: Any
     score: jax.Array
@@ -96,19 +99,28 @@ def _programs(
     microbatch: int | None,
     weights: tuple[float, ...] = (1.0,),
     mesh: Mesh | None = None,
+    vectorised: bool | None = None,
 ) -> tuple[Callable, Callable]:
     """The compiled chunk of training steps, and the validation that keeps the best; made once for equal models.
 
     Both take tuples with an entry for each net that the model is made of: windows, and the anchors that are picked from
-    them; where windows are None, those of each step stand in place of its anchors.
+    them; where windows are None, those of each step stand in place of its anchors. Where *vectorised* is not None there
+    is an ensemble of states, whose members go all at once, or one after another.
     """
     update = make_update(graphdef, optim.transform(steps), microbatch, weights)
 
     @jax.jit
     def train(windows: tuple[Windows | None, ...], state: TrainState, picked: tuple[Any, ...]) -> tuple[Any, dict]:
-        def step(state: TrainState, picked: tuple[Any, ...]) -> tuple[TrainState, dict]:
+        def one(state: TrainState, picked: tuple[Any, ...]) -> tuple[TrainState, dict]:
             batches = (batch_of(p) if w is None else gather(w, p) for w, p in zip(windows, picked, strict=True))
-            state, metrics = update(state, tuple(batches))
+            return update(state, tuple(batches))
+
+        def step(state: TrainState, picked: tuple[Any, ...]) -> tuple[TrainState, dict]:
+            if vectorised is None:
+                state, metrics = one(state, picked)
+            else:
+                state, metrics = side_by_side(one, vectorised)(state, picked)
+                metrics = {name: each.mean() for name, each in metrics.items()}
             return held(state, mesh), metrics
 
         return jax.lax.scan(step, state, picked)
@@ -125,10 +137,16 @@ def _programs(
             total, count = jax.lax.map(one, anchors_CxBx2)
             return total.sum() / jnp.maximum(count.sum(), 1)
 
-        each = list(map(mean, nets(nnx.merge(graphdef, state.params)), windows, anchors))
-        score = jnp.dot(jnp.asarray(weights), jnp.stack(each)) / sum(weights)
-        new = Best(state.params, score, state.step)
-        return jax.tree.map(lambda a, b: jnp.where(score < best.score, a, b), new, best), score
+        def one(state: TrainState, best: Best) -> tuple[Best, jax.Array]:
+            each = list(map(mean, nets(nnx.merge(graphdef, state.params)), windows, anchors))
+            score = jnp.dot(jnp.asarray(weights), jnp.stack(each)) / sum(weights)
+            new = Best(state.params, score, state.step)
+            return jax.tree.map(lambda a, b: jnp.where(score < best.score, a, b), new, best), score
+
+        if vectorised is None:
+            return one(state, best)
+        best, scores = side_by_side(one, vectorised)(state, best)
+        return best, scores.mean()
 
     return train, validate
 
@@ -154,17 +172,28 @@ def _anchors(windows: Any, stride: int = 1) -> np.ndarray:
 def _steps(
     part: Part, budget: Budget, parts: int, mesh: Mesh | None
 ) -> tuple[Windows | None, Callable[[Sequence[int]], Any]]:
-    """The windows that the steps of a part pick from, where they are in memory; and what some steps pick, or see."""
+    """The windows that the steps of a part pick from, where they are in memory; and what some steps pick, or see.
+
+    Members of an ensemble, each with an order of its own, lie along an axis after that of the steps.
+    """
+    seeds, lead = range(budget.seed, budget.seed + budget.members), 1 + (budget.members > 1)
 
     def size(count: int) -> int:
         return budget.windows(count, parts)
 
+    def together(each: Sequence[Any]) -> Any:
+        return each[0] if len(each) == 1 else jax.tree.map(lambda *leaves: np.stack(leaves, axis=1), *each)
+
     if isinstance(part.train, Windows):
         found = anchors(part.train, part.stride)
-        order = Order(found, size(len(found)), budget.seed)
-        return part.train, lambda steps: deal(np.stack([order(step) for step in steps]), mesh, 1)
-    seen = part.train.steps(part.stride, size, budget.seed, lambda batch: rows(batch, mesh))
-    return None, lambda steps: gathered(seen(steps), seen.batch, mesh, 1)
+        orders = [Order(found, size(len(found)), seed) for seed in seeds]
+
+        def picked(steps: Sequence[int]) -> Any:
+            return deal(together([np.stack([order(step) for step in steps]) for order in orders]), mesh, lead)
+
+        return part.train, picked
+    seen = [part.train.steps(part.stride, size, seed, lambda batch: rows(batch, mesh)) for seed in seeds]
+    return None, lambda steps: gathered(together([each(steps) for each in seen]), seen[0].batch, mesh, lead)
 
 
 def fit(
@@ -202,13 +231,21 @@ def fit_together(
     began = time.perf_counter()
     graphdef, params = split(model)
     weights = tuple(part.weight for part in parts)
-    run_chunk, run_validation = _programs(graphdef, optim, budget.steps, budget.microbatch, weights, mesh)
+    many = isinstance(model, Ensemble)
+    if many != (budget.members > 1):
+        raise InputError(f"fit.members is {budget.members}; presets that learn together, and models alone, have 1")
+    at_once = (jax.default_backend() != "cpu" if budget.vectorised is None else budget.vectorised) if many else None
+    run_chunk, run_validation = _programs(graphdef, optim, budget.steps, budget.microbatch, weights, mesh, at_once)
     held_by = [_steps(part, budget, len(parts), mesh) for part in parts]
     trains = everywhere(tuple(windows for windows, _ in held_by), mesh)
     judges = [_spread(part.validation, budget.validation_windows) for part in parts if part.validation is not None]
     judges = everywhere(tuple(zip(*judges, strict=True)), mesh) if len(judges) == len(parts) else None
-    state = start(params, optim.transform(budget.steps), budget.seed)
-    best = Best(params, jnp.asarray(jnp.inf), jnp.zeros((), jnp.int32))
+    transform, seed = optim.transform(budget.steps), budget.seed
+    if many:
+        state = jax.vmap(lambda p, s: start(p, transform, s))(params, seed + jnp.arange(budget.members))
+    else:
+        state = start(params, transform, seed)
+    best = Best(params, jnp.full(state.step.shape, jnp.inf), state.step)
     journal = Journal(Path(directory) if directory is not None else None, f"{optim} {budget}", progress)
     state, best = place(journal.resume(state, best), mesh)
 
@@ -218,7 +255,7 @@ def fit_together(
         return pending is not None and not (pending[1]["loss"] if pending[2] is None else pending[2]).is_ready()
 
     size = budget.steps_per_chunk
-    firsts = range(int(state.step), budget.steps, size)
+    firsts = range(at(state), budget.steps, size)
     with Ahead(lambda first: tuple(pick(range(first, first + size)) for _, pick in held_by), firsts) as ahead:
         for first in firsts:
             picked = ahead.next(busy)
@@ -232,7 +269,7 @@ def fit_together(
             pending = (first, metrics, score, (state, best) if due else None)
     if pending is not None:
         journal.settle(*pending)
-    if judges is None or not np.isfinite(best.score):
+    if judges is None or not np.isfinite(best.score).all():
         best = Best(state.params, best.score, state.step)
     state, best = jax.block_until_ready(home((state, best), mesh))
     return Fitted(state, best, journal.rows, time.perf_counter() - began, ahead.waited_s)

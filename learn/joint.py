@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from flax import nnx
 
 from learn.batch import Windows
+from learn.ensemble import Ensemble
 from learn.tasks import Task
 
 if TYPE_CHECKING:
@@ -40,5 +41,7 @@ def build(shapes: Sequence[TwinFormer], tasks: Sequence[Task], windows: Sequence
 
 
 def nets(model: Any) -> Sequence[Any]:
-    """The models that learn together in one, or that one."""
+    """The models that learn together in one, or that one; of an ensemble those of a member."""
+    if isinstance(model, Ensemble):
+        return nets(model.net)
     return model.nets if isinstance(model, Joint) else (model,)

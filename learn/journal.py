@@ -24,6 +24,11 @@ class Diverged(InputError):
     """A loss that is no number stopped a run."""
 
 
+def at(state: TrainState) -> int:
+    """The step that a run, all members of an ensemble alike, has come to."""
+    return int(np.max(state.step))
+
+
 class Journal:
     """What a run leaves in its directory: rows of metrics, and checkpoints at steps whose rows are known to be good."""
 
@@ -54,7 +59,7 @@ class Journal:
                 row = json.loads(line)
             except ValueError:
                 break  # the line that a kill cut short
-            if row["step"] > int(state.step):
+            if row["step"] > at(state):
                 break
             self.rows.append(row)
         part = file.with_suffix(".part")

@@ -50,13 +50,16 @@ class Layout:
 
 
 def spec(path: str, shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
-    """How an array of that name and shape is cut; axes that do not divide a side leave it whole."""
+    """How an array of that name and shape is cut; axes that do not divide a side leave it whole.
+
+    Rules are of matrices: of a stack of them, one for each member of an ensemble, the first axis is whole.
+    """
     rule = next((axes for pattern, axes in RULES if re.search(pattern, path)), PartitionSpec())
     if len(rule) > len(shape):
         return PartitionSpec()
-    return PartitionSpec(
-        *(a if a and side % mesh.shape[a] == 0 else None for a, side in zip(rule, shape, strict=False))
-    )
+    lead = max(len(shape) - 2, 0)
+    cuts = (a if a and side % mesh.shape[a] == 0 else None for a, side in zip(rule, shape[lead:], strict=False))
+    return PartitionSpec(*[None] * lead, *cuts)
 
 
 def shardings(state: Any, mesh: Mesh) -> Any:

@@ -29,7 +29,7 @@ PRESETS = sorted(p.stem for p in (ROOT / "conf" / "experiment").glob("*.yaml") i
 AGAIN = ("line_failure", "line_rul", "line_quality", "grid_forecast", "heart_treatment", "cmapss")  # one of each task
 SOURCE = {
     "etth1": ["source.path=table.csv"],
-    "grid_forecast": ["evaluate.conformal=true"],
+    "grid_forecast": ["evaluate.conformal=true", "evaluate.mc_dropout=3", "model.dropout=.1", "fit.members=2"],
     "cmapss": ["source.path=engines.txt", "source.test=cut.txt", "source.left=left.txt"],
 }
 FOLDER = ("checkpoints", "config.yaml", "figures.json", "metrics.json", "metrics.jsonl", "report.html", "stamp.json")
@@ -105,7 +105,8 @@ def test_a_preset_runs_to_its_report(runs, preset):
     kinds = {row["kind"] for row in scores(run)["rows"]}
     assert {"naive", "baseline", "model"} <= kinds
     assert {row["name"] for row in scores(run)["rows"]} == {path.stem for path in (run / "predictions").iterdir()}
-    assert ("model_conformal" in {row["name"] for row in scores(run)["rows"]}) == (preset == "grid_forecast")
+    variants = {row["name"] for row in scores(run)["rows"] if row["kind"] == "variant"}
+    assert variants == ({"model_conformal", "model_mc_dropout"} if preset == "grid_forecast" else set())
     assert ("oracle" in kinds) == preset.startswith(
         ("line_", "factory_", "tumour_", "grid_", "heart_", "outage", "device_", "transformer_")
     )
