@@ -32,10 +32,12 @@ def rope(x_xPxD: jax.Array, at: jax.Array | int = 0) -> jax.Array:
     return jnp.concatenate((a * cos - b * sin, a * sin + b * cos), axis=-1)
 
 
-def dropout(x: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
+def dropout(x: jax.Array, rate: float, key: jax.Array | None, shared: int | None = None) -> jax.Array:
+    """*x* with a share of its entries set to 0, the same all along the axis *shared*; as it is without a *key*."""
     if key is None or rate == 0:
         return x
-    return jnp.where(jax.random.bernoulli(key, 1 - rate, x.shape), x / (1 - rate), 0)
+    shape = tuple(1 if axis == shared else side for axis, side in enumerate(x.shape))
+    return jnp.where(jax.random.bernoulli(key, 1 - rate, shape), x / (1 - rate), 0)
 
 
 class Attention(nnx.Module):

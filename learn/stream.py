@@ -10,11 +10,9 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 
 from learn.batch import Batch
-from learn.layers import Past
 from learn.twinformer import SoFar, TwinFormerNet
 from sim.errors import InputError
 
@@ -28,8 +26,7 @@ class Stream:
             raise InputError("a model that looks back over a patch's edge, or at frames, cannot run on a stream")
         self._graphdef, self._params = nnx.split(model)
         rows = 1 if shape.join else variates
-        room = (assets, rows, shape.heads, patches, shape.width // shape.heads)
-        empty = Past(jnp.zeros(room, model.dtype), jnp.zeros(room, model.dtype), jnp.zeros((), jnp.int32))
+        empty = shape.blank(assets, rows, patches, model.dtype)
         self.patch, self.patches, self.seen = shape.patch, patches, 0
         self._so_far = SoFar(None, (empty,) * shape.layers)
 

@@ -21,7 +21,7 @@ from learn.batch import ROLES, TIME_FEATURES, Batch, Windows
 from learn.frames import FrameReader
 from learn.heads import ClassHead, HazardHead, LifeHead, QuantileHead, Told, dense, first_bias
 from learn.identity import BUCKETS
-from learn.layers import Block, Past
+from learn.layers import Block, Past, dropout
 from learn.losses import targets
 from learn.scaling import Sums, before, causal_scale, growth
 from learn.tasks import Classify, Counterfactual, Forecast, RemainingLife, Task, TimeToEvent
@@ -89,7 +89,21 @@ class TwinFormer:
     @property
     def trunk(self) -> tuple[Any, ...]:
         """What has to be alike in models that share their blocks."""
-        return self.width, self.layers, self.heads, self.hidden, self.join, self.bf16, self.dropout
+        return type(self).__name__, self.width, self.layers, self.heads, self.hidden, self.join, self.bf16, self.dropout
+
+    @property
+    def word_dropout(self) -> float:
+        """How often a word is left out of all that channels of one window are told by."""
+        return 0.0
+
+    def block(self, dtype: Any, rngs: nnx.Rngs) -> Any:
+        """One layer: z (B, V, P, D) and who reads whom (B, V, V) → z; `onward` goes on from what it knows so far."""
+        return Block(self, dtype, rngs)
+
+    def blank(self, assets: int, rows: int, patches: int, dtype: Any) -> Any:
+        """What a layer knows before the first patch."""
+        room = (assets, rows, self.heads, patches, self.width // self.heads)
+        return Past(jnp.zeros(room, dtype), jnp.zeros(room, dtype), jnp.zeros((), jnp.int32))
 
     def piece(self, sides: tuple[int, ...]) -> int:
         """A side of the pieces that frames with these sides are cut into."""
@@ -100,7 +114,7 @@ class SoFar(NamedTuple):
     """What of the samples before has to be known to go on from them."""
 
     sums: Sums | None
-    pasts: tuple[Past, ...]  # of each block
+    pasts: tuple[Any, ...]  # of each block
 
 
 class PatchReader(nnx.Module):
@@ -158,7 +172,7 @@ class TwinFormerNet(nnx.Module):
         known = windows.horizon > 0 and bool(np.isin(np.asarray(windows.role_ExV), self.known).any())
         coming = partial(linear, together * windows.horizon, width, use_bias=False)
         self.from_known = share("from_known", coming, lambda n: n.horizon == windows.horizon) if known else None
-        self.blocks = share("blocks", lambda: nnx.List([Block(shape, dtype, rngs) for _ in range(shape.layers)]))
+        self.blocks = share("blocks", lambda: nnx.List([shape.block(dtype, rngs) for _ in range(shape.layers)]))
         self.norm = share("norm", lambda: nnx.RMSNorm(width, dtype=dtype, rngs=rngs))
         frames = windows.scale.frames
         self.readers = nnx.List([FrameReader(shape, frame.shape, dtype, rngs) for frame in frames])
@@ -204,7 +218,8 @@ class TwinFormerNet(nnx.Module):
         tokens = self._joined(jnp.concatenate(parts, axis=-1)).astype(self.dtype)
         z = self.patches(tokens, time.astype(self.dtype))
         if self.words is not None and self.role is not None and self.from_gap is not None:
-            z = z + (spoken(self.words, batch.words_BxVxW) + self.role(batch.role_BxV))[:, :, None].astype(self.dtype)
+            said = spoken(self.words, batch.words_BxVxW, shape.word_dropout, key)
+            z = z + (said + self.role(batch.role_BxV))[:, :, None].astype(self.dtype)
             gap = jnp.log(batch.gap_BxT[:, cut:] + SHORT_H).reshape(b, 1, patches, self.patch)
             z = z + self.from_gap(gap.astype(self.dtype))
         if self.from_known is not None:
@@ -238,7 +253,7 @@ class TwinFormerNet(nnx.Module):
         reads = (group[:, :, None] == group[:, None]) & present[:, None] & (ahead[:, None] | ~ahead[:, :, None])
         reads = reads if shape.mix else reads & jnp.eye(v, dtype=bool)
         keys = jax.random.split(key, len(self.blocks)) if key is not None else [None] * len(self.blocks)
-        pasts: list[Past] = []
+        pasts: list[Any] = []
         for i, (block, block_key) in enumerate(zip(self.blocks, keys, strict=True)):
             if so_far is None:
                 z = block(z, reads, block_key)
@@ -275,8 +290,13 @@ class TwinFormerNet(nnx.Module):
         return logits.reshape(b, p, reader.rows * reader.side, reader.columns * reader.side, -1)
 
 
-def spoken(words: nnx.Embed, buckets_BxVxW: jax.Array) -> jax.Array:
-    """What the words of each channel say together, (B, V, D)."""
+def spoken(words: nnx.Embed, buckets_BxVxW: jax.Array, rate: float = 0.0, key: jax.Array | None = None) -> jax.Array:
+    """What the words of each channel say together, (B, V, D); some left out of all channels of a window by a *key*."""
     there = (buckets_BxVxW >= 0)[..., None]
-    each = jnp.where(there, words(jnp.maximum(buckets_BxVxW, 0)), 0.0)
+    bucket = jnp.maximum(buckets_BxVxW, 0)
+    each = jnp.where(there, words(bucket), 0.0)
+    if key is not None and rate:
+        count = bucket.shape[0]
+        kept_BxN = dropout(jnp.ones((count, BUCKETS)), rate, jax.random.fold_in(key, BUCKETS))
+        each *= jnp.take_along_axis(kept_BxN, bucket.reshape(count, -1), axis=1).reshape(*bucket.shape, 1)
     return each.sum(-2) / jnp.sqrt(jnp.maximum(there.sum(-2), 1))

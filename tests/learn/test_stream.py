@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learn.batch import Windows, anchors, gather
+from learn.recurrent import Recurrent
 from learn.stream import Stream
 from learn.tasks import Forecast, TimeToEvent
 from learn.twinformer import TwinFormer
@@ -37,13 +38,14 @@ def known_windows():
     return Windows.of([Episode(0, "g", series)], context=24, task=Forecast(4))
 
 
-@pytest.fixture(scope="module", params=["event", "series", "known", "alone"])
+@pytest.fixture(scope="module", params=["event", "series", "known", "alone", "recurrent"])
 def case(request, event_windows, series_windows, known_windows):
     """(model, batch, outputs of one pass with patches first)"""
     windows = {"event": event_windows, "known": known_windows}.get(request.param, series_windows)
     shape = TwinFormer(width=16, layers=1, heads=2, hidden=24, patch=PATCH, mix=False, levels=False)
     task = TimeToEvent() if request.param == "event" else Forecast(4)
-    model = awake((shape if request.param == "alone" else SHAPE).build(task, windows))
+    shapes = {"alone": shape, "recurrent": Recurrent(width=16, layers=2, heads=2, hidden=24, patch=PATCH)}
+    model = awake(shapes.get(request.param, SHAPE).build(task, windows))
     batch = gather(windows, jnp.asarray(anchors(windows)[:20:5]))
     axis = 1 if request.param == "event" else 2
     return model, batch, np.moveaxis(np.asarray(jax.jit(lambda b: model(b))(batch)), axis, 0)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from experiments import load
 from learn.batch import Batch, Windows, anchors, gather
 from learn.layers import rope
+from learn.recurrent import Recurrent
 from learn.scaling import causal_scale
 from learn.tasks import LEVELS, Forecast, TimeToEvent
 from learn.twinformer import TwinFormer
@@ -20,6 +21,7 @@ from twins.episode import Episode, Series
 
 PATCH = 6
 SMALL = TwinFormer(width=16, layers=2, heads=2, hidden=24, patch=PATCH)
+RECURRENT = Recurrent(width=16, layers=2, heads=2, hidden=24, patch=PATCH)
 
 
 def awake(model):
@@ -28,13 +30,13 @@ def awake(model):
     return model
 
 
-@pytest.fixture(scope="module", params=["event", "series"])
+@pytest.fixture(scope="module", params=["event", "series", "recurrent event", "recurrent series"])
 def case(request, event_windows, series_windows):
     """(model, batch, outputs with patches first)"""
-    windows = event_windows if request.param == "event" else series_windows
-    task = TimeToEvent() if request.param == "event" else Forecast(4)
-    model = awake(SMALL.build(task, windows))
-    axis = 1 if request.param == "event" else 2
+    event = request.param.endswith("event")
+    windows, task = (event_windows, TimeToEvent()) if event else (series_windows, Forecast(4))
+    model = awake((RECURRENT if "recurrent" in request.param else SMALL).build(task, windows))
+    axis = 1 if event else 2
     batch = gather(windows, jnp.asarray(anchors(windows)[:20:5]))
     return model, batch, jax.jit(lambda b: jnp.moveaxis(model(b), axis, 0))
 
@@ -77,7 +79,8 @@ def test_neither_targets_nor_labels_reach_the_outputs(case):
         assert np.all(np.asarray(gradient) == 0)
 
 
-def test_the_truth_reaches_no_output_by_shuffling_it(episodes):
+@pytest.mark.parametrize("shape", [SMALL, RECURRENT])
+def test_the_truth_reaches_no_output_by_shuffling_it(episodes, shape):
     rng = np.random.default_rng(0)
 
     def shuffled(s):
@@ -87,7 +90,7 @@ def test_the_truth_reaches_no_output_by_shuffling_it(episodes):
 
     mixed = [Episode(e.run, e.asset, tuple(map(shuffled, e.series)), spells=e.spells, end_h=e.end_h) for e in episodes]
     a, b = (Windows.of(some, context=24, task=TimeToEvent()) for some in (episodes, mixed))
-    model = awake(SMALL.build(TimeToEvent(), a))
+    model = awake(shape.build(TimeToEvent(), a))
     picked = jnp.asarray(anchors(a)[::40])
     outputs = jax.jit(lambda windows: model(gather(windows, picked)))
     np.testing.assert_array_equal(outputs(a), outputs(b))
@@ -131,7 +134,16 @@ def test_a_model_that_peeks_is_caught(case):
     assert np.abs(np.asarray(jax.grad(whole_window)(batch.x_BxVxT))[..., PATCH:]).max() > 0
 
 
-SIZES = {"nano": 0.3, "tiny": 1.6, "small": 10, "base": 79, "large": 311, "xl": 920, "xxl": 2450}  # millions
+SIZES = {
+    "recurrent": 0.3,
+    "nano": 0.3,
+    "tiny": 1.6,
+    "small": 10,
+    "base": 79,
+    "large": 311,
+    "xl": 920,
+    "xxl": 2450,
+}  # millions
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -171,12 +183,13 @@ def test_rope_makes_products_depend_on_distance_alone():
         np.testing.assert_allclose(diagonal, diagonal[0], atol=1e-4)
 
 
-def test_known_channels_are_seen_ahead():
+@pytest.mark.parametrize("shape", [SMALL, RECURRENT])
+def test_known_channels_are_seen_ahead(shape):
     rng = np.random.default_rng(0)
     tariff = Series("g", "tariff", "1", Role.KNOWN, rng.normal(size=100).astype(np.float32), step_h=1.0)
     load = Series("g", "load", "1", Role.TARGET, rng.normal(size=100).astype(np.float32), step_h=1.0)
     windows = Windows.of([Episode(0, "g", (tariff, load))], context=24, task=Forecast(4))
-    model = awake(SMALL.build(Forecast(4), windows))
+    model = awake(shape.build(Forecast(4), windows))
     batch = gather(windows, jnp.asarray([[0, 50]]))
 
     def last_load(future):
