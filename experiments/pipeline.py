@@ -224,7 +224,7 @@ def train(
             done = fit(first.module, train, validation, optim, budget, run.path, tell, mesh)
     model = first.with_parameters(done.params, at(done.state))
     model.save(run.path)
-    return model, budget.members * budget.steps * _flops(first.module, optim, budget, train)
+    return model, budget.members * at(done.state) * _flops(first.module, optim, budget, train)
 
 
 def learned_from(experiment: Experiment, split: str) -> Windows:

@@ -27,7 +27,7 @@ from learn.joint import Part, nets
 from learn.journal import Journal, Row, at
 from learn.losses import loss
 from learn.sharding import Mesh, deal, everywhere, gathered, held, home, place, rows
-from learn.update import Optim, TrainState, make_update, split, start
+from learn.update import Optim, TrainState, make_update, split, start, told
 from sim.errors import InputError, require
 
 VALIDATION_CHUNK = 64
@@ -43,6 +43,7 @@ class Budget:
     chunk: int = 25  # steps from one row of metrics to the next; lowered to a divisor of validate_every and steps
     validate_every: int = 50
     validation_windows: int = 1024
+    patience: int | None = None  # validations without a better one after which training ends; None: all steps are taken
     stride: int = 1  # between the anchors of training windows
     seed: int = 0
     members: int = 1  # of an ensemble; each is what a run alone would be with its own seed, seed, seed + 1, …
@@ -52,6 +53,8 @@ class Budget:
         require(self.steps >= 0, self, "steps", "at least 0")
         for field in ("batch", "chunk", "validate_every", "validation_windows", "stride", "members"):
             require(getattr(self, field) >= 1, self, field, "at least 1")
+        ends = self.patience is None or (self.patience >= 1 and self.members == 1)
+        require(ends, self, "patience", "null, or at least 1 of a single member")
         fits = self.microbatch is None or (self.microbatch >= 1 and self.batch % self.microbatch == 0)
         require(fits, self, "microbatch", f"null, or a divisor of the batch {self.batch}")
 
@@ -138,9 +141,10 @@ def _programs(
             return total.sum() / jnp.maximum(count.sum(), 1)
 
         def one(state: TrainState, best: Best) -> tuple[Best, jax.Array]:
-            each = list(map(mean, nets(nnx.merge(graphdef, state.params)), windows, anchors))
+            params = told(state)
+            each = list(map(mean, nets(nnx.merge(graphdef, params)), windows, anchors))
             score = jnp.dot(jnp.asarray(weights), jnp.stack(each)) / sum(weights)
-            new = Best(state.params, score, state.step)
+            new = Best(params, score, state.step)
             return jax.tree.map(lambda a, b: jnp.where(score < best.score, a, b), new, best), score
 
         if vectorised is None:
@@ -258,6 +262,12 @@ def fit_together(
     firsts = range(at(state), budget.steps, size)
     with Ahead(lambda first: tuple(pick(range(first, first + size)) for _, pick in held_by), firsts) as ahead:
         for first in firsts:
+            if budget.patience is not None:
+                if pending is not None:
+                    journal.settle(*pending)  # at once, so that a run that is taken up here ends where this one does
+                    pending = None
+                if journal.stale(budget.patience):
+                    break
             picked = ahead.next(busy)
             state, metrics = run_chunk(trains, state, picked)
             score = None
@@ -270,7 +280,7 @@ def fit_together(
     if pending is not None:
         journal.settle(*pending)
     if judges is None or not np.isfinite(best.score).all():
-        best = Best(state.params, best.score, state.step)
+        best = Best(told(state), best.score, state.step)
     state, best = jax.block_until_ready(home((state, best), mesh))
     return Fitted(state, best, journal.rows, time.perf_counter() - began, ahead.waited_s)
 

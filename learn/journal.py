@@ -67,6 +67,11 @@ class Journal:
         part.replace(file)
         return state, best
 
+    def stale(self, patience: int) -> bool:
+        """Whether the last *patience* validations, or more, were none better than one before."""
+        scores = [row["validation"] for row in self.rows if "validation" in row]
+        return bool(scores) and len(scores) - 1 - int(np.argmin(scores)) >= patience
+
     def settle(self, first: int, metrics: dict, score: jax.Array | None, kept: tuple[TrainState, Best] | None) -> None:
         """Fetch the metrics of the chunk that began at step *first*; stop at the first that is no number."""
         values = {name: np.asarray(value) for name, value in metrics.items()}

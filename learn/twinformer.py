@@ -54,6 +54,7 @@ class TwinFormer:
     overlap: int = 0  # samples before a patch that its embedding sees as well
     growth: bool = False  # targets begin at a natural 0: they are read by their growth, told as multiples of the newest
     bf16: bool = False  # compute in bfloat16; parameters, scales and losses stay float32
+    remat: bool = False  # activations are made again for the gradient: less memory, a third more work
 
     def __post_init__(self):
         for field in ("width", "layers", "heads", "hidden", "patch", "frame_patch", "wave_patch"):
@@ -256,7 +257,7 @@ class TwinFormerNet(nnx.Module):
         pasts: list[Any] = []
         for i, (block, block_key) in enumerate(zip(self.blocks, keys, strict=True)):
             if so_far is None:
-                z = block(z, reads, block_key)
+                z = (_again(block) if shape.remat else block)(z, reads, block_key)
             else:
                 z, past = block.onward(z, reads, so_far.pasts[i])
                 pasts.append(past)
@@ -288,6 +289,12 @@ class TwinFormerNet(nnx.Module):
         logits = self.marks(squares_BxPxNxD).reshape(b, p, reader.rows, reader.columns, reader.side, reader.side, -1)
         logits = jnp.swapaxes(logits, 3, 4)
         return logits.reshape(b, p, reader.rows * reader.side, reader.columns * reader.side, -1)
+
+
+def _again(block: nnx.Module) -> Callable[..., jax.Array]:
+    """The block, of which nothing but what goes in is kept for the gradient."""
+    graphdef, params = nnx.split(block)
+    return partial(jax.checkpoint(lambda params, *given: nnx.merge(graphdef, params)(*given)), params)
 
 
 def spoken(words: nnx.Embed, buckets_BxVxW: jax.Array, rate: float = 0.0, key: jax.Array | None = None) -> jax.Array:

@@ -43,6 +43,7 @@ class Optim:
     clip: float | None = 1.0  # global norm of the gradient
     beta1: float = 0.9
     beta2: float = 0.99
+    average: float = 0.0  # share of the running mean of the parameters that each step keeps; 0: the newest are used
 
     def __post_init__(self):
         require(self.learning_rate > 0, self, "learning_rate", "above 0")
@@ -52,6 +53,7 @@ class Optim:
         require(self.clip is None or self.clip > 0, self, "clip", "above 0, or null")
         require(0 <= self.beta1 < 1, self, "beta1", "at least 0 and below 1")
         require(0 <= self.beta2 < 1, self, "beta2", "at least 0 and below 1")
+        require(0 <= self.average < 1, self, "average", "at least 0 and below 1")
 
     def transform(self, steps: int) -> optax.GradientTransformation:
         """The optimiser of a run of *steps* steps."""
@@ -59,7 +61,36 @@ class Optim:
         peak, low = self.learning_rate, self.learning_rate * self.final
         schedule = optax.warmup_cosine_decay_schedule(peak / max(warm, 1), peak, warm, max(steps, warm + 1), low)
         adamw = optax.adamw(schedule, self.beta1, self.beta2, weight_decay=self.weight_decay, mask=decayed)
-        return adamw if self.clip is None else optax.chain(optax.clip_by_global_norm(self.clip), adamw)
+        parts = [adamw] if self.clip is None else [optax.clip_by_global_norm(self.clip), adamw]
+        return optax.chain(*parts, running_mean(self.average)) if self.average else optax.chain(*parts)
+
+
+class RunningMean(NamedTuple):
+    """The state of `running_mean`."""
+
+    average: Any  # as the parameters
+    count: jax.Array  # int32, steps
+
+
+def running_mean(keep: float) -> optax.GradientTransformation:
+    """An exponential running mean of the parameters after each step, last in a chain; it changes no step.
+
+    Early on it keeps less, (1 + k) / (10 + k) after k steps, so that where training began is soon forgotten.
+    """
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, RunningMean]:
+        kept = jnp.minimum(keep, (1 + state.count) / (10 + state.count))
+        new = optax.apply_updates(params, updates)
+        average = jax.tree.map(lambda old, now: kept * old + (1 - kept) * now, state.average, new)
+        return updates, RunningMean(average, state.count + 1)
+
+    return optax.GradientTransformation(lambda params: RunningMean(params, jnp.zeros((), jnp.int32)), update)
+
+
+def told(state: TrainState) -> Any:
+    """The parameters that a model is judged and kept by: their running mean, where the optimiser has one."""
+    average = optax.tree_utils.tree_get(state.opt_state, "average")
+    return state.params if average is None else average
 
 
 def decayed(params: Any) -> Any:

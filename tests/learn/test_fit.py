@@ -86,6 +86,26 @@ def test_the_best_by_validation_is_kept(straight):
     assert float(straight.best.score) == min(judged.values())
 
 
+def test_training_ends_where_patience_does_and_so_does_a_run_that_was_killed(model, event_windows, tmp_path):
+    rough, patient = Optim(learning_rate=0.3, clip=None), replace(BUDGET, steps=200, patience=2)
+    ended = fit(model, event_windows, event_windows, rough, patient)
+    scores = [row["validation"] for row in ended.rows if "validation" in row]
+    assert int(ended.state.step) < 200
+    assert len(scores) - 1 - int(np.argmin(scores)) == 2
+    assert all(i - int(np.argmin(scores[: i + 1])) < 2 for i in range(len(scores) - 1))
+
+    def interrupt(row):
+        if row["step"] >= int(ended.state.step) - 5:
+            raise Killed
+
+    with pytest.raises(Killed):
+        fit(model, event_windows, event_windows, rough, patient, tmp_path, interrupt)
+    for _ in range(2):  # taken up, and then asked again
+        again = fit(model, event_windows, event_windows, rough, patient, tmp_path)
+        same(again.best, ended.best)
+        assert again.rows == ended.rows
+
+
 def test_a_loss_that_is_no_number_names_the_step_and_the_last_good_checkpoint(model, make_episode, tmp_path):
     windows = Windows.of([make_episode(run) for run in range(100)], context=24, task=TimeToEvent())
     budget = replace(BUDGET, stride=24)  # no two windows share a sample

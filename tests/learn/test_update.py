@@ -1,14 +1,19 @@
 """The step: pure, the same in parts, over seeds at once, with decay only where it belongs."""
 
+from dataclasses import replace
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from learn.batch import anchors, gather
+from learn.losses import loss
 from learn.tasks import Forecast, TimeToEvent
 from learn.twinformer import TwinFormer
-from learn.update import Optim, decayed, make_update, split, start
+from learn.update import Optim, decayed, make_update, split, start, told
 from sim.errors import InputError
 
 SMALL = TwinFormer(width=16, layers=1, heads=2, hidden=24, patch=6)
@@ -57,6 +62,42 @@ def test_seeds_run_side_by_side(event_windows, ready):
         alone, _ = one(state, batch)
         for a, b in zip(jax.tree.leaves(alone.params), jax.tree.leaves(together.params), strict=True):
             np.testing.assert_allclose(b[seed], a, atol=2e-3)
+
+
+def test_the_running_mean_is_that_of_the_parameters_and_changes_no_step(ready):
+    graphdef, params, transform, batch = ready
+    averaging = replace(OPTIM, average=0.15).transform(20)
+    plain, averaged = (jax.jit(make_update(graphdef, t)) for t in (transform, averaging))
+    newest, state, mean = start(params, transform), start(params, averaging), params
+    for kept in (0.1, 0.15, 0.15):  # after no step 1/10, after one 2/11, above what is asked for
+        newest, state = plain(newest, batch)[0], averaged(state, batch)[0]
+        mean = jax.tree.map(lambda old, now, kept=kept: kept * old + (1 - kept) * now, mean, newest.params)
+    jax.tree.map(np.testing.assert_array_equal, state.params, newest.params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), told(state), mean)
+    assert told(newest) is newest.params
+    with pytest.raises(AssertionError):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), told(state), state.params)
+
+
+def test_activations_made_again_give_the_same_gradient_and_are_not_kept_for_it(event_windows, ready):
+    *_, batch = ready
+    shape = replace(SMALL, layers=4, dropout=0.1)
+    kept, again = (split(s.build(TimeToEvent(), event_windows)) for s in (shape, replace(shape, remat=True)))
+
+    def objective(graphdef, params):
+        model = nnx.merge(graphdef, params)
+        return loss(model.task, model(batch, jax.random.PRNGKey(0)), batch)[0]
+
+    one, other = (jax.jit(jax.grad(partial(objective, graphdef)))(params) for graphdef, params in (kept, again))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), one, other)
+    held = [
+        sum(
+            leaf.size
+            for leaf in jax.tree.leaves(jax.eval_shape(lambda p, g=g: jax.vjp(partial(objective, g), p)[1], p))
+        )
+        for g, p in (kept, again)
+    ]  # numbers that the forward pass leaves to the backward one
+    assert held[1] < 0.3 * held[0]
 
 
 def test_only_kernels_decay(ready):
