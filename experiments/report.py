@@ -27,6 +27,8 @@ METRICS = {  # name for a person, and whether less is better
     "brier": ("Brier score", True),
     "auroc": ("AUROC", False),
     "log_loss": ("log loss", True),
+    "uno_c": ("concordance (Uno)", False),
+    "ibs": ("integrated Brier score", True),
     "iou": ("IoU of marks", False),
     "average_precision": ("average precision of marks", False),
     "rmse": ("RMSE", True),

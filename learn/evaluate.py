@@ -28,7 +28,8 @@ from learn.metrics import (
     forecast_scores,
     life_scores,
 )
-from learn.tasks import RemainingLife
+from learn.survival import Concordance, Lives, survival_scores
+from learn.tasks import RemainingLife, TimeToEvent
 from sim.errors import InputError
 from twins.episode import CENSORED, PLANNED, Episode, Spell
 
@@ -135,7 +136,7 @@ def _draw(
             raise TypeError(
                 f"row {name!r} predicts {type(row.prediction).__name__}, the truth is {type(truth).__name__}"
             )
-        found: dict[str, Score] = _scores(row.prediction, truth)
+        found = _scores(row.prediction, truth)
         drawn[name] = {metric: score(cluster_N, weights_RxC) for metric, score in found.items()}
     return drawn
 
@@ -231,6 +232,13 @@ def event_truth(episodes: Sequence[Episode], anchors_Nx2: np.ndarray, step_h: fl
     return EventTruth(failed, known)
 
 
+def seen_lives(windows: Windows, anchors_Nx2: np.ndarray, task: TimeToEvent) -> Lives:
+    """How long the life under way at each anchor went on, and whether it failed then or was lost sight of."""
+    at = anchors_Nx2[:, 0], anchors_Nx2[:, 1] + windows.context - 1
+    event_h_N, cause_N = np.asarray(windows.event_h_ExL)[at], np.asarray(windows.cause_ExL)[at]
+    return Lives(event_h_N, cause_N > 0, task.edges_h, task.horizon_h)
+
+
 def class_truth(windows: Windows, anchors_Nx2: np.ndarray) -> EventTruth:
     """Whether the newest sample of each window is of another class than the first, and where its marks are."""
     at = anchors_Nx2[:, 0], anchors_Nx2[:, 1] + windows.context - 1
@@ -260,9 +268,9 @@ def seasonal_mae(windows: Windows, period: int) -> np.ndarray:
     return np.divide(total_V, count_V, out=np.ones_like(total_V), where=total_V > 0)
 
 
-def _scores(prediction: Prediction, truth: Truth) -> dict[str, Score]:
+def _scores(prediction: Prediction, truth: Truth) -> Mapping[str, Score | Concordance]:
     if isinstance(prediction, EventPrediction) and isinstance(truth, EventTruth):
-        return event_scores(prediction, truth)
+        return event_scores(prediction, truth) | survival_scores(prediction, truth)
     if isinstance(prediction, LifePrediction) and isinstance(truth, LifeTruth):
         return life_scores(prediction, truth)
     assert isinstance(prediction, ForecastPrediction)

@@ -8,11 +8,14 @@ Axes: N windows, V variates, H samples ahead, Q quantile levels, S ensemble memb
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from learn.tasks import RemainingLife
+
+if TYPE_CHECKING:
+    from learn.survival import Lives
 
 SURE = 1e-6  # a probability is taken no nearer than this to 0 or 1 in the log score
 
@@ -95,6 +98,7 @@ class EventTruth(NamedTuple):
     failed_N: np.ndarray  # bool
     known_N: np.ndarray  # bool
     marks_NxHxW: np.ndarray | None = None  # uint8, bits of the kinds of mark on each pixel of the newest frame
+    lives: Lives | None = None  # what was seen of each life, where it is asked when it ends
 
 
 class LifeTruth(NamedTuple):
@@ -120,7 +124,7 @@ class Ratio(NamedTuple):
     def __call__(self, cluster_N: np.ndarray, weights_RxC: np.ndarray) -> np.ndarray:
         """The score when each cluster of windows counts weights_RxC times: float64[R], NaN where nothing counts."""
         total = [weights_RxC @ np.bincount(cluster_N, part, weights_RxC.shape[1]) for part in self]
-        return _divide(*total)
+        return divide(*total)
 
 
 class Root(NamedTuple):
@@ -149,7 +153,7 @@ class Pairs(NamedTuple):
             right_CxC[:, c] = np.bincount(cluster_N[self.failing_N], below / 2, clusters)
         failing, surviving = (np.bincount(cluster_N[which], minlength=clusters) for which in self[1:])
         right = np.einsum("rc,cd,rd->r", weights_RxC, right_CxC, weights_RxC, optimize=True)
-        return _divide(right, (weights_RxC @ failing) * (weights_RxC @ surviving))
+        return divide(right, (weights_RxC @ failing) * (weights_RxC @ surviving))
 
 
 class Precision(NamedTuple):
@@ -166,8 +170,8 @@ class Precision(NamedTuple):
             np.add.at(by_CxB, cluster_N, part_NxB)
             summed.append(weights_RxC @ by_CxB)
         above = [np.cumsum(part_RxB[:, ::-1], axis=1) for part_RxB in summed]
-        precision_RxB = np.nan_to_num(_divide(above[0], above[0] + above[1]))
-        return _divide((summed[0][:, ::-1] * precision_RxB).sum(1), summed[0].sum(1))
+        precision_RxB = np.nan_to_num(divide(above[0], above[0] + above[1]))
+        return divide((summed[0][:, ::-1] * precision_RxB).sum(1), summed[0].sum(1))
 
 
 Score = Ratio | Root | Pairs | Precision
@@ -298,7 +302,7 @@ def pit(y: np.ndarray, quantiles: np.ndarray, levels: np.ndarray) -> np.ndarray:
     below = (quantiles <= y[..., None]).sum(-1)
     i = np.clip(below, 1, len(levels) - 1)
     left, right = (np.take_along_axis(quantiles, j[..., None], -1)[..., 0] for j in (i - 1, i))
-    inner = levels[i - 1] + (levels[i] - levels[i - 1]) * _divide(y - left, right - left)
+    inner = levels[i - 1] + (levels[i] - levels[i - 1]) * divide(y - left, right - left)
     return np.where(below == 0, 0.0, np.where(below == len(levels), 1.0, inner))
 
 
@@ -325,5 +329,6 @@ def _windows(value_NxVxH: np.ndarray) -> np.ndarray:
     return value_NxVxH.sum((1, 2), dtype=np.float64)
 
 
-def _divide(num: np.ndarray, den: np.ndarray) -> np.ndarray:
+def divide(num: np.ndarray, den: np.ndarray) -> np.ndarray:
+    """The ratio, NaN where the denominator is 0."""
     return np.divide(num, den, out=np.full(np.shape(den), np.nan), where=np.asarray(den) != 0)

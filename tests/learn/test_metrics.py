@@ -1,7 +1,8 @@
-"""Scores against hand values, closed forms, scikit-learn and brute force; bias against simulation."""
+"""Scores against hand values, closed forms, scikit-learn, scoringrules and brute force; bias against simulation."""
 
 import numpy as np
 import pytest
+import scoringrules
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
@@ -170,3 +171,19 @@ def test_the_brier_score_of_an_ensemble_is_rid_of_its_sampling_error():
         error = gap.std() / np.sqrt(len(gap))
         assert (abs(gap.mean()) > 10 * error) == fault
         assert fault or abs(gap.mean()) < 3 * error
+
+
+def test_the_library_of_proper_scores_says_the_same():
+    rng = np.random.default_rng(0)
+    y, samples, levels = rng.normal(size=200), rng.normal(size=(200, 7)), np.arange(1, 20) / 20
+    np.testing.assert_allclose(fair_crps(y, samples), scoringrules.crps_ensemble(y, samples, estimator="fair"))
+    quantiles = np.sort(rng.normal(size=(200, 19)), axis=-1)
+    ours = 2 * np.mean([pinball(y, quantiles[:, q], level) for q, level in enumerate(levels)], axis=0)
+    np.testing.assert_allclose(ours, scoringrules.crps_quantile(y, quantiles, levels))
+    even = (np.arange(19) + 0.5) / 19
+    scored = forecast(y[:, None], quantiles[:, None], even)["crps"]
+    assert scored == pytest.approx(scoringrules.crps_quantile(y, quantiles, even).mean(), rel=1e-5)
+    p, failed = rng.random(200), rng.random(200) < 0.4
+    known = EventTruth(failed, np.ones(200, bool))
+    brier = scoringrules.brier_score(failed.astype(float), p).mean()
+    assert value(event_scores(EventPrediction(p), known)["brier"]) == pytest.approx(brier)
