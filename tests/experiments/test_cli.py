@@ -1,6 +1,7 @@
 """The door of every command: exit codes, one sentence on stderr, and no folder that nobody asked for."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -65,6 +66,33 @@ def test_a_sweep_runs_every_point(call, tmp_path):
     assert [str(p.relative_to(tmp_path / "work")) for p in (tmp_path / "work").rglob("*") if p.is_file()] == [
         "outputs/multirun.yaml"
     ]
+
+
+LAUNCHED = """
+import json, pathlib
+from experiments import cli
+from twins.workers import spread
+
+def job(config):
+    spawned = dict(spread(abs, [-1, -2, -3], 2))
+    pathlib.Path(f"point-{config.seed}").write_text(json.dumps([cli.command(), spawned]))
+
+if __name__ == "__main__":
+    cli.run(job, "train")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+def test_launchers_run_the_points_of_a_sweep_in_processes_of_their_own(call, tmp_path, launcher):
+    pytest.importorskip(f"hydra_plugins.hydra_{launcher.split('_')[0]}_launcher")
+    (tmp_path / "job.py").write_text(LAUNCHED)
+    code, _, err = finish(call("-m", "seed=0,1", f"hydra/launcher={launcher}"))
+    assert code == 0, err
+    for seed in (0, 1):
+        told, spawned = json.loads((tmp_path / "work" / f"point-{seed}").read_text())
+        assert told == f"python -m experiments.job seed={seed}"
+        assert spawned == {"0": 1, "1": 2, "2": 3}
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ COMMAND = ["experiments.sweep", "experiment=house_price", "debug=fast", "sweep.b
 
 def start(work, *args):
     env = os.environ | {"PYTHONPATH": str(ROOT), "TWINWORLDS_TRACEBACK": "0"}
-    command = [sys.executable, "-m", *COMMAND, *args]
+    command = [sys.executable, "-m", COMMAND[0], *args, *COMMAND[1:]]  # flags come before overrides
     return subprocess.Popen(command, cwd=work, env=env, stdout=-1, stderr=-1, text=True, start_new_session=True)
 
 
@@ -44,7 +44,7 @@ def trials(run):
     return [{key: value for key, value in trial.items() if key != "seconds"} for trial in found["trials"]]
 
 
-def killed(work, folder, entries_more, pause_s, *args):
+def killed(work, folder, entries_more, pause_s, *args, kill=os.killpg):
     """Start the sweep, and kill all its processes once its journal has grown and a pause is over."""
     process = start(work, *args)
     had, deadline = len(entries(folder / JOURNAL)), time.monotonic() + 120
@@ -55,8 +55,8 @@ def killed(work, folder, entries_more, pause_s, *args):
     time.sleep(pause_s)
     ended = process.poll()
     if ended is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+        kill(process.pid, signal.SIGKILL)
+    process.communicate()  # until the last of its workers has closed its end
     return ended is None
 
 
@@ -108,7 +108,7 @@ def test_a_sweep_tells_every_trial_and_how_to_repeat_the_best(run):
 def test_killed_once_and_with_more_workers_a_sweep_ends_with_the_same_trials(work, run):
     folder = work / "killed" / run.relative_to(work / "outputs")
     more = ("outputs=killed", "workers=2", "sweep.trials=5")
-    assert killed(work, folder, 12, 0.0, *more)
+    assert killed(work, folder, 12, 0.0, *more, kill=os.kill)  # its workers have to see for themselves
     with (folder / JOURNAL).open("a") as journal:
         journal.write('{"op_code": 4, "wor')  # torn by the kill
     if not os.path.lexists(lock := folder / f"{JOURNAL}.lock"):
@@ -133,11 +133,12 @@ def test_a_sweep_goes_on_to_more_trials_and_then_is_done(work, run):
 
 @pytest.mark.long
 def test_killed_ten_times_at_random_none_is_lost_and_none_comes_twice(tmp_path):
-    code, out, err = call(tmp_path, "outputs=whole", "workers=1", "sweep.trials=15")
+    asked = ("sweep.trials=15", "sweep.pruner=hyperband", "fit.steps=60")
+    code, out, err = call(tmp_path, "outputs=whole", "workers=1", *asked)
     assert code == 0, err
     whole = (tmp_path / out.splitlines()[-1]).parent
     folder = tmp_path / "killed" / whole.relative_to(tmp_path / "whole")
-    more, rng, kills = ("outputs=killed", "workers=2", "sweep.trials=15"), random.Random(7), 0
+    more, rng, kills = ("outputs=killed", "workers=2", *asked), random.Random(7), 0
     while kills < 10:
         assert killed(tmp_path, folder, rng.randrange(10), rng.random() * 6, *more), f"it ended after {kills} kills"
         kills += 1
@@ -153,6 +154,43 @@ def sweep(*overrides):
 
     with initialize_config_module("conf", version_base="1.3"):
         return Sweep.of(compose("sweep", list(overrides)), overrides)
+
+
+DEADLY = """
+import os, signal
+from dataclasses import dataclass
+from learn.linear import Linear
+
+@dataclass(frozen=True)
+class Deadly(Linear):
+    poison: int = 0
+
+    def build(self, task, windows, seed=0):
+        if self.poison == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.poison == 2:
+            raise RuntimeError("no memory is left")
+        return super().build(task, windows, seed)
+"""
+
+
+@pytest.mark.slow
+def test_what_fails_counts_once_and_says_why(tmp_path):
+    (tmp_path / "deadly" / "model").mkdir(parents=True)
+    (tmp_path / "deadly" / "it.py").write_text(DEADLY)
+    (tmp_path / "deadly" / "model" / "deadly.yaml").write_text("_target_: deadly.it.Deadly\npoison: 0\n")
+    given = ["--config-dir", "deadly", "model=deadly", "+sweep.space.model.poison={choices: [0, 1, 2]}"]
+    code, out, err = call(tmp_path, *given, "workers=2", "sweep.trials=6", "sweep.sampler=random")
+    assert code == 0, err
+    run = (tmp_path / out.splitlines()[-1]).parent
+    found, why = trials(run), {0: set(), 1: set(), 2: set()}
+    for one in found:
+        why[one["values"]["model.poison"]].add(one["sentence"])
+    assert why[0] == {None}
+    assert why[1] == {"a worker process ended with exit code -9 (killed for want of memory?), 2 times"}
+    assert why[2] == {"RuntimeError: no memory is left"}
+    assert told_once(run, 6)
+    assert "no memory is left" in (run / "report.html").read_text()
 
 
 def trial(number, state, score=None, losses=((10, 2.0),), sentence=None, **values):
