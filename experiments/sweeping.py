@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +27,7 @@ from experiments.run_dir import RunDir, open_run, write_json
 from sim.errors import InputError, require
 from sim.verify import world_seed
 from twins.executor import Failed
-from twins.workers import crew
+from twins.workers import Local, crew
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -176,13 +176,12 @@ class Sweep:
 
         stamped = stamp(self.base.dataset.manifest["content"])  # the data are there before any worker asks for them
         write_json(run.path / "stamp.json", stamped | {"command": cli.command()})
-        study = _journal(run.path)
-        total, at_once = self.settings.trials, min(self.base.workers, self.settings.batch)
+        study, total = _journal(run.path), self.settings.trials
         with progress("trials") as advance:
             while (number := self._next(study)) < total:
                 jobs: list[Job] = []
                 try:
-                    with crew(play, at_once, times=1) as each:
+                    with self._hands() as each:
                         while number < total:
                             jobs = self._batch(study, number, run.path)
                             for _, outcome in each(jobs):
@@ -191,8 +190,9 @@ class Sweep:
                                 advance(len(finished), total, _note(finished))
                             number = self._next(study)
                             write_json(run.path / FOUND, self.found(study))
-                except Failed as lost:
-                    self._mourn(study, jobs[lost.index], lost.why, run.path)
+                except Failed as lost:  # what kills its worker again and again is given up, and the others go on
+                    failed = Outcome(jobs[lost.index].number, "failed", sentence=f"{lost.why}, again and again")
+                    self._tell(study, failed, run.path)
         found = self.found(study) | {"importances": self._importances(study)}
         write_json(run.path / FOUND, found)
         return found
@@ -225,6 +225,16 @@ class Sweep:
         evaluator = optuna.importance.FanovaImportanceEvaluator(seed=self.settings.seed)
         shares = optuna.importance.get_param_importances(told, evaluator=evaluator)
         return {key: float(share) for key, share in shares.items()}
+
+    @contextlib.contextmanager
+    def _hands(self) -> Iterator[Callable[[list[Job]], Iterable[tuple[int, Outcome]]]]:
+        """What plays a list of jobs: processes that stay from batch to batch, or the executor that is configured."""
+        executor = self.base.executor
+        if not isinstance(executor, Local):
+            yield lambda jobs: executor.each(play, jobs)
+            return
+        with crew(play, min(executor.workers, self.settings.batch), executor.mixed, DEATHS) as each:
+            yield each
 
     def _next(self, study: Study) -> int:
         """The first trial that is not finished, or not there."""
@@ -291,16 +301,6 @@ class Sweep:
         for number in {outcome.number, best.number if best else outcome.number} - {now.number if now else None}:
             rmtree(_trial(folder, number) / FOLDER, ignore_errors=True)  # the best alone is worth its room
         rmtree(_trial(folder, outcome.number) / "checkpoints", ignore_errors=True)
-
-    def _mourn(self, study: Study, job: Job, why: str, folder: Path) -> None:
-        """Count the death of a worker at a trial; one that kills again and again is given up."""
-        from optuna.trial import Trial
-
-        frozen = study.get_trials(deepcopy=False)[job.number]
-        deaths = frozen.user_attrs.get("deaths", 0) + 1
-        Trial(study, frozen._trial_id).set_user_attr("deaths", deaths)
-        if deaths >= DEATHS:
-            self._tell(study, Outcome(job.number, "failed", sentence=f"{why}, {deaths} times"), folder)
 
 
 @contextlib.contextmanager

@@ -54,9 +54,7 @@ def show(found: Mapping[str, Any]) -> None:
 def verdict(found: Mapping[str, Any]) -> words.Verdict:
     """The best trial, how many there are, and what became of them."""
     count = {state: sum(t["state"] == state for t in found["trials"]) for state in ("complete", "pruned", "failed")}
-    told = (
-        f"Of {len(found['trials'])} trials {count['complete']} trained to their end, {count['pruned']} were ended early"
-    )
+    told = f"Of {len(found['trials'])} trials {count['complete']} trained to their end, {count['pruned']} ended early"
     told += f", {count['failed']} failed." if count["failed"] else "."
     if not found["best"]:
         return words.Verdict("No trial came to a score", told)

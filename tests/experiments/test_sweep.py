@@ -187,7 +187,7 @@ def test_what_fails_counts_once_and_says_why(tmp_path):
     for one in found:
         why[one["values"]["model.poison"]].add(one["sentence"])
     assert why[0] == {None}
-    assert why[1] == {"a worker process ended with exit code -9 (killed for want of memory?), 2 times"}
+    assert why[1] == {"its worker process ended with exit code -9 (killed; for want of memory?), again and again"}
     assert why[2] == {"RuntimeError: no memory is left"}
     assert told_once(run, 6)
     assert "no memory is left" in (run / "report.html").read_text()
@@ -211,7 +211,7 @@ def test_trials_are_ranked_by_what_became_of_them():
     assert [t["number"] for t in swept.ranked(found)] == [3, 2, 4, 1, 0]
     headline, detail = swept.verdict(found)
     assert headline == "Trial 3 is the best, with a validation loss of 0.5"
-    assert detail == "Of 5 trials 2 trained to their end, 2 were ended early, 1 failed."
+    assert detail == "Of 5 trials 2 trained to their end, 2 ended early, 1 failed."
     assert {t["number"]: swept.outcome(t) for t in some} == {
         0: "failed",
         1: "ended at 10",
