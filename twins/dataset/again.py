@@ -62,6 +62,11 @@ def parts_of(told: dict, directory: Path) -> tuple[Twin, Plan]:
     if "twin" not in described:
         made = health.remake(directory, told)
         raise InputError(f"{directory} was not simulated, so no twin can make it again; run {made}")
+    if "made_from" in told:
+        raise InputError(
+            f"{directory} was made from {told['made_from']['name']} and not simulated itself; "
+            "run the command that made it"
+        )
     twin, plan = (revive(described[part], f"the {part} of {directory}") for part in ("twin", "plan"))
     if configuration(twin, plan) != described:
         raise InputError(

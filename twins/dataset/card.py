@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from twins.dataset import files
@@ -12,6 +13,7 @@ TABLES = {
     "episodes": "one row an asset of a run: events, lives (`spells`), static facts, hidden truth",
     "records": "one row a maintenance order as it was written down, which nobody can read before `written_h`: its "
     "`code` may be wrong or missing (empty), `note` is free text, `true_cause` is hidden truth",
+    "changes": "one row a series that a step has changed: what was there before, so that it can be had again",
     "traces": "one row a run: the signals and events of the simulation, from which every window can be rendered again",
 }
 
@@ -62,6 +64,8 @@ def text(name: str, manifest: dict) -> str:
         step = "explicit times" if step_h is None else f"{step_h:.6g}"
         step += f", frames of {' × '.join(map(str, shape))}" if shape else ""
         lines.append(f"| {quantity} | `{unit}` | {role} | {step} | {shown} |")
+    if "made_from" in manifest:
+        lines += ["", *_steps(manifest)]
     if findings := manifest.get("findings"):
         lines += ["", "## What the checks changed", "", *map(_finding, findings)]
     lines += ["", "## Tables", "", *(f"- `{kind}/`: {TABLES[kind]}" for kind in tables), ""]
@@ -82,6 +86,20 @@ def text(name: str, manifest: dict) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _steps(manifest: dict) -> list[str]:
+    """What was done to the dataset that this one was made from."""
+    lines = [f"## Made from `{manifest['made_from']['name']}`", ""]
+    for kind, closed in manifest["closed"].items():
+        lines += [f"{kind}:", *(f"- {number}. `{json.dumps(step)}`" for number, step in enumerate(closed)), ""]
+    if changed := manifest.get("changed"):
+        lines += ["| step | quantity | samples | changed | share |", "|---|---|---|---|---|"]
+        for row in changed:
+            share = 100 * row["changed"] / max(row["samples"], 1)
+            counts = f"{row['samples']:,} | {row['changed']:,} | {share:.3g} %"
+            lines.append(f"| {row['step']} | {row['quantity']} | {counts} |")
+    return lines
 
 
 def _finding(found: dict) -> str:

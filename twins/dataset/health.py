@@ -53,6 +53,8 @@ def remake(directory: Path, told: dict) -> str:
     if "merged" in configuration:
         sources = " ".join(f"'{directory.parent / part['name']}'" for part in configuration["merged"])
         return f"{COMMAND} merge {sources} --root '{directory.parent}'"
+    if "made_from" in told:
+        return f"the command that made it from {told['made_from']['name']}"
     if "twin" in configuration:
         return f"{COMMAND} rebuild '{directory}'"
     return f"the command that read {told.get('source', {}).get('file', 'the table')}"

@@ -85,9 +85,10 @@ def shard_files(
     runs: Sequence[tuple[Trace | None, Sequence[Episode]]],
     differ: Mapping[int, Mapping[str, Any]] | None = None,
     home: str | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> ShardFiles:
-    """The tables of *runs* and the record that says what they are, in what each run differs, and where it was made if
-    that has another numeric probe than *home*."""
+    """The tables of *runs*, *more* of them that are bytes already, and the record that says what they are, in what each
+    run differs, and where it was made if that has another numeric probe than *home*."""
     episodes = [episode for _, observed in runs for episode in observed]
     for _, observed in runs:
         shards.check(observed)
@@ -96,7 +97,7 @@ def shard_files(
         tables["records"] = shards.records_bytes(episodes)
     if traces := [trace for trace, _ in runs if trace is not None]:
         tables["traces"] = shards.traces_bytes(traces)
-    made: ShardFiles = {f"{kind}/{name}.parquet": data for kind, data in tables.items()}
+    made: ShardFiles = {f"{kind}/{name}.parquet": data for kind, data in (tables | dict(more or {})).items()}
     held = {path: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for path, data in made.items()}
     record = manifest.record(identity, split, held, runs, differ or {}, home or probe())
     return made | {manifest.record_path(name): files.seal(record)}

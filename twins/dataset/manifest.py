@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,7 @@ def channels(episodes) -> list[dict]:
 def of(directory: Path, configuration: dict, names: Sequence[str], extra: dict[str, Any]) -> dict:
     """The manifest of a dataset all of whose shards are whole, but for its card."""
     held, splits, found, apart, contents = {}, {}, {}, {}, hashlib.sha256()
+    changed: dict[tuple, dict] = {}
     for name in names:
         path = directory / record_path(name)
         with files.whole(path):
@@ -80,6 +81,7 @@ def of(directory: Path, configuration: dict, names: Sequence[str], extra: dict[s
             if run["run"] not in split["runs"][-1:]:
                 split["runs"].append(run["run"])
             contents.update(run["content"].encode())
+            add(changed, run.get("changed", ()))
         for count in ("episodes", "series", "samples"):
             split[count] += record[count]
         found |= {json.dumps(channel): channel for channel in record["channels"]}
@@ -97,8 +99,17 @@ def of(directory: Path, configuration: dict, names: Sequence[str], extra: dict[s
         "splits": splits,
         "channels": list(found.values()),
         "files": held,
+        **({"changed": list(changed.values())} if changed else {}),
         **extra,
     }
+
+
+def add(total: dict[tuple, dict], counts: Iterable[Mapping[str, Any]]) -> None:
+    """Add what steps have changed, of so many samples, to the *total* by step and quantity."""
+    for count in counts:
+        mine = total.setdefault((count["step"], count["quantity"]), dict(count) | {"samples": 0, "changed": 0})
+        for name in ("samples", "changed"):
+            mine[name] += count[name]
 
 
 def write(directory: Path, manifest: dict) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -28,9 +28,16 @@ FLOATS = {  # the columns of samples, which byte-stream-split makes compressible
     "series": ["times_h.list.element", "values.list.element"],
     "episodes": [],
     "records": [],
+    "changes": ["values.list.element"],
     "traces": [f"signals.list.element.{name}.list.element" for name in ("time_h", "value", "target")],
 }
-ROW_GROUP = {"series": 4, "episodes": 256, "records": 4096, "traces": 1}  # series: episodes a row group; else rows
+ROW_GROUP = {
+    "series": 4,
+    "episodes": 256,
+    "records": 4096,
+    "traces": 1,
+    "changes": 256,
+}  # series: episodes a row group; else rows
 
 _EVENT = pa.struct(
     {"time_h": pa.float64(), "entity": pa.string(), "kind": pa.string(), "cause": pa.string(), "value": pa.float64()}
@@ -87,6 +94,25 @@ SCHEMAS = {
             "duration_h": pa.float64(),
             "note": pa.string(),
             "true_cause": pa.string(),  # hidden truth
+        },
+        _METADATA,
+    ),
+    "changes": pa.schema(
+        {
+            "run": pa.int64(),
+            "asset": pa.string(),
+            "entity": pa.string(),
+            "quantity": pa.string(),
+            "step": pa.int32(),  # the first is 0
+            "unit": pa.string(),  # before this step, as all that follows
+            "start_h": pa.float64(),
+            "step_h": pa.float64(),  # null where times were explicit
+            "samples": pa.int64(),
+            "source": pa.list_(pa.int32()),  # of each sample after, the one before, -1 none; null: the same places
+            "at": pa.list_(pa.int32()),  # samples that what is there now does not tell
+            "values": pa.list_(pa.float32()),  # theirs
+            "times_at": pa.list_(pa.int32()),
+            "times_h": pa.list_(pa.float64()),
         },
         _METADATA,
     ),
@@ -163,6 +189,11 @@ def traces_bytes(traces: Sequence[Trace]) -> pa.Buffer:
         for trace in traces
     ]
     return _parquet("traces", _in_groups("traces", rows))
+
+
+def changes_bytes(rows: Sequence[Mapping[str, Any]]) -> pa.Buffer:
+    """The `changes` table: a row a series that a step has changed."""
+    return _parquet("changes", _in_groups("changes", [dict(row) for row in rows]))
 
 
 def read(path: Any, columns: Sequence[str] | None = None) -> pa.Table:

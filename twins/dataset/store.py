@@ -126,6 +126,10 @@ class Dataset:
                 found.append(shards.episode_of(row, tuple(series[key]), kept))
             yield shards.trace_of(traces[run]) if run in traces else None, found
 
+    def rows(self, kind: str, shard: str) -> list[dict] | None:
+        """The rows of a table of a shard; None where it has none of that kind."""
+        return self._rows(kind, shard)
+
     def verify(self) -> None:
         """Read every file again; raises InputError naming those damaged or gone. A damaged cache is removed."""
         manifest.check(self.path, self.identity, thorough=True)

@@ -1,0 +1,271 @@
+"""Cleaning finds what was planted, depends on nothing later, and can be undone bit for bit."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sim.errors import InputError
+from sim.laws import Exponential, Lognormal
+from sim.line import Line, Station, Sudden
+from twins import faults
+from twins.channel import Role
+from twins.clean import Clean, ClockJumps, Duplicates, Gaps, Misread, Range, Spikes, Stuck, Units, restored
+from twins.clean.pipeline import Closed, before
+from twins.clean.step import record, undone
+from twins.dataset import Plan, ensure, manifest
+from twins.dataset.identity import identity
+from twins.dataset.shards import content
+from twins.derived import configuration, derive, origin
+from twins.episode import Episode, Series
+from twins.faults import Faults
+from twins.line import LineTwin
+
+STEP_H = 0.25
+FAHRENHEIT = {"temperature": "[degF]"}
+ALL = (
+    Duplicates(),
+    ClockJumps(),
+    Misread(units={"temperature": "[degF]"}),
+    Range(),
+    Spikes(),
+    Stuck(),
+    Gaps(fill="last", most_h=2.0),
+    Units(to={"temperature": "K"}),
+)
+
+
+def reading(seed: int, count: int = 2000, quantity: str = "temperature", unit: str = "Cel") -> Series:
+    """A slow wave with noise."""
+    rng = np.random.default_rng(seed)
+    values = 40 + 5 * np.sin(np.arange(count) / 90) + rng.normal(0, 0.5, count)
+    return Series("m1", quantity, unit, Role.TARGET, values.astype(np.float32), 0.0, STEP_H)
+
+
+def episode(seed: int, *series: Series) -> Episode:
+    return Episode(seed, "m1", series or (reading(seed),), end_h=500.0)
+
+
+TRAIN = [episode(seed) for seed in range(4)]
+TIMED = [replace(e, series=tuple(replace(s, step_h=None, times_h=s.clock_h()) for s in e.series)) for e in TRAIN]
+
+
+def score(fault, step, train=TRAIN, seed=100):
+    """Precision and recall of a step on a fault that is planted in a record it has not seen."""
+    hit = Faults((fault,)).close(train)(episode(seed), "test")
+    closed = Clean((step,)).close([Faults((fault,)).close(train)(e, "train").episode for e in train])
+    wrong, found = hit.wrong["m1", "temperature"][0], closed(hit.episode).found["m1", "temperature"][0]
+    assert wrong.any()
+    both = (wrong & found).sum()
+    return both / max(found.sum(), 1), both / wrong.sum()
+
+
+PLANTED = [
+    (faults.Spikes(share=0.005, size=6), Spikes(), 0.5, 0.9),
+    (faults.Spikes(share=0.005, size=6), Spikes(centred=True, alarms=None), 0.9, 0.9),
+    (faults.Spikes(share=0.005, size=12), Range(), 0.9, 0.9),
+    (faults.Stuck(share=0.1, mean_h=10), Stuck(), 0.99, 0.85),
+    (faults.Stuck(share=0.1, mean_h=10), Stuck(hindsight=True), 0.9, 0.95),
+    (faults.WrongUnit(share=0.05, mean_h=5, units=FAHRENHEIT), Misread(units=FAHRENHEIT), 0.99, 0.95),
+    (faults.Gaps(share=0.1, mean_h=5), Gaps(), 1.0, 1.0),
+    (faults.Duplicates(share=0.05), Duplicates(), 1.0, 1.0),
+    (faults.ClockJumps(share=0.1, mean_h=20, size_h=6), ClockJumps(most_h=1.0), 0.9, 0.99),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fault", "step", "precision", "recall"), PLANTED, ids=lambda x: type(x).__name__)
+def test_each_step_finds_its_fault(fault, step, precision, recall):
+    found = score(fault, step)
+    assert found[0] >= precision, found
+    assert found[1] >= recall, found
+
+
+def test_a_step_that_finds_nothing_or_everything_does_not_pass():
+    for limits in ((-1e9, 1e9), (1e8, 1e9)):
+        precision, recall = score(faults.Spikes(share=0.005, size=12), Range(limits={"temperature": limits}))
+        assert precision < 0.5 or recall < 0.5
+
+
+def test_a_clean_record_is_left_alone():
+    closed = Clean(ALL[:-2]).close(TRAIN)
+    changed = {c["step"]: c["changed"] / c["samples"] for c in closed(episode(200)).counts}
+    assert changed.pop("4 Spikes") < 0.01
+    assert set(changed.values()) == {0.0}
+
+
+MESS = (
+    faults.Duplicates(share=0.02),
+    faults.ClockJumps(share=0.05, mean_h=5.0),
+    faults.Spikes(share=0.01, size=8),
+    faults.Stuck(share=0.03, mean_h=3.0),
+    faults.WrongUnit(share=0.03, mean_h=3.0, units={"temperature": "[degF]"}),
+    faults.Gaps(share=0.03, mean_h=2.0),
+)
+
+
+@given(st.integers(0, 2**20), st.permutations(range(len(ALL))), st.permutations(range(len(MESS))), st.integers(1, 400))
+def test_what_was_there_can_be_had_again_bit_for_bit(seed, order, mess, count):
+    struck = Faults(tuple(MESS[i] for i in mess)).close(TRAIN)(episode(seed, reading(seed, count)), "train").episode
+    odd = struck.series[0].values.copy()
+    odd.view(np.uint32)[:: max(count // 3, 1)] = 0x7FC01234  # a NaN with a payload
+    struck = replace(struck, series=(replace(struck.series[0], values=odd),))
+    cleaned = Clean(tuple(ALL[i] for i in order)).close(TIMED)(struck)
+    again = before(cleaned.episode, cleaned.rows).series[0]
+    assert (again.unit, again.step_h, again.start_h) == ("Cel", struck.series[0].step_h, struck.series[0].start_h)
+    assert (again.values.view(np.uint32) == odd.view(np.uint32)).all()
+    assert (again.clock_h() == struck.series[0].clock_h()).all()
+
+
+@pytest.mark.parametrize("step", ALL, ids=lambda step: type(step).__name__)
+def test_no_reading_depends_on_a_later_one(step):
+    struck = Faults(MESS).close(TRAIN)(episode(7), "test").episode.series[0]
+    closed = Clean((step,)).close(TIMED).steps[0]
+    assert not closed.looks_ahead
+    whole = closed.clean(struck).series
+    for count in (1, 17, 500, 1234):
+        cut = replace(struck, values=struck.values[:count], times_h=struck.clock_h()[:count], step_h=None)
+        part = closed.clean(cut).series
+        m = len(part.values)
+        assert m
+        assert (part.clock_h() == whole.clock_h()[:m]).all()
+        assert (part.values.view(np.uint32) == whole.values[:m].view(np.uint32)).all()
+
+
+AHEAD = (Spikes(centred=True), Stuck(hindsight=True), Duplicates(keep="mean"), Gaps(fill="linear"))
+
+
+@pytest.mark.parametrize("step", AHEAD, ids=lambda step: type(step).__name__)
+def test_a_step_that_looks_ahead_breaks_that_law_somewhere(step):
+    struck = Faults((*MESS[:1], *MESS[3:])).close(TRAIN)(episode(7), "test").episode.series[0]
+    struck = replace(struck, values=struck.values + np.arange(len(struck.values), dtype=np.float32) % 3)
+    struck = replace(struck, values=np.where(np.arange(len(struck.values)) % 50 > 40, struck.values[0], struck.values))
+    closed = Clean((step,)).close(TIMED).steps[0]
+    whole = closed.clean(struck).series.values
+
+    def kept(count):
+        cut = replace(struck, values=struck.values[:count], times_h=struck.clock_h()[:count])
+        part = closed.clean(cut).series.values
+        return np.array_equal(part, whole[: len(part)], equal_nan=True)
+
+    assert not all(kept(count) for count in range(300, 600))
+
+
+def test_steps_that_look_ahead_say_so():
+    ahead = AHEAD
+    assert Clean((Range(), *ahead)).looking_ahead == [
+        f"clean[{i}] ({type(s).__name__})" for i, s in enumerate(ahead, 1)
+    ]
+    assert Clean(ALL).looking_ahead == []
+
+
+def test_faults_of_a_longer_record_begin_alike_and_one_more_leaves_the_others_alone():
+    closed = Faults(MESS[1:]).close(TRAIN)
+    short, long = (
+        closed(episode(5, replace(reading(5), values=reading(5).values[:n])), "").episode for n in (700, 2000)
+    )
+    assert (short.series[0].clock_h() == long.series[0].clock_h()[:700]).all()
+    assert np.array_equal(short.series[0].values, long.series[0].values[:700], equal_nan=True)
+    more = replace(closed, faults=Faults((*MESS[1:], faults.Noise(size=1.0))))(episode(5), "").wrong[
+        "m1", "temperature"
+    ]
+    assert all((more[i] == mask).all() for i, mask in closed(episode(5), "").wrong["m1", "temperature"].items())
+
+
+def test_limits_come_from_the_training_split_alone_and_steps_revive():
+    closed = Clean(ALL).close(TRAIN)
+    again = Closed.of(json.loads(json.dumps(closed.told())))
+    assert again == closed
+    assert closed.steps[3].limits["temperature"][0] < 30
+    with pytest.raises(
+        InputError, match=r"clean\[2\] \(Misread\) is estimated on the training split, of which there is none"
+    ):
+        Clean((Range(spread=None), Gaps(step_h=1.0), Misread(units={"temperature": "[degF]"}))).close([])
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Range(limits={"a": (2, 1)}), "Range.limits"),
+        (lambda: Spikes(window=1), "from 4 to 999"),
+        (lambda: Stuck(least=1), "at least 2"),
+        (lambda: Units(to={"a": "furlong"}), "unknown unit"),
+        (lambda: Units(to={"temperature": "V"}).clean(reading(0)), "Units.to.temperature: cannot convert"),
+        (lambda: Gaps(fill="mean"), "'none', 'last' or 'linear'"),
+        (lambda: Clean((faults.Gaps(),)), "must be one of twins.clean"),
+        (lambda: Faults((Gaps(),)), "must be one of twins.faults"),
+    ],
+)
+def test_nonsense_is_refused(make, said):
+    with pytest.raises(InputError, match=said):
+        make()
+
+
+def test_a_unit_is_converted_and_what_rounding_loses_is_kept():
+    series = reading(1)
+    done = Units(to={"temperature": "[degF]"}).clean(series)
+    assert done.series.unit == "[degF]"
+    np.testing.assert_allclose(done.series.values, series.values * 1.8 + 32, rtol=1e-6)
+    told = record(series, done)
+    assert 0 < len(told["at"]) < len(series.values)  # float32 does not always come back by itself
+    assert (undone(done.series, told).values == series.values).all()
+
+
+STATION = Station(Lognormal(1 / 6, 0.1), sudden=Sudden(Exponential(20.0)), repair=Exponential(2.0))
+TWIN = LineTwin(Line((STATION,) * 2, (4,)), step_h=0.5)
+LABELS = faults.WrongLabels(causes=("wear", "sudden"), share=0.5)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    root = tmp_path_factory.mktemp("datasets")
+    raw = ensure(TWIN, Plan(2, 1, 1, 96.0, runs_per_shard=1), root, workers=1)
+    struck = derive(raw, Faults((faults.Spikes(share=0.01), faults.Stuck(share=0.1), LABELS)), root)
+    return root, raw, struck, derive(struck, Clean((Spikes(), Stuck(), Gaps(fill="last"))), root)
+
+
+def test_a_dataset_goes_through_faults_and_cleaning_and_back(made):
+    root, raw, struck, cleaned = made
+    for shard in ("train-00000", "test-00000"):
+        trace, now = next(restored(cleaned, shard))
+        (told,) = cleaned.record(shard)["runs"]
+        assert content(now, trace) == told["before"] == struck.record(shard)["runs"][0]["content"] != told["content"]
+    assert cleaned.drawn("train") == raw.drawn("train")
+    assert origin(cleaned) == raw.path
+    assert cleaned.manifest["configuration"]["faults"] == struck.manifest["configuration"]["faults"]
+    assert cleaned.trace(raw.runs("test")[0]).signals.keys() == raw.trace(raw.runs("test")[0]).signals.keys()
+    again = derive(struck, Clean((Spikes(), Stuck(), Gaps(fill="last"))), root)
+    assert (again.path, again.manifest["content"]) == (cleaned.path, cleaned.manifest["content"])
+
+
+def test_wrong_labels_are_never_those_that_are_scored(made):
+    _, raw, struck, _ = made
+
+    def causes(dataset, split):
+        return [spell.cause for e in dataset.episodes(split) for spell in e.spells]
+
+    assert causes(raw, "train") != causes(struck, "train")
+    assert causes(raw, "test") == causes(struck, "test")
+
+
+def test_the_card_and_the_manifest_tell_what_was_changed(made):
+    _, _, struck, cleaned = made
+    told = {(row["step"], row["quantity"]): row for row in cleaned.manifest["changed"]}
+    assert told["0 Spikes", "motor_current"]["changed"] > 0
+    card = (cleaned.path / "README.md").read_text()
+    assert f"## Made from `{struck.path.name}`" in card
+    assert "| 1 Stuck | acoustic_level |" in card
+    assert manifest.check(cleaned.path, thorough=True)
+
+
+def test_a_step_of_another_revision_names_another_dataset(made, monkeypatch):
+    _, _, struck, cleaned = made
+    steps = Clean((Spikes(), Stuck(), Gaps(fill="last")))
+    of = struck.manifest["configuration"]
+    assert identity(configuration(of, steps)) == cleaned.identity
+    monkeypatch.setattr(Spikes, "revision", 2)
+    assert identity(configuration(of, steps)) != cleaned.identity
+    with pytest.raises(InputError, match="has been through clean already"):
+        configuration(cleaned.manifest["configuration"], steps)

@@ -1,0 +1,131 @@
+"""The compiled loops of cleaning: local levels, readings that repeat, clocks that jump."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sim.compiled import compiled
+
+OLD = 4  # readings further off than so many windows do not tell of a level
+NORMAL = 1.4826  # standard deviations in a median absolute deviation of a normal law
+
+
+@compiled()
+def deviations(values, behind, ahead, floor):
+    """How far each reading lies from the median of its neighbours, in their deviations, and such a deviation's size.
+
+    Neighbours are the *behind* readings before and the *ahead* after that are there (not NaN); a deviation is at least
+    *floor*. Two float64[n]; NaN where there is no reading, or fewer than half of the neighbours.
+    """
+    n, width = len(values), behind + ahead
+    score, size = np.full(n, np.nan), np.full(n, np.nan)
+    near, apart = np.empty(width), np.empty(width)
+    for i in range(n):
+        if np.isnan(values[i]):
+            continue
+        count = 0
+        for side in range(2):
+            step, wanted = (-1, behind) if side == 0 else (1, ahead)
+            k, got = i + step, 0
+            while got < wanted and 0 <= k < n and abs(k - i) <= OLD * wanted:
+                if not np.isnan(values[k]):
+                    near[count] = values[k]
+                    count += 1
+                    got += 1
+                k += step
+        if 2 * count < width or count < 3:
+            continue
+        level = _median(near, count)
+        for k in range(count):
+            apart[k] = abs(near[k] - level)
+        size[i] = max(NORMAL * _median(apart, count), floor)
+        if size[i] > 0:
+            score[i] = abs(values[i] - level) / size[i]
+        else:
+            score[i] = 0.0 if values[i] == level else np.inf
+    return score, size
+
+
+@compiled()
+def _median(x, count):
+    """Of the first *count* of *x*, which are put in order."""
+    for i in range(1, count):
+        value, k = x[i], i - 1
+        while k >= 0 and x[k] > value:
+            x[k + 1] = x[k]
+            k -= 1
+        x[k + 1] = value
+    middle = count // 2
+    return x[middle] if count % 2 else 0.5 * (x[middle - 1] + x[middle])
+
+
+@compiled()
+def spikes(values, score, size, threshold):
+    """Readings beyond *threshold* deviations, but for one near a reading just before that is too: a new level."""
+    found = np.zeros(len(values), np.bool_)
+    last = -1
+    for i in range(len(values)):
+        if np.isnan(values[i]):
+            continue
+        if score[i] > threshold:
+            stays = last >= 0 and score[last] > threshold and abs(values[i] - values[last]) <= threshold * size[i]
+            found[i] = not stays
+        last = i
+    return found
+
+
+@compiled()
+def stuck(values, least, hindsight):
+    """Readings that are the *least*-th or a later one of equal ones in a row; with *hindsight* all of the row."""
+    found = np.zeros(len(values), np.bool_)
+    begin, last, count = 0, np.nan, 0
+    for i in range(len(values)):
+        if np.isnan(values[i]):
+            continue
+        if values[i] == last:
+            count += 1
+        else:
+            begin, last, count = i, values[i], 1
+        if count >= least:
+            found[i] = True
+            if hindsight and count == least:
+                for k in range(begin, i):
+                    found[k] = not np.isnan(values[k])
+    return found
+
+
+@compiled()
+def set_right(time_h, step_h, most_h):
+    """Times of a logger whose clock jumps, set right by what has come before: float64[n], and whether each is kept.
+
+    Time that runs back, or further on than *most_h*, is a jump: from there on readings follow on the last by one step,
+    until one's own time does. Time that runs back by as much as it ran on before was wrong in between, and is right
+    now: readings whose time is taken by then are not kept.
+    """
+    out, kept = time_h.copy(), np.ones(len(time_h), np.bool_)
+    shift, ahead, last = 0.0, 0.0, 0
+    slack = 0.25 * step_h
+    for i in range(1, len(time_h)):
+        own = time_h[i] - out[last]
+        if shift != 0.0 and abs(own - step_h) <= slack:
+            shift = 0.0
+        apart = own + shift
+        if abs(time_h[i] - time_h[i - 1]) <= 1e-9:  # of one time, whatever that is
+            out[i] = out[i - 1]
+            kept[i] = kept[i - 1]
+            continue
+        if not kept[i - 1] and shift == 0.0 and own <= slack:
+            kept[i] = False
+            continue
+        if slack < apart <= most_h:
+            if shift == 0.0 and apart > step_h + slack:
+                ahead = apart - step_h
+            out[i] = time_h[i] + shift
+        elif shift == 0.0 and apart <= slack and abs(time_h[i] - time_h[i - 1] - step_h + ahead) <= slack:
+            kept[i], ahead = False, 0.0
+            continue
+        else:
+            shift = out[last] + step_h - time_h[i]
+            out[i] = out[last] + step_h
+        last = i
+    return out, kept
