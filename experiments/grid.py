@@ -29,11 +29,15 @@ class Sweep:
     x: str = ""  # what it is drawn over: a name of the grid (the first if empty), or parameters, flops or seconds
     label: str = ""  # of that
     log: bool = False
+    base: dict[str, Any] | None = None  # values of a first point, at which nothing is set: the experiment as it is
 
     def __post_init__(self):
         require(bool(self.grid) and all(self.grid.values()), self, "grid", "at least one name with at least one value")
         object.__setattr__(self, "grid", {name: tuple(values) for name, values in self.grid.items()})
         object.__setattr__(self, "x", self.x or next(iter(self.grid)))
+        require(
+            self.base is None or set(self.base) == set(self.grid), self, "base", "a value of each name of grid, or null"
+        )
         known = (*self.grid, *MEASURES)
         require(self.x in known, self, "x", f"one of {', '.join(known)}")
         used = {name for text in self.set for name in _NAME.findall(text)}
@@ -43,6 +47,8 @@ class Sweep:
 
     def points(self) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
         """The values of each point, and what they set."""
+        if self.base is not None:
+            yield {name: self.base[name] for name in self.grid}, ()
         for values in itertools.product(*self.grid.values()):
             named = dict(zip(self.grid, values, strict=True))
             yield named, tuple(_NAME.sub(lambda match, named=named: spelled(named[match[1]]), t) for t in self.set)

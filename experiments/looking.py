@@ -100,6 +100,8 @@ def contents(
         "episodes": episodes,
         "shown": shown,
         "drawn": _varied(first, splits),
+        "changed": [_changed(row) for row in first.manifest.get("changed", ())],
+        "made_from": first.manifest.get("made_from"),
         "plots": pictures,
         "captions": {
             "values": "Shares of the readings, all entities together"
@@ -151,6 +153,12 @@ def _row(column: Column) -> dict[str, Any]:
     if len(values):
         row["quantiles"] = [_short(x) for x in np.quantile(values, (0, 0.01, 0.5, 0.99, 1))]
     return row
+
+
+def _changed(row: Mapping[str, Any]) -> tuple[str, str, int, int, float]:
+    """What a step has changed of one quantity, in all splits."""
+    share = 100 * row["changed"] / max(row["samples"], 1)
+    return row["step"], row["quantity"], row["samples"], row["changed"], share
 
 
 def _varied(dataset: Dataset, splits: Sequence[str]) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from experiments.model import Model
+from experiments.run_dir import damaged
 from experiments.source import Observed
 from learn.batch import Windows
 from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction
@@ -20,10 +22,13 @@ from learn.tasks import Forecast, RemainingLife, Task, TimeToEvent
 from sim.errors import InputError
 from twins.aligned import variates
 from twins.channel import Role
+from twins.clean.pipeline import Closed
+from twins.dataset import manifest
 from twins.episode import Episode
 from twins.observed import Column
 
 FORMATS = (".csv", ".parquet")
+CLEANED = "clean.json"  # in a run's folder: the steps that its data went through, with what was estimated for them
 FAR_SD, FEW = 8.0, 0.03  # training deviations that are far, and the share of readings that may lie beyond
 
 
@@ -93,6 +98,27 @@ def _header(table: Observed) -> Sequence[str]:
         raise InputError(f"cannot read source.path={table.path}: {error}") from None
     cells = first.split() if table.delimiter is None else next(csv.reader([first], delimiter=table.delimiter), [])
     return [cell.strip() for cell in cells]
+
+
+def cleaned(episodes: Sequence[Episode], run: Path) -> tuple[list[Episode], list[str]]:
+    """The episodes after the steps of cleaning that *run* learned behind, and a sentence for each that changed some."""
+    file = run / CLEANED
+    if not file.exists():
+        return list(episodes), []
+    try:
+        steps = Closed.of(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise damaged(file, error) from None
+    done = [steps(episode) for episode in episodes]
+    total: dict[tuple, dict] = {}
+    for one in done:
+        manifest.add(total, one.counts)
+    said = [
+        f"{row['quantity']}: {row['changed']:,} of {row['samples']:,} readings changed by clean {row['step']}"
+        for row in total.values()
+        if row["changed"]
+    ]
+    return [one.episode for one in done], said
 
 
 def strange(episodes: Sequence[Episode], model: Model) -> list[str]:

@@ -42,7 +42,9 @@ from learn.sharding import Layout
 from learn.tasks import Classify, Counterfactual, Forecast, RemainingLife, Task, TimeToEvent
 from learn.update import Optim
 from sim.errors import InputError
+from twins.clean import Clean
 from twins.dataset import SPLITS, Dataset, describe
+from twins.derived import origin
 from twins.episode import Episode
 
 MODEL = "model"  # the model's row in the table
@@ -77,6 +79,8 @@ def execute(
     with costs.stage("dataset"):
         content = experiment.dataset.manifest["content"]
         write_json(run.path / "stamp.json", stamp(content) | {"command": command()})
+        if cleaned := experiment.dataset.manifest.get("closed", {}).get("clean"):
+            write_json(run.path / own_data.CLEANED, cleaned)
         test, episodes = experiment.windows("test"), branched(experiment, experiment.dataset, "test")
         asked = ask(experiment.task, experiment.scoring, experiment.windows("train"), test, episodes)
     with costs.stage("training", accelerated=True):
@@ -135,6 +139,11 @@ def check(experiment: Experiment) -> None:
         experiment.part("branches", Branches)
     for name in ("oracle", "source"):
         getattr(experiment, name)
+    if ahead := Clean(clean).looking_ahead if (clean := getattr(experiment.source, "clean", ())) else []:
+        raise InputError(
+            f"source.{ahead[0]} looks ahead: a reading would depend on later ones, so a model would be fed what nobody "
+            "can know at the time; leave it out of what is learned from (experiments.clean take it)"
+        )
     if isinstance(experiment.source, Observed):
         own_data.trainable(experiment.source, experiment.task)
     plan = getattr(experiment.part("source"), "plan", None)
@@ -280,7 +289,7 @@ def _flops(module: Any, optim: Optim, budget: Budget, train: Windows) -> float:
 
 
 def _oracle(experiment: Experiment, episodes: Sequence[Episode], asked: Asked) -> Prediction:
-    cache, workers = experiment.dataset.path / "cache", int(experiment.config["workers"])
+    cache, workers = origin(experiment.dataset) / "cache", int(experiment.config["workers"])  # which knows no steps
     with progress("oracle") as advance:
         how: dict[str, Any] = {"workers": workers, "cache": cache, "progress": advance}
         how |= {} if asked.rows_Nx3 is None else {"rows": asked.rows_Nx3}

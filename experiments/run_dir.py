@@ -20,13 +20,16 @@ from sim.errors import InputError
 
 # Keys that change where or how fast a run happens, or what it says meanwhile, but no number in it beyond rounding.
 UNHASHED = frozenset({"fresh", "workers", "executor", "datasets", "outputs", "debug", "hydra", "mesh"})
-UNSAID = (("vary", {}), ("train_runs", None))  # keys of which a run that says nothing is the run from before they were
+# A run that says nothing by these keys is the one from before they were.
+UNSAID = (("vary", {}), ("train_runs", None), ("faults", []), ("clean", []))
 LIBRARIES = ("twinworlds", "numpy", "simpy", "numba", "pyarrow", "jax", "jaxlib", "flax", "optax", "scikit-learn")
 
 
 def config_hash(config: Mapping[str, Any], identity: str = "") -> str:
     """12 hex digits of the resolved configuration and the identity of the data it trains on."""
     relevant = {key: value for key, value in config.items() if key not in UNHASHED and (key, value) not in UNSAID}
+    if isinstance(source := relevant.get("source"), Mapping):
+        relevant["source"] = {key: value for key, value in source.items() if (key, value) not in UNSAID}
     text = json.dumps([relevant, identity], sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 

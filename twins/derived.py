@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from sim.errors import InputError
 from sim.trace import Trace
@@ -64,8 +64,7 @@ class Closed(Protocol):
 class Steps(Protocol):
     """Steps as they are declared; `name` says what they do: clean, faults."""
 
-    @property
-    def name(self) -> str: ...
+    name: ClassVar[str]
 
     @property
     def revisions(self) -> Sequence[int]:

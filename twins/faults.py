@@ -37,6 +37,7 @@ class Fault:
     quantities: tuple[str, ...] = ()  # patterns such as vibration_*; none: every target
 
     revision: ClassVar[int] = 1
+    sought: ClassVar[bool] = True  # whether single readings can be told to be wrong
     whole: ClassVar[bool] = False  # whether an asset's channels are struck together, as by their logger
 
     def __post_init__(self):
@@ -93,6 +94,8 @@ class Noise(Fault):
 
     size: float = 0.5
 
+    sought: ClassVar[bool] = False
+
     def __post_init__(self):
         super().__post_init__()
         require(0 <= self.size < math.inf, self, "size", "at least 0")
@@ -143,6 +146,8 @@ class Drift(Stretches):
 
     mean_h: float = 168.0
     size: float = 2.0  # reached within mean_h
+
+    sought: ClassVar[bool] = False
 
     def __post_init__(self):
         super().__post_init__()
@@ -221,16 +226,13 @@ def _timed(series: Series, values: np.ndarray, times_h: np.ndarray) -> Series:
 class WrongLabels:
     """Lives whose end was written down as of another cause; never in the test split, whose truth is what is scored."""
 
-    causes: tuple[
-        str, ...
-    ] = ()  # what failures are of; a life that ended is told as of another of these, or as planned
     share: float = 0.1
+    causes: tuple[str, ...] = ()  # that are told instead, or planned work; none: those seen in training
 
     revision: ClassVar[int] = 1
 
     def __post_init__(self):
         object.__setattr__(self, "causes", tuple(self.causes))
-        require(bool(self.causes), self, "causes", "at least one cause of failure")
         require(0 <= self.share <= 1, self, "share", "at least 0 and at most 1")
 
     def relabel(self, spell: Spell, draws: np.ndarray) -> Spell:
@@ -263,15 +265,22 @@ class Faults:
         return [fault.revision for fault in self.faults]
 
     def close(self, train: Sequence[Episode]) -> Closed:
-        """With the deviation of every quantity in the training split."""
+        """With the deviation of every quantity in the training split, and the causes of failures in it."""
         if not train:
             raise InputError("faults are sized by the training split, of which there is none; give plan.train")
+        ends = {spell.cause for episode in train for spell in episode.spells} - {PLANNED, CENSORED}
+        told = [
+            replace(fault, causes=tuple(sorted(ends))) if isinstance(fault, WrongLabels) and not fault.causes else fault
+            for fault in self.faults
+        ]
         values: dict[str, list[np.ndarray]] = {}
         for episode in train:
             for series in episode.series:
                 if not series.shape and series.role not in HIDDEN:
                     values.setdefault(series.quantity, []).append(series.values)
-        return Closed(self, {quantity: deviation(np.concatenate(some)) for quantity, some in values.items()})
+        return Closed(
+            Faults(tuple(told)), {quantity: deviation(np.concatenate(some)) for quantity, some in values.items()}
+        )
 
 
 def deviation(values: np.ndarray) -> float:

@@ -215,7 +215,7 @@ def test_a_unit_is_converted_and_what_rounding_loses_is_kept():
 
 STATION = Station(Lognormal(1 / 6, 0.1), sudden=Sudden(Exponential(20.0)), repair=Exponential(2.0))
 TWIN = LineTwin(Line((STATION,) * 2, (4,)), step_h=0.5)
-LABELS = faults.WrongLabels(causes=("wear", "sudden"), share=0.5)
+LABELS = faults.WrongLabels(share=0.5)
 
 
 @pytest.fixture(scope="module")

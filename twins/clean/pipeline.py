@@ -117,7 +117,7 @@ class Closed:
     @staticmethod
     def of(told: Sequence[Any]) -> Closed:
         """From what `told` gave; raises InputError where the code here has changed."""
-        return Closed(tuple(revive(step, f"clean[{i}]") for i, step in enumerate(told)))
+        return Closed(Clean(tuple(revive(step, f"clean[{i}]") for i, step in enumerate(told))).steps)
 
 
 def before(episode: Episode, rows: Sequence[Mapping[str, Any]]) -> Episode:

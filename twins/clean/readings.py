@@ -191,6 +191,8 @@ class Units(Step):
 
     to: dict[str, str] = field(default_factory=dict)
 
+    judges: ClassVar[bool] = False
+
     def __post_init__(self):
         super().__post_init__()
         require(bool(self.to), self, "to", "at least one quantity with its unit")

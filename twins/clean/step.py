@@ -33,6 +33,7 @@ class Step:
     quantities: tuple[str, ...] = ()  # patterns such as vibration_*; none: every target
 
     revision: ClassVar[int] = 1
+    judges: ClassVar[bool] = True  # whether it finds readings that are wrong
 
     def __post_init__(self):
         object.__setattr__(self, "quantities", tuple(self.quantities))

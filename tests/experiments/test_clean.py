@@ -1,0 +1,121 @@
+"""Cleaning from the command line: declared, scored against planted faults, told on one page, refused where it peeks."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments import cleaning, load, looking, own_data
+from experiments.cli import compose
+from experiments.pipeline import check
+from experiments.run_dir import config_hash
+from experiments.source import Observed
+from sim.errors import InputError
+from twins import faults
+from twins.clean import Clean, Range, Spikes, Stuck
+from twins.clean.scored import ALL, scored
+from twins.faults import Faults
+from twins.observed import Cuts
+
+SMALL = "plan={train: 2, validation: 1, test: 2, duration_h: 120, runs_per_shard: 1}"
+PLANT = [
+    "source.faults=[{_target_: twins.faults.Spikes, share: .004, size: 10}, {_target_: twins.faults.Stuck, share: .1}]",
+    "source.clean=[{_target_: twins.clean.Range}, {_target_: twins.clean.Spikes}, {_target_: twins.clean.Stuck}]",
+]
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    return tmp_path_factory.mktemp("clean")
+
+
+def command(work, *more):
+    base = ["experiment=line_failure", "workers=1", SMALL, f"datasets={work}/datasets", f"outputs={work}/outputs"]
+    return compose("clean", [*base, *more])
+
+
+def test_the_page_tells_what_each_step_found_and_loads_nothing(work, capsys):
+    path = cleaning.write(command(work, *PLANT, "examples=2"))
+    html, (out, err) = Path(path).read_text(), capsys.readouterr()
+    assert not re.search(r"""(src|href)\s*=\s*["']\s*(https?:)?//|@import|url\(http""", html)
+    assert html.count("<figure") == 3
+    assert "the record gives back the readings of all 5 runs before cleaning, bit for bit" in out
+    assert re.search(r"2 Stuck: [\d,]+ of [\d,]+ readings", err)
+    all_steps = re.search(rf"<td>{ALL}</td><td>[^<]+</td><td>([^<]+)</td><td>([^<]+)</td>", html)
+    assert all_steps
+    assert min(map(float, all_steps.groups())) > 0.6  # precision, recall of spikes
+    where = [f"datasets={work}/datasets", f"outputs={work}/outputs", "episodes=0"]
+    page = looking.write(compose("look", ["experiment=line_failure", SMALL, *PLANT, *where])).read_text()
+    assert "What was changed on the way" in page
+
+
+def steps_scored(work, *steps):
+    experiment = command(work, *PLANT)
+    raw = experiment.source.raw(Path(experiment.config["datasets"]))
+    train = raw.episodes("train")
+    planted = Faults((faults.Spikes(share=0.004, size=10), faults.Stuck(share=0.1))).close(train)
+    closed = Clean(steps).close([planted(episode, "train").episode for episode in train])
+    return scored(raw.shard("test-00000"), planted, closed, experiment.twin, "test")
+
+
+def good(found):
+    """Most of what was found is wrong, most spikes were found, and readings lie nearer to the truth."""
+    one = found.steps[ALL]
+    nearer = [e.rmse("cleaned") and e.rmse("cleaned") < e.rmse("faulty") for e in found.errors.values()]
+    return (one.precision or 0) > 0.6 and (one.recall("0 Spikes") or 0) > 0.7 and all(nearer)
+
+
+def test_steps_that_find_nothing_or_everything_are_told_from_good_ones(work):
+    found = steps_scored(work, Range(), Spikes(), Stuck())
+    assert good(found)
+    quantities = tuple(found.errors)
+    none = steps_scored(work, Range(limits=dict.fromkeys(quantities, (-1e9, 1e9))))
+    assert none.steps[ALL].found == 0
+    assert not good(none)
+    every = steps_scored(work, Range(limits=dict.fromkeys(quantities, (1e8, 1e9))))
+    assert every.steps[ALL].recall("0 Spikes") == 1.0
+    assert every.steps[ALL].precision < 0.2
+    assert not good(every)
+
+
+def test_what_looks_ahead_is_refused_where_a_model_learns():
+    centred = "source.clean=[{_target_: twins.clean.Range}, {_target_: twins.clean.Spikes, centred: true}]"
+    with pytest.raises(InputError, match=r"source\.clean\[1\] \(Spikes\) looks ahead: a reading would depend on later"):
+        check(load("line_failure", [centred]))
+    check(load("line_failure", ["clean=standard", "faults=mixed"]))
+    with pytest.raises(InputError, match=r"source\.clean is empty"):
+        cleaning.write(compose("clean", ["experiment=line_failure", "source.clean=[]"]))
+
+
+def test_steps_name_the_data_and_no_steps_name_what_was_there_before():
+    plain, cleaned = load("line_failure"), load("line_failure", ["clean=standard"])
+    assert plain.source.identity != cleaned.source.identity
+    assert plain.run_path != cleaned.run_path
+    before = {k: v for k, v in plain.config["source"].items() if k not in ("faults", "clean")}
+    was = {k: v for k, v in plain.config.items() if k != "train_runs"} | {"source": before}
+    assert config_hash(was, "x") == config_hash(plain.config, "x")
+
+
+def test_a_table_is_cleaned_and_a_trained_model_cleans_alike(tmp_path):
+    rng, path = np.random.default_rng(0), tmp_path / "my.csv"
+    values = rng.normal(20, 1, 600)
+    values[[300, 550]] = 500.0
+    path.write_text("t,x\n" + "".join(f"{i},{v}\n" for i, v in enumerate(values)))
+    table = Observed(str(path), {"x": {"unit": "Cel"}}, time="t", splits=Cuts(400, 100, unit="rows"), clean=(Range(),))
+    raw = replace(table, clean=())
+    assert table.identity != raw.identity == replace(raw, path=str(path)).identity
+    dataset = table.ensure(tmp_path / "data")
+    (episode,) = dataset.episodes("test")
+    assert np.isnan(episode.series[0].values[[300, 550]]).all()
+    assert np.isnan(episode.series[0].values).sum() == 2
+    assert dataset.span("test") == raw.ensure(tmp_path / "data").span("test")
+    (tmp_path / own_data.CLEANED).write_text(json.dumps(dataset.manifest["closed"]["clean"]))
+    (again,), said = own_data.cleaned(raw.ensure(tmp_path / "data").episodes("test"), tmp_path)
+    assert np.array_equal(again.series[0].values, episode.series[0].values, equal_nan=True)
+    assert said == ["x: 2 of 600 readings changed by clean 0 Range"]
+    (tmp_path / own_data.CLEANED).write_text("[{}]")
+    with pytest.raises(InputError, match=r"must be one of twins.clean"):
+        own_data.cleaned([], tmp_path)

@@ -1,0 +1,126 @@
+"""Cleaning scored against what simulation knows: which readings are wrong, and what a sensor without noise says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sim.trace import Trace
+from twins import units
+from twins.clean.pipeline import Closed
+from twins.episode import Episode, Series
+from twins.faults import Closed as Planted
+from twins.render import clean as noise_free
+from twins.varied import twin_of
+
+ALL = "all steps"
+
+
+@dataclass
+class Found:
+    """What a step found: readings, of them wrong ones; and of each fault how many there were, and how many it found."""
+
+    found: int = 0
+    right: int = 0
+    planted: dict[str, int] = field(default_factory=dict)
+    hit: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def precision(self) -> float | None:
+        return self.right / self.found if self.found else None
+
+    def recall(self, fault: str) -> float | None:
+        return self.hit.get(fault, 0) / self.planted[fault] if self.planted.get(fault) else None
+
+
+@dataclass
+class Errors:
+    """Readings of one quantity against the noise-free reading at the time that they say, in the channel's unit."""
+
+    unit: str = "1"
+    square: dict[str, float] = field(default_factory=dict)  # sum over readings, by healthy, faulty, cleaned
+    count: dict[str, int] = field(default_factory=dict)  # readings
+
+    def add(self, stage: str, series: Series, truth: np.ndarray, step_h: float) -> None:
+        clock_h, values = series.clock_h(), units.convert(series.values, series.unit, self.unit)
+        at = np.rint(clock_h / step_h).astype(np.int64)
+        there = np.isfinite(values) & (at >= 0) & (at < len(truth))
+        wrong = values[there] - truth[at[there]]
+        self.square[stage] = self.square.get(stage, 0.0) + float(wrong @ wrong)
+        self.count[stage] = self.count.get(stage, 0) + int(there.sum())
+
+    def rmse(self, stage: str) -> float | None:
+        return math.sqrt(self.square[stage] / self.count[stage]) if self.count.get(stage) else None
+
+
+class Scored(NamedTuple):
+    """By step and by quantity."""
+
+    steps: dict[str, Found]
+    errors: dict[str, Errors]
+
+
+def scored(
+    runs: Iterable[tuple[Trace | None, Iterable[Episode]]], faults: Planted, clean: Closed, twin: Any, split: str
+) -> Scored:
+    """Steps against faults planted into healthy *runs* of a *twin*; without one, the healthy reading is the truth."""
+    kinds = [f"{i} {type(fault).__name__}" for i, fault in enumerate(faults.faults.faults)]
+    judging = {i: f"{i} {type(step).__name__}" for i, step in enumerate(clean.steps) if step.judges}
+    steps = {name: Found() for name in (*judging.values(), ALL)}
+    errors: dict[str, Errors] = {}
+    for trace, episodes in runs:
+        channels = {} if trace is None or twin is None else {c.key: c for c in twin_of(twin, trace.seed).channels}
+        for episode in episodes:
+            hit = faults(episode, split)
+            cleaned = clean(hit.episode, split)
+            series = {
+                stage: {s.key: s for s in e.series}
+                for stage, e in (("healthy", episode), ("faulty", hit.episode), ("cleaned", cleaned.episode))
+            }
+            for key in dict.fromkeys([*hit.wrong, *cleaned.found]):
+                healthy = series["healthy"][key]
+                masks = {kinds[j]: mask for j, mask in hit.wrong.get(key, {}).items()}
+                _judge(steps, judging, masks, cleaned.found.get(key, {}), series["faulty"][key])
+                if healthy.step_h is None:
+                    continue
+                channel = channels.get(key)
+                truth = healthy.values if channel is None or trace is None else noise_free(trace, channel)
+                one = errors.setdefault(healthy.quantity, Errors(healthy.unit))
+                for stage in series:
+                    one.add(stage, series[stage][key], np.asarray(truth, np.float64), healthy.step_h)
+    return Scored(steps, errors)
+
+
+def _judge(
+    steps: Mapping[str, Found],
+    judging: Mapping[int, str],
+    masks: Mapping[str, np.ndarray],
+    found: Mapping[int, np.ndarray],
+    faulty: Series,
+) -> None:
+    """Count what each step found that none before it had, of a series with faults at *masks*."""
+    count = len(faulty.values)
+    wrong = np.zeros(count, bool)
+    for mask in masks.values():
+        wrong |= mask
+    told = ~np.isnan(faulty.values) | wrong  # what a healthy sensor has lost is neither right nor wrong
+    seen = np.zeros(count, bool)
+    each = {name: found[i] for i, name in judging.items() if i in found}
+    for name, mask in each.items():
+        new = mask & ~seen & told
+        seen |= mask
+        _count(steps[name], new, wrong, masks)
+    if each:
+        _count(steps[ALL], seen & told, wrong, masks)
+
+
+def _count(one: Found, new: np.ndarray, wrong: np.ndarray, masks: Mapping[str, np.ndarray]) -> None:
+    one.found += int(new.sum())
+    one.right += int((new & wrong).sum())
+    for fault, mask in masks.items():
+        one.planted[fault] = one.planted.get(fault, 0) + int(mask.sum())
+        one.hit[fault] = one.hit.get(fault, 0) + int((new & mask).sum())
