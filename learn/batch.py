@@ -187,7 +187,7 @@ def _assemble(
 ) -> Windows:
     laid = Laid.of(episodes, span, context, horizon, task, scale)
     length = context + max(each.length for each in laid.each) + horizon
-    values, hour, gap, event_h, cause = laid.empty(len(episodes), length)
+    values, (hour, gap, event_h, cause) = laid.empty(len(episodes), length), laid.told(len(episodes), length)
     for e in range(len(episodes)):
         laid.fill(e, -context, values[e], hour[e], gap[e], event_h[e], cause[e])
     if scale is None:

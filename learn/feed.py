@@ -9,10 +9,11 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -22,24 +23,29 @@ from learn.laid import Laid
 from learn.tasks import Task
 from sim.errors import InputError
 from twins.episode import Episode
+from twins.workers import spread
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 POLL_S = 1e-3
+BESIDE = ("hour_ExL", "gap_ExL", "event_h_ExL", "cause_ExL")
 
 
 class Order:
-    """Which windows each step sees: a permutation of all anchors for each epoch, drawn from (seed, epoch) alone."""
+    """Which windows each step sees: a permutation of all anchors for each epoch, drawn from (seed, epoch) alone.
 
-    def __init__(self, anchors_Nx2: np.ndarray, batch: int, seed: int):
-        self.anchors_Nx2, self.batch, self.seed = anchors_Nx2, batch, seed
+    Epochs are counted from *first* on.
+    """
+
+    def __init__(self, anchors_Nx2: np.ndarray, batch: int, seed: int, first: int = 0):
+        self.anchors_Nx2, self.batch, self.seed, self.first = anchors_Nx2, batch, seed, first
         self._epoch, self._shuffled = -1, anchors_Nx2
 
     def __call__(self, step: int) -> np.ndarray:
         """The anchors of *step*, int32[batch, 2]."""
         epoch, within = divmod(step, len(self.anchors_Nx2) // self.batch)
         if epoch != self._epoch:
-            rng = np.random.Generator(np.random.Philox(key=[self.seed, epoch]))
+            rng = np.random.Generator(np.random.Philox(key=[self.seed, self.first + epoch]))
             self._epoch, self._shuffled = epoch, self.anchors_Nx2[rng.permutation(len(self.anchors_Nx2))]
         return self._shuffled[within * self.batch : (within + 1) * self.batch]
 
@@ -78,10 +84,21 @@ class Feed:
         return Feed(laid, scale or Scale.of(laid.seen, [_moments(laid, e) for e in range(len(laid.each))]))
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
+        if name.startswith("_") or name in ("laid", "scale"):
             raise AttributeError(name)
+        if name in BESIDE:
+            return self._beside()[BESIDE.index(name)]
         found = self._said.get(name, _Unsaid)
         return getattr(self.whole(), name) if found is _Unsaid else found
+
+    def _beside(self) -> tuple[np.ndarray, ...]:
+        """Calendar and labels of all samples."""
+        laid = self.laid
+        length = laid.context + max(one.length for one in laid.each) + laid.horizon
+        found = laid.told(len(laid.each), length)
+        for e in range(len(laid.each)):
+            laid.tell(e, -laid.context, *(array[e] for array in found))
+        return found
 
     @cached_property
     def _said(self) -> dict[str, Any]:
@@ -99,18 +116,14 @@ class Feed:
 
     def anchors(self, stride: int = 1) -> np.ndarray:
         """As `learn.batch.anchors`."""
-        events = any(self.laid.at_risk(e).any() for e in range(len(self.laid.each)))
-
-        def risk(e: int, k: np.ndarray) -> np.ndarray:
-            return self.laid.at_risk(e)[k - 1]
-
-        return allowed(self, stride, risk if events else None)
+        at_risk = [self.laid.at_risk(e) for e in range(len(self.laid.each))]
+        return allowed(self, stride, (lambda e, k: at_risk[e][k - 1]) if any(a.any() for a in at_risk) else None)
 
     def cut(self, anchors_Bx2: np.ndarray) -> Windows:
         """Just the windows at *anchors_Bx2*, on the host: what `learn.batch.taken` gives of the whole, bit for bit."""
         laid = self.laid
-        values, *beside = laid.empty(len(anchors_Bx2), laid.context + laid.horizon)
-        beside = [array[:, : laid.context].copy() for array in beside]
+        values = laid.empty(len(anchors_Bx2), laid.context + laid.horizon)
+        beside = laid.told(len(anchors_Bx2), laid.context)
         for i, (e, k) in enumerate(np.asarray(anchors_Bx2).tolist()):
             laid.fill(e, k - laid.context, values[i], *(array[i] for array in beside))
         self.scale.onto(values)
@@ -118,25 +131,106 @@ class Feed:
         arrays: Any = (values, *beside, self.role_ExV[e_B], self.variate_mask_ExV[e_B])
         return Windows(*arrays, **laid.about(self.scale) | NOBODY)
 
-    def steps(self, stride: int, batch: Callable[[int], int], seed: int, rows: Callable[[int], slice]) -> Steps:
-        """What each step of training sees; of the *batch*, so large where there are so many windows, just the *rows*
-        that this process holds."""
-        found = self.anchors(stride)
-        order = Order(found, batch(len(found)), seed)
-        mine = rows(order.batch)
-        return Steps(lambda step: self.cut(order(step)[mine]), order.batch)
+    def steps(self, asked: Asked) -> Steps:
+        """What each step of training sees."""
+        found = self.anchors(asked.stride)
+        batch = asked.batch(len(found))
+        mine, orders = asked.rows(batch), [Order(found, batch, seed) for seed in asked.seeds]
+        return Steps(lambda step: [self.cut(order(step)[mine]) for order in orders], batch)
+
+
+class Asked(NamedTuple):
+    """What training asks of windows that are cut for it."""
+
+    stride: int  # between their anchors
+    batch: Callable[[int], int]  # windows a step where there are so many
+    seeds: Sequence[int]  # of their order, one for each member of an ensemble
+    rows: Callable[[int], slice]  # which of the windows of a step this process needs
+    steps: range  # those that are still to be taken
 
 
 @dataclass(frozen=True)
 class Steps:
-    """Windows by step, and how many a step sees, all processes together."""
+    """Windows by step, for each of the seeds, and how many a step sees, all processes together."""
 
-    at: Callable[[int], Windows]
+    at: Callable[[int], list[Windows]]
     batch: int
+    close: Callable[[], None] = lambda: None
 
     def __call__(self, steps: Sequence[int]) -> Windows:
-        """The windows of *steps*, stacked."""
-        return jax.tree.map(lambda *arrays: np.stack(arrays), *map(self.at, steps))
+        """The windows of *steps*, stacked; of several seeds along a second axis."""
+        each = zip(*map(self.at, steps), strict=True)
+        return together([jax.tree.map(lambda *arrays: np.stack(arrays), *windows) for windows in each])
+
+
+def together(each: Sequence[Any]) -> Any:
+    """What members of an ensemble see, along an axis after that of the steps; of one what it sees."""
+    return each[0] if len(each) == 1 else jax.tree.map(lambda *leaves: np.stack(leaves, axis=1), *each)
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """Windows of world runs that are simulated while a model learns from those before them.
+
+    Steps p · every … (p + 1) · every − 1 see the runs p · runs … of *observe*, which depend on their numbers alone, in
+    an order drawn from (seed, p). So the k-th step sees the same windows however fast anything is, and a run that was
+    stopped goes on with just the runs that it still needs. In store are two pools of runs at most, and a run a worker.
+    All else that windows say of themselves is said by *like*, those of the training split.
+    """
+
+    like: Any  # Feed or Windows
+    task: Task | None
+    observe: Callable[[int], Sequence[Episode]]  # the episodes of a run; picklable where there are several workers
+    runs: int  # in a pool
+    every: int  # steps that a pool is learned from
+    workers: int = 1
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name == "like":
+            raise AttributeError(name)
+        return getattr(self.like, name)
+
+    def steps(self, asked: Asked) -> Steps:
+        """What each step of training sees; workers simulate until it is closed."""
+        batch = asked.batch(2**31)
+        mine = asked.rows(batch)
+        first = asked.steps.start // self.every
+        pools = Ahead(lambda pool: pool, self._pools(first, -(-asked.steps.stop // self.every)), 1)
+        now: list[Any] = [first - 1, None, []]  # the pool in use, and its orders
+
+        def at(step: int) -> list[Windows]:
+            pool, within = divmod(step, self.every)
+            while now[0] < pool:
+                feed = pools.next()
+                found = feed.anchors(asked.stride)
+                if len(found) < batch:
+                    raise InputError(
+                        f"{self.runs} fresh runs hold {len(found)} windows, fewer than a batch of {batch}; raise "
+                        "feed.fresh.runs"
+                    )
+                orders = [Order(found, batch, seed, (now[0] + 1) << 32) for seed in asked.seeds]
+                now[:] = now[0] + 1, feed, orders
+            return [now[1].cut(order(within)[mine]) for order in now[2]]
+
+        return Steps(at, batch, pools.__enter__().close)
+
+    def _pools(self, first: int, last: int) -> Iterator[Feed]:
+        tasks = range(first * self.runs, last * self.runs)
+        with closing(spread(self.observe, tasks, self.workers)) as made:
+            done: dict[int, Sequence[Episode]] = {}
+            for pool in range(last - first):
+                wanted = range(pool * self.runs, (pool + 1) * self.runs)
+                while any(i not in done for i in wanted):
+                    i, episodes = next(made)
+                    done[i] = episodes
+                yield self._feed([episode for i in wanted for episode in done.pop(i)])
+
+    def _feed(self, episodes: Sequence[Episode]) -> Feed:
+        like = self.like
+        laid = Laid.of(episodes, (-np.inf, np.inf), like.context, like.horizon, self.task, like.scale)
+        if str(laid.each[0].step_h) != str(like.step_h):
+            raise InputError(f"fresh runs are sampled every {laid.each[0].step_h} h, the others every {like.step_h} h")
+        return Feed(laid, like.scale)
 
 
 @dataclass(frozen=True)
@@ -173,6 +267,10 @@ class Ahead(Generic[Item, Made]):
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Make no more."""
         self._over.set()
         self._thread.join()
 
@@ -183,8 +281,10 @@ class Ahead(Generic[Item, Made]):
             if began is None and not busy():
                 began = time.perf_counter()
             try:
-                good, made = self._store.get(timeout=POLL_S if began is None else None)
+                good, made = self._store.get(timeout=POLL_S if began is None else 100 * POLL_S)
             except queue.Empty:
+                if self._over.is_set():
+                    raise RuntimeError("asked for more of what is closed") from None
                 continue
             if began is not None:
                 self.waited_s += time.perf_counter() - began
@@ -199,6 +299,9 @@ class Ahead(Generic[Item, Made]):
                     return
         except BaseException as error:
             self._put((False, error))
+        finally:
+            if isinstance(items, Generator):
+                items.close()
 
     def _put(self, answer: Any) -> bool:
         while not self._over.is_set():
@@ -211,7 +314,7 @@ class Ahead(Generic[Item, Made]):
 
 
 def _moments(laid: Laid, e: int) -> np.ndarray:
-    values = np.full((len(laid.names), laid.each[e].length), np.nan, np.float32)
+    values = laid.empty(1, laid.each[e].length)[0]
     laid.each[e].fill(values, laid.names, 0)
     return laid.moments(e, values, 0)
 

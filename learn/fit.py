@@ -10,6 +10,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +23,7 @@ from flax import nnx
 
 from learn.batch import Windows, anchors, batch_of, gather
 from learn.ensemble import Ensemble, side_by_side
-from learn.feed import Ahead, Order
+from learn.feed import Ahead, Asked, Order, together
 from learn.joint import Part, nets
 from learn.journal import Journal, Row, at
 from learn.losses import loss
@@ -174,7 +175,7 @@ def _anchors(windows: Any, stride: int = 1) -> np.ndarray:
 
 
 def _steps(
-    part: Part, budget: Budget, parts: int, mesh: Mesh | None
+    part: Part, budget: Budget, parts: int, mesh: Mesh | None, left: range, stack: ExitStack
 ) -> tuple[Windows | None, Callable[[Sequence[int]], Any]]:
     """The windows that the steps of a part pick from, where they are in memory; and what some steps pick, or see.
 
@@ -185,9 +186,6 @@ def _steps(
     def size(count: int) -> int:
         return budget.windows(count, parts)
 
-    def together(each: Sequence[Any]) -> Any:
-        return each[0] if len(each) == 1 else jax.tree.map(lambda *leaves: np.stack(leaves, axis=1), *each)
-
     if isinstance(part.train, Windows):
         found = anchors(part.train, part.stride)
         orders = [Order(found, size(len(found)), seed) for seed in seeds]
@@ -196,8 +194,9 @@ def _steps(
             return deal(together([np.stack([order(step) for step in steps]) for order in orders]), mesh, lead)
 
         return part.train, picked
-    seen = [part.train.steps(part.stride, size, seed, lambda batch: rows(batch, mesh)) for seed in seeds]
-    return None, lambda steps: gathered(together([each(steps) for each in seen]), seen[0].batch, mesh, lead)
+    seen = part.train.steps(Asked(part.stride, size, seeds, lambda batch: rows(batch, mesh), left))
+    stack.callback(seen.close)
+    return None, lambda steps: gathered(seen(steps), seen.batch, mesh, lead)
 
 
 def fit(
@@ -228,7 +227,7 @@ def fit_together(
     mesh: Mesh | None = None,
 ) -> Fitted:
     """As `fit`, of the nets of a `learn.joint.Joint`, each from its own part of the data: `Windows`, or a
-    `learn.feed.Feed`, which a thread reads ahead of the device.
+    `learn.feed.Feed` or `Stream`, which a thread reads ahead of the device.
 
     The best parameters are those of the lowest mean of the validation losses, by the parts' weights.
     """
@@ -240,8 +239,6 @@ def fit_together(
         raise InputError(f"fit.members is {budget.members}; presets that learn together, and models alone, have 1")
     at_once = (jax.default_backend() != "cpu" if budget.vectorised is None else budget.vectorised) if many else None
     run_chunk, run_validation = _programs(graphdef, optim, budget.steps, budget.microbatch, weights, mesh, at_once)
-    held_by = [_steps(part, budget, len(parts), mesh) for part in parts]
-    trains = everywhere(tuple(windows for windows, _ in held_by), mesh)
     judges = [_spread(part.validation, budget.validation_windows) for part in parts if part.validation is not None]
     judges = everywhere(tuple(zip(*judges, strict=True)), mesh) if len(judges) == len(parts) else None
     transform, seed = optim.transform(budget.steps), budget.seed
@@ -260,7 +257,12 @@ def fit_together(
 
     size = budget.steps_per_chunk
     firsts = range(at(state), budget.steps, size)
-    with Ahead(lambda first: tuple(pick(range(first, first + size)) for _, pick in held_by), firsts) as ahead:
+    with ExitStack() as stack:
+        left = range(at(state), budget.steps)
+        sources = [_steps(part, budget, len(parts), mesh, left, stack) for part in parts]
+        trains = everywhere(tuple(windows for windows, _ in sources), mesh)
+        picks = Ahead(lambda first: tuple(pick(range(first, first + size)) for _, pick in sources), firsts)
+        stack.enter_context(picks)
         for first in firsts:
             if budget.patience is not None:
                 if pending is not None:
@@ -268,21 +270,21 @@ def fit_together(
                     pending = None
                 if journal.stale(budget.patience):
                     break
-            picked = ahead.next(busy)
-            state, metrics = run_chunk(trains, state, picked)
+            state, metrics = run_chunk(trains, state, picks.next(busy))
+            due = (first + size) % budget.validate_every == 0
             score = None
-            if judges is not None and (first + size) % budget.validate_every == 0:
+            if judges is not None and due:
                 best, score = run_validation(judges[0], state, best, judges[1])
             if pending is not None:
                 journal.settle(*pending)
-            due = (first + size) % budget.validate_every == 0 or first + size == budget.steps
-            pending = (first, metrics, score, (state, best) if due else None)
+            kept = (state, best) if due or first + size == budget.steps else None
+            pending = (first, metrics, score, kept)
     if pending is not None:
         journal.settle(*pending)
     if judges is None or not np.isfinite(best.score).all():
         best = Best(told(state), best.score, state.step)
     state, best = jax.block_until_ready(home((state, best), mesh))
-    return Fitted(state, best, journal.rows, time.perf_counter() - began, ahead.waited_s)
+    return Fitted(state, best, journal.rows, time.perf_counter() - began, picks.waited_s)
 
 
 def host_overhead(model: Any, windows: Windows, optim: Optim, budget: Budget) -> float:

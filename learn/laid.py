@@ -89,12 +89,15 @@ class Laid:
             "least": self.task.history if isinstance(self.task, Counterfactual) else None,
         }
 
-    def empty(self, count: int, length: int) -> tuple[np.ndarray, ...]:
-        """Values (count, V, length), hour, gap, hours to the event and cause (count, length), not yet filled."""
-        values = np.full((count, len(self.names), length), np.nan, np.float32)
+    def empty(self, count: int, length: int) -> np.ndarray:
+        """Values before they are filled in, float32[count, V, length]: NaN."""
+        return np.full((count, len(self.names), length), np.nan, np.float32)
+
+    def told(self, count: int, length: int) -> tuple[np.ndarray, ...]:
+        """What `tell` fills in: hour, gap, hours to the event, float32[count, length], and cause, int32."""
         hour, gap = np.zeros((count, length), np.float32), np.zeros((count, length), np.float32)
         event_h = np.full((count, length), np.nan, np.float32)
-        return values, hour, gap, event_h, np.full((count, length), -1, np.int32)
+        return hour, gap, event_h, np.full((count, length), -1, np.int32)
 
     def fill(self, e: int, low: int, values: np.ndarray, *beside: np.ndarray) -> None:
         """Samples from *low* on of episode *e*; what is *beside* the values may end before them."""

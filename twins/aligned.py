@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
@@ -91,7 +91,7 @@ class Aligned:
 
     def fill(self, out_VxT: np.ndarray, names: Sequence[str], low: int) -> None:
         """Write samples from *low* on of the variates *names* to *out_VxT*, which holds NaN."""
-        panels: dict[Panel, list[tuple[np.ndarray, int]]] = {}
+        panels: dict[Callable[[], Panel], list[tuple[np.ndarray, Sensed]]] = {}
         high = low + out_VxT.shape[1]
         for row, name in enumerate(names):
             if name not in self.series:
@@ -101,17 +101,17 @@ class Aligned:
                 a, b = np.searchsorted(place, (low, high))
                 out_VxT[row, place[a:b] - low] = values[a:b]
             elif isinstance(values, Sensed):
-                panels.setdefault(values.panel, []).append((out_VxT[row], values.row))
+                panels.setdefault(values.panel, []).append((out_VxT[row], values))
             else:
                 a, b = max(low - place, 0), min(high - place, len(values))
                 if a < b:
                     out_VxT[row, a + place - low : b + place - low] = values[a:b]
         for panel, rows in panels.items():
-            a, b = max(low, 0), min(high, panel.owned)
+            a, b = max(low, 0), min(high, rows[0][1].count)
             if a < b:
-                rendered = panel.render(a, b - a)
-                for out_T, row in rows:
-                    out_T[a - low : b - low] = rendered[row]
+                rendered = panel().render(a, b - a)
+                for out_T, sensed in rows:
+                    out_T[a - low : b - low] = rendered[sensed.row]
 
     def _place(self, series: Series, grid_h: np.ndarray) -> int | np.ndarray:
         """The sample of the first value where each of the others has the next one; else the sample of each."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,6 +103,10 @@ class Panel:
         ]
         return Panel(channels, step_h, max(first), owned[0], _rows(parts, step_h), _segments(readings))
 
+    @property
+    def nbytes(self) -> int:
+        return self.rows.nbytes + sum(part.nbytes for part in self.segments)
+
     def render(self, start: int = 0, count: int | None = None, out: np.ndarray | None = None) -> np.ndarray:
         """Samples start … start+count−1 of every channel, float32[channels, count]; what `render` gives of each.
 
@@ -122,28 +126,33 @@ class Panel:
 
 @dataclass(frozen=True, eq=False)
 class Sensed:
-    """The samples of one channel of a panel, rendered when they are read: a slice of them, or all as an array."""
+    """The samples of one channel, rendered when they are read: a slice of them, or all as an array."""
 
-    panel: Panel
+    panel: Callable[[], Panel]  # which owns samples 0 … count − 1
     row: int
+    count: int
 
     ndim = 1
     dtype = np.dtype(np.float32)
 
     def __len__(self) -> int:
-        return self.panel.owned
+        return self.count
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (self.panel.owned,)
+        return (self.count,)
+
+    def reshape(self, *shape: int) -> Sensed:
+        """Itself, which has one axis."""
+        if shape != (-1,):
+            raise ValueError(f"sensed samples have one axis; asked for {shape}")
+        return self
 
     def __getitem__(self, samples: slice) -> np.ndarray:
-        start, stop, step = samples.indices(len(self))
-        out = np.empty((1, max(stop - start, 0)), np.float32)
+        start, stop, step = samples.indices(self.count)
+        out, panel = np.empty((1, max(stop - start, 0)), np.float32), self.panel()
         if out.size:
-            kernels.render(
-                out, start, self.panel.step_h, self.panel.rows[self.row : self.row + 1], *self.panel.segments
-            )
+            kernels.render(out, start, panel.step_h, panel.rows[self.row : self.row + 1], *panel.segments)
         return out[0, ::step]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:

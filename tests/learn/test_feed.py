@@ -9,17 +9,19 @@ import numpy as np
 import pytest
 
 from learn.batch import Windows, anchors, batch_of, gather
-from learn.feed import Ahead, Feed
+from learn.feed import Ahead, Feed, Stream
 from learn.fit import Budget, fit
+from learn.linear import Linear
 from learn.tasks import Forecast, TimeToEvent
 from learn.twinformer import TwinFormer
 from learn.update import Optim
 from sim.errors import InputError
-from tests.learn.conftest import CONTEXT
+from tests.learn.conftest import CONTEXT, _episode
 from twins.channel import Role
 from twins.episode import Episode, Series
 
 BUDGET = Budget(steps=30, batch=16, chunk=5, validate_every=10, validation_windows=64, stride=2)
+SHAPE = TwinFormer(width=16, layers=1, heads=2, hidden=24, patch=6, dropout=0.1)
 
 
 def same(a, b):
@@ -64,10 +66,9 @@ def test_cut_windows_are_those_of_the_whole(make_episode, kind, task):
     assert (feed.runs, feed.step_h, feed.variates) == (whole.runs, whole.step_h, whole.variates)
 
 
-@pytest.mark.parametrize("task", [TimeToEvent(), Forecast(4)])
-def test_a_feed_trains_the_very_model_that_memory_does(episodes, task, tmp_path):
+@pytest.mark.parametrize(("shape", "task"), [(SHAPE, TimeToEvent()), (Linear(), Forecast(4))])
+def test_a_feed_trains_the_very_model_that_memory_does(episodes, shape, task, tmp_path):
     whole, feed = Windows.of(episodes, context=CONTEXT, task=task), Feed.of(episodes, context=CONTEXT, task=task)
-    shape = TwinFormer(width=16, layers=1, heads=2, hidden=24, patch=6, dropout=0.1)
     straight = fit(shape.build(task, whole), whole, whole, Optim(3e-3), BUDGET)
 
     class Killed(Exception):
@@ -117,3 +118,64 @@ def test_frames_are_refused(make_episode):
     picture = Series("m1", "picture", "1", Role.PAST, np.zeros((160, 2, 2), np.float32), step_h=1.0)
     with pytest.raises(InputError, match=r"feed\.cut"):
         Feed.of([replace(episode, series=(*episode.series, picture))], context=8)
+
+
+def test_a_stream_shows_each_step_what_its_number_says(make_episode, episodes, tmp_path):
+    """Whoever simulates, at whatever speed, and however often training is stopped."""
+    task = TimeToEvent()
+    like = Feed.of(episodes, context=CONTEXT, task=task)
+    model = Linear().build(task, like)
+    asked = []
+
+    def observe(run):
+        asked.append(run)
+        return [make_episode(100 + run)]
+
+    def stream(workers=1, make=observe):
+        return Stream(like, task, make, runs=2, every=7, workers=workers)
+
+    straight = fit(model, stream(), like, Optim(3e-3), BUDGET)
+    assert asked == list(range(10))  # 30 steps of 7 to a pool are 5 pools of 2 runs
+    del asked[:]
+
+    class Killed(Exception):
+        pass
+
+    def interrupt(row):
+        if row["step"] == 20:
+            raise Killed
+
+    with pytest.raises(Killed):
+        fit(model, stream(), like, Optim(3e-3), BUDGET, tmp_path, interrupt)
+    del asked[:]
+    resumed = fit(model, stream(), like, Optim(3e-3), BUDGET, tmp_path)
+    assert min(asked) == 4  # step 20 lies in the third pool
+    spawned = fit(model, stream(2, _slow), like, Optim(3e-3), BUDGET)
+    for other in (resumed, spawned):
+        assert other.rows == straight.rows
+        same(other.state, straight.state)
+    assert fit(model, like, like, Optim(3e-3), BUDGET).rows != straight.rows
+
+
+def _slow(run):
+    time.sleep(0.02 * (run % 3))  # so that runs are not done in their order
+    return [_episode(100 + run)]
+
+
+def test_a_stream_that_goes_wrong_says_so(episodes, make_episode):
+    task = TimeToEvent()
+    like = Feed.of(episodes, context=CONTEXT, task=task)
+    model = Linear().build(task, like)
+
+    def ill(run):
+        if run == 3:
+            raise InputError("run 3 cannot be")
+        return [make_episode(run)]
+
+    before = threading.active_count()
+    with pytest.raises(InputError, match="run 3 cannot be"):
+        fit(model, Stream(like, task, ill, 1, 5), like, Optim(3e-3), BUDGET)
+    short = [make_episode(0, n=CONTEXT + 10)]
+    with pytest.raises(InputError, match="fewer than a batch of 16"):
+        fit(model, Stream(like, task, lambda run: short, 1, 5), like, Optim(3e-3), BUDGET)
+    assert threading.active_count() == before

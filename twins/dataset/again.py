@@ -11,7 +11,7 @@ from sim.errors import InputError
 from sim.trace import Run
 from twins import paths
 from twins.dataset import files, generate, health, manifest
-from twins.dataset.generate import Maker, Plan, Progress, configuration, simulated
+from twins.dataset.generate import Live, Maker, Plan, Progress, configuration, simulated
 from twins.dataset.identity import describe, identity, revive
 from twins.dataset.making import RECIPE
 from twins.dataset.store import Dataset
@@ -98,7 +98,7 @@ def replay(directory: str | Path, name: str) -> Replayed:
     shards = {shard.name: shard for shard in plan.shards()}
     if name not in shards:
         raise InputError(f"{directory} has no shard {name!r}; it has {', '.join([*shards][:3])}, … {[*shards][-1]}")
-    maker = Maker(twin, plan.duration_h, identity(told["configuration"]), simulated, probe())
+    maker = Maker(twin, plan.duration_h, identity(told["configuration"]), simulated, probe(), isinstance(plan, Live))
     made = maker(shards[name])
     path = manifest.record_path(name)
     record = files.sealed(made[path])

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from twins.dataset import files
+from twins.dataset.live import kept_as_traces
 
 CARD = "README.md"
 TABLES = {
@@ -66,6 +67,11 @@ def text(name: str, manifest: dict) -> str:
         lines.append(f"| {quantity} | `{unit}` | {role} | {step} | {shown} |")
     if "made_from" in manifest:
         lines += ["", *_steps(manifest)]
+    if kept_as_traces(manifest):
+        lines += [
+            "",
+            "Kept as traces: values that a trace tells are null in `series/` and rendered when read.",
+        ]
     if findings := manifest.get("findings"):
         lines += ["", "## What the checks changed", "", *map(_finding, findings)]
     lines += ["", "## Tables", "", *(f"- `{kind}/`: {TABLES[kind]}" for kind in tables), ""]

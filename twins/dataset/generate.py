@@ -15,6 +15,7 @@ from twins import units
 from twins.channel import Channel
 from twins.dataset import card, files, manifest, shards
 from twins.dataset.identity import describe, identity
+from twins.dataset.live import left_out
 from twins.dataset.making import Place, Shard, ShardFiles, failure, shard_files
 from twins.dataset.store import Dataset
 from twins.episode import Episode
@@ -65,6 +66,11 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Live(Plan):
+    """A plan of a dataset that is kept as traces: what a trace tells is rendered when it is read, and not stored."""
+
+
+@dataclass(frozen=True)
 class Maker:
     """What a worker needs to make any shard of one dataset."""
 
@@ -73,13 +79,14 @@ class Maker:
     identity: str
     simulate: Simulate
     home: str  # the numeric probe of the process that asks
+    live: bool = False
 
     def __call__(self, shard: Shard) -> ShardFiles:
         """The files of *shard*; raises InputError naming the run for what a user can mend, notes it on all else."""
         runs, differ = [], {}
         for seed in range(*shard.seeds):
             try:
-                runs.append(_observe(self.twin, seed, self.duration_h, self.simulate))
+                runs.append(observed(self.twin, seed, self.duration_h, self.simulate, self.live))
                 if found := drawn(self.twin, seed):
                     differ[seed] = {"drawn": found}
             except InputError as error:
@@ -134,7 +141,7 @@ def make(
         units.parse(channel.unit)
         _check_clock(channel, plan.duration_h)
     described = configuration(twin, plan)
-    maker = Maker(twin, plan.duration_h, identity(described), simulate or simulated, probe())
+    maker = Maker(twin, plan.duration_h, identity(described), simulate or simulated, probe(), isinstance(plan, Live))
     return complete(directory, described, plan.shards(), maker, executor, progress)
 
 
@@ -201,7 +208,10 @@ def simulated(twin: Twin, run: int, duration_h: float) -> Run:
     return twin.world.run(twin.world.start(run), duration_h)
 
 
-def _observe(twin: Twin, seed: int, duration_h: float, simulate: Simulate) -> tuple[Trace, list[Episode]]:
+def observed(
+    twin: Twin, seed: int, duration_h: float, simulate: Simulate = simulated, live: bool = False
+) -> tuple[Trace, list[Episode]]:
+    """The trace and the episodes of one world run; of a *live* one without the values that the trace tells."""
     own = twin_of(twin, seed)
     if own is not twin:
         for channel in own.channels:
@@ -213,7 +223,7 @@ def _observe(twin: Twin, seed: int, duration_h: float, simulate: Simulate) -> tu
     hidden = {key: float(value) for key, value in drawn(twin, seed).items() if isinstance(value, int | float)}
     if hidden:
         episodes = [replace(episode, truth={**episode.truth, **hidden}) for episode in episodes]
-    return run.trace, episodes
+    return run.trace, left_out(own, run.trace, episodes) if live else episodes
 
 
 def _name(twin: Twin) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -21,6 +21,7 @@ from sim.trace import Event, Form, Signal, Trace
 from twins import units
 from twins.channel import Role
 from twins.episode import Episode, Record, Series, Spell
+from twins.render import Sensed
 
 SCHEMA_VERSION = 3
 READABLE = (1, 2, SCHEMA_VERSION)  # 1 knows no records, 2 no frames
@@ -64,7 +65,7 @@ SCHEMAS = {
             "samples": pa.int64(),
             "shape": pa.list_(pa.int32()),  # of a sample; empty where it is a number
             "times_h": pa.list_(pa.float64()),  # null where step_h is given
-            "values": pa.list_(pa.float32()),  # NaN where missing; frames flat, one after the other
+            "values": pa.list_(pa.float32()),  # NaN where missing; frames flat, one after the other; null: rendered
         },
         _METADATA,
     ),
@@ -207,11 +208,6 @@ def row_groups(path: Any, columns: Sequence[str]) -> Iterable[pa.Table]:
     return (file.read_row_group(i, columns) for i in range(file.num_row_groups))
 
 
-def rows_where(path: Any, column: str, value: Any) -> list[dict]:
-    """The rows of a table whose *column* is *value*; only row groups that may hold it are read."""
-    return pq.read_table(path, filters=[(column, "=", value)], page_checksum_verification=True).to_pylist()
-
-
 def floats(column: pa.ChunkedArray) -> list[np.ndarray]:
     """The float arrays of a list column, without copies; a null row gives an empty one."""
     parts = []
@@ -252,15 +248,27 @@ def series_of(row: dict, values: np.ndarray, times_h: np.ndarray | None) -> Seri
     )
 
 
-def trace_of(row: dict) -> Trace:
-    """A trace from a row of the `traces` table."""
+def traces_of(path: Any, run: int | None = None) -> Iterator[Trace]:
+    """The traces of a `traces` table, one at a time; only that of *run* where it is given."""
+    file = pq.ParquetFile(path, page_checksum_verification=True)
+    for i in range(file.num_row_groups):
+        if run is None or run in file.read_row_group(i, ["run"]).column("run").to_pylist():
+            for row in file.read_row_group(i).combine_chunks().to_batches(max_chunksize=1):
+                if run in (None, row.column("run")[0].as_py()):
+                    yield _trace(row)
+
+
+def _trace(batch: pa.RecordBatch) -> Trace:
+    about = batch.drop_columns("signals").to_pylist()[0]
+    told = batch.column("signals").flatten()
+    names = zip(*(told.field(name).to_pylist() for name in ("entity", "quantity", "form", "tau_h")), strict=True)
+    columns = (floats(pa.chunked_array([told.field(name)])) for name in ("time_h", "value", "target"))
     signals = {
-        (s["entity"], s["quantity"]): Signal(
-            Form(s["form"]), *(np.array(s[a], np.float64) for a in ("time_h", "value", "target")), tau_h=s["tau_h"]
-        )
-        for s in row["signals"]
+        (entity, quantity): Signal(Form(form), *map(np.array, arrays), tau_h=tau_h)
+        for (entity, quantity, form, tau_h), *arrays in zip(names, *columns, strict=True)
     }
-    return Trace(row["run"], row["start_h"], row["end_h"], signals, tuple(Event(**event) for event in row["events"]))
+    events = tuple(Event(**event) for event in about["events"])
+    return Trace(about["run"], about["start_h"], about["end_h"], signals, events)
 
 
 def content(episodes: Iterable[Episode], trace: Trace | None = None) -> str:
@@ -331,7 +339,7 @@ def _series_table(episodes: Sequence[Episode]) -> pa.Table:
         column(lambda _, s: len(s.values)),
         column(lambda _, s: list(s.shape)),
         _lists([s.times_h for _, s in rows], np.float64),
-        _lists([s.values.reshape(-1) for _, s in rows], np.float32),
+        _lists([None if isinstance(s.values, Sensed) else s.values.reshape(-1) for _, s in rows], np.float32),
     ]
     schema = SCHEMAS["series"]
     return pa.table(

@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,10 @@ import pyarrow as pa
 from sim.errors import InputError
 from sim.trace import Trace
 from twins.dataset import cache, files, manifest, shards
+from twins.dataset.live import Readings, kept_as_traces
 from twins.episode import Episode
+from twins.platform import probe
+from twins.varied import twin_of
 
 METADATA = ("run", "asset", "entity", "quantity", "unit", "role", "start_h", "step_h", "samples", "shape", "times_h")
 
@@ -30,6 +34,9 @@ class Dataset:
 
     path: Path
     manifest: dict
+
+    def __reduce__(self):
+        return Dataset, (self.path, self.manifest)
 
     @staticmethod
     def open(path: str | Path) -> Dataset:
@@ -71,19 +78,53 @@ class Dataset:
         Where the data is split by cuts in time, an episode holds all that comes before the end of *split*, so that a
         window may look back over the start of its split; `span` says where first targets may lie.
         """
+        if self.live:
+            return [_rendered(episode) for episode in self.sensed(split)]
         self._split(split)
         if "spans" not in self.manifest:
             return self._episodes(split, [split], 1)
         order = list(self.manifest["spans"])
         return self._episodes("whole", order, order.index(split) + 1)
 
+    @property
+    def live(self) -> bool:
+        """Whether what traces tell is rendered when it is read, and not stored."""
+        return kept_as_traces(self.manifest)
+
+    def sensed(self, split: str) -> list[Episode]:
+        """As `episodes`, but where the dataset is `live` values are rendered when they are read: `twins.render.Sensed`.
+
+        Raises InputError where the dataset's twin cannot be built, or numbers come out differently, here.
+        """
+        if not self.live:
+            return self.episodes(split)
+        readings, found = self._readings, []
+        for name in self._split(split)["shards"]:
+            for _, episodes, missing in self._shard(name, traces=False):
+                for episode in episodes:
+                    gone = missing[episode.asset]
+                    found.append(replace(episode, series=readings.filled(episode.run, episode.series, gone)))
+        return found
+
+    @cached_property
+    def _readings(self) -> Readings:
+        from twins.dataset.again import parts_of
+
+        twin, _ = parts_of(self.manifest, self.path)
+        if self.manifest["platform"]["probe"] != probe():
+            raise InputError(
+                f"{self.path} is kept as traces alone, made where numbers come out differently; read it on such a "
+                "machine, or generate it anew here"
+            )
+        return Readings(lambda run: twin_of(twin, run), self.trace)
+
     def trace(self, run: int) -> Trace:
         """What the simulation left behind in world run *run*."""
         for counts in self.manifest["splits"].values():
             if run in counts["runs"]:
                 for name in counts["shards"]:
-                    for row in self._rows("traces", name, ("run", run)) or ():
-                        trace, origin = shards.trace_of(row), self.origin(run)
+                    for trace in self._traces(name, run):
+                        origin = self.origin(run)
                         return replace(trace, seed=origin[1]) if origin else trace  # which addresses its noise
         raise InputError(f"{self.path} has no trace of run {run!r}; `runs(split)` lists what it has")
 
@@ -109,22 +150,43 @@ class Dataset:
 
     def shard(self, name: str) -> Iterator[tuple[Trace | None, list[Episode]]]:
         """The runs of one shard, read from its tables alone: trace and episodes."""
-        tables = {kind: self._rows(kind, name) for kind in ("episodes", "records", "traces")}
+        for trace, episodes, missing in self._shard(name):
+            filled = [
+                replace(e, series=self._readings.filled(e.run, e.series, missing[e.asset])) if missing[e.asset] else e
+                for e in episodes
+            ]
+            yield trace, list(map(_rendered, filled))
+
+    def _shard(
+        self, name: str, traces: bool = True
+    ) -> Iterator[tuple[Trace | None, list[Episode], dict[str, list[int]]]]:
+        """Of each run of a shard its trace, its episodes, and by asset which of its series have no values."""
+        tables = {kind: self._rows(kind, name) for kind in ("episodes", "records")}
         series: dict[tuple, list] = {}
+        missing: dict[tuple, list[int]] = {}
         table = shards.read(self._verified(f"series/{name}.parquet"))
         columns = (shards.floats(table.column(c)) for c in ("values", "times_h"))
+        gone = table.column("values").is_null().to_pylist()
         rows = table.drop_columns(["values", "times_h"]).to_pylist()
-        for row, values, times_h in zip(rows, *columns, strict=True):
-            series.setdefault((row["run"], row["asset"]), []).append(shards.series_of(row, values, times_h))
+        for row, values, times_h, left_out in zip(rows, *columns, gone, strict=True):
+            listed = series.setdefault((row["run"], row["asset"]), [])
+            if left_out:
+                missing.setdefault((row["run"], row["asset"]), []).append(len(listed))
+                values = np.broadcast_to(np.float32(np.nan), row["samples"])
+            listed.append(shards.series_of(row, values, times_h))
         records = None if tables["records"] is None else shards.records_of(tables["records"])
-        traces = {row["run"]: row for row in tables["traces"] or ()}
+        kept = {trace.seed: trace for trace in self._traces(name)} if traces else {}
         for run, rows in groupby(tables["episodes"] or (), key=lambda row: row["run"]):
             found = []
             for row in rows:
                 key = (row["run"], row["asset"])
-                kept = None if records is None else records.get(key, ())
-                found.append(shards.episode_of(row, tuple(series[key]), kept))
-            yield shards.trace_of(traces[run]) if run in traces else None, found
+                told = None if records is None else records.get(key, ())
+                found.append(shards.episode_of(row, tuple(series[key]), told))
+            yield kept.get(run), found, {episode.asset: missing.get((run, episode.asset), []) for episode in found}
+
+    def _traces(self, shard: str, run: int | None = None) -> Iterator[Trace]:
+        name = f"traces/{shard}.parquet"
+        return shards.traces_of(self._verified(name), run) if name in self.manifest["files"] else iter(())
 
     def rows(self, kind: str, shard: str) -> list[dict] | None:
         """The rows of a table of a shard; None where it has none of that kind."""
@@ -142,13 +204,10 @@ class Dataset:
             raise InputError(f"{self.path} has no split {split!r}; it has {', '.join(self.splits)}")
         return self.manifest["splits"][split]
 
-    def _rows(self, kind: str, shard: str, where: tuple[str, Any] | None = None) -> list[dict] | None:
-        """The rows of a table of a shard, or those in which a column has a value; None where it has no such table."""
+    def _rows(self, kind: str, shard: str) -> list[dict] | None:
+        """The rows of a table of a shard; None where it has no such table."""
         name = f"{kind}/{shard}.parquet"
-        if name not in self.manifest["files"]:
-            return None
-        file = self._verified(name)
-        return shards.read(file).to_pylist() if where is None else shards.rows_where(file, *where)
+        return shards.read(self._verified(name)).to_pylist() if name in self.manifest["files"] else None
 
     def _verified(self, name: str) -> pa.BufferReader:
         """A file of the dataset, once what was read of it has its SHA-256; raises InputError naming it otherwise."""
@@ -206,6 +265,11 @@ class Dataset:
 def open_dataset(path: str | Path) -> Dataset:
     """The finished dataset in folder *path*."""
     return Dataset.open(path)
+
+
+def _rendered(episode: Episode) -> Episode:
+    """All values in memory."""
+    return replace(episode, series=tuple(replace(s, values=np.asarray(s.values)) for s in episode.series))
 
 
 def _metadata(path: Path) -> tuple[list[dict], list[np.ndarray]]:
