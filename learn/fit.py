@@ -246,7 +246,7 @@ def fit_together(
         state = jax.vmap(lambda p, s: start(p, transform, s))(params, seed + jnp.arange(budget.members))
     else:
         state = start(params, transform, seed)
-    best = Best(params, jnp.full(state.step.shape, jnp.inf), state.step)
+    best = Best(params, jnp.full(state.step.shape, jnp.inf, jnp.float32), state.step)
     journal = Journal(Path(directory) if directory is not None else None, f"{optim} {budget}", progress)
     state, best = place(journal.resume(state, best), mesh)
 

@@ -17,12 +17,12 @@ from orbax.checkpoint import v1
 from learn import checkpoint
 from learn.batch import Windows, anchors
 from learn.feed import Order
-from learn.fit import Budget, fit, host_overhead
+from learn.fit import Budget, _programs, fit, host_overhead
 from learn.journal import Diverged
 from learn.linear import Linear
 from learn.tasks import TimeToEvent
 from learn.twinformer import TwinFormer
-from learn.update import Optim
+from learn.update import Optim, split
 from sim.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +47,11 @@ def model(event_windows):
 @pytest.fixture(scope="module")
 def straight(model, event_windows):
     return fit(model, event_windows, event_windows, OPTIM, BUDGET)
+
+
+def test_the_programs_of_a_training_are_compiled_once(model, straight):
+    programs = _programs(split(model)[0], OPTIM, BUDGET.steps, BUDGET.microbatch, (1.0,), None, None)
+    assert [program._cache_size() for program in programs] == [1, 1]
 
 
 @pytest.mark.parametrize("at", [10, 25, 40])
