@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from experiments import cli, plots, report, words
+from experiments import cli, datasets, plots, report, words
 from experiments.build import fit
 from experiments.console import progress, say
 from experiments.experiment import Experiment
@@ -65,7 +65,7 @@ def write(experiment: Experiment) -> Path:
         twin = experiment.twin if hasattr(source, "plan") else None
         found = _scored(raw, cleaned, source.faults, twin, split)
     runs = proven(faulty, cleaned)
-    for line in changes(cleaned):
+    for line in datasets.changes(cleaned.manifest):
         say(line)
     if found:
         show(found)
@@ -100,20 +100,6 @@ def proven(before: Dataset, cleaned: Dataset) -> int:
                     )
                 count += 1
     return count
-
-
-def changes(dataset: Dataset) -> list[str]:
-    """A line for each step: how many readings it changed, of which quantities most."""
-    total: dict[str, list[Mapping[str, Any]]] = {}
-    for row in dataset.manifest.get("changed", ()):
-        total.setdefault(row["step"], []).append(row)
-    told = []
-    for step, rows in total.items():
-        changed, samples = (sum(row[what] for row in rows) for what in ("changed", "samples"))
-        most = sorted((row for row in rows if row["changed"]), key=lambda row: -row["changed"])[:3]
-        which = ", ".join(f"{row['quantity']} {row['changed']:,}" for row in most)
-        told.append(f"{step}: {changed:,} of {samples:,} readings{f' ({which})' if which else ''}")
-    return told
 
 
 def show(found: Scored) -> None:

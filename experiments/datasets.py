@@ -58,7 +58,23 @@ def told(folder: Path) -> str:
     splits = map(_split, found["splits"].items())
     lines += ["", table([("split", "runs", "episodes", "series", "samples", "shards"), *splits])]
     lines += ["", table([("quantity", "unit", "role", "clock", "entities"), *_channels(found["channels"])])]
+    if steps := changes(found):
+        lines += ["", f"made from {found['made_from']['name']}:", *(f"  {line}" for line in steps)]
     return "\n".join(lines)
+
+
+def changes(told: dict) -> list[str]:
+    """A line for each step: how many readings it changed, of which quantities most."""
+    total: dict[str, list[dict]] = {}
+    for row in told.get("changed", ()):
+        total.setdefault(row["step"], []).append(row)
+    lines = []
+    for step, rows in total.items():
+        changed, samples = (sum(row[what] for row in rows) for what in ("changed", "samples"))
+        most = sorted((row for row in rows if row["changed"]), key=lambda row: -row["changed"])[:3]
+        which = ", ".join(f"{row['quantity']} {row['changed']:,}" for row in most)
+        lines.append(f"{step}: {changed:,} of {samples:,} readings{f' ({which})' if which else ''}")
+    return lines
 
 
 def _split(item: tuple[str, dict]) -> Sequence[str]:

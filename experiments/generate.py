@@ -12,9 +12,14 @@ def main() -> None:
 
 
 def job(config: Any) -> None:
+    from experiments.console import say
+    from experiments.datasets import changes
     from experiments.experiment import Experiment
 
-    print(Experiment.of(config).dataset.path)
+    dataset = Experiment.of(config).dataset
+    for line in changes(dataset.manifest):
+        say(line)
+    print(dataset.path)
 
 
 if __name__ == "__main__":

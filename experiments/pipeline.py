@@ -15,6 +15,7 @@ from experiments import figures, own_data, predictions, report
 from experiments.branches import Branches
 from experiments.cli import command
 from experiments.console import progress, say
+from experiments.datasets import changes
 from experiments.experiment import Experiment
 from experiments.model import Model
 from experiments.questions import Asked, ask, recorded
@@ -79,6 +80,8 @@ def execute(
     with costs.stage("dataset"):
         content = experiment.dataset.manifest["content"]
         write_json(run.path / "stamp.json", stamp(content) | {"command": command()})
+        for line in changes(experiment.dataset.manifest):
+            say(line)
         if cleaned := experiment.dataset.manifest.get("closed", {}).get("clean"):
             write_json(run.path / own_data.CLEANED, cleaned)
         test, episodes = experiment.windows("test"), branched(experiment, experiment.dataset, "test")

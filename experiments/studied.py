@@ -200,14 +200,16 @@ def verdict(found: Mapping[str, Any]) -> words.Verdict:
         most = max(moved, key=lambda p: abs(p["change"]["mean"]))
         values = ", ".join(f"{k} {v}" for k, v in most["values"].items())
         places = report.decimals([most["score"]["mean"]]) + 1
-        detail = f"The farthest is {words.name_of(most['sweep'])} ({values}): {_told(most['change'], places)}."
-    gains = [p["gain"] for p in found["points"] if p["variant"] != about["variants"][0] and p["gain"]]
+        row = f" of {words.name_of(most['row'])}" if len({p["row"] for p in first}) > 1 else ""
+        detail = f"The farthest{row} is {words.name_of(most['sweep'])} ({values}): {_told(most['change'], places)}."
+    other = [p for p in found["points"] if p["variant"] != about["variants"][0] and p["gain"]]
+    gains = list({(*p["runs"], p["row"]): p["gain"] for p in other}.values())  # runs that sweeps share count once
     if gains:
         better, worse = (sum(_apart(g) and s * g["mean"] < 0 for g in gains) for s in (1, -1))
         others = ", ".join(about["variants"][1:])
         detail += (
-            f" With {others} against {about['variants'][0] or 'the first variant'}: better at {better} of {len(gains)} "
-            f"points, worse at {worse}, not to be told apart at {len(gains) - better - worse}."
+            f" With {others} against {about['variants'][0] or 'the first variant'}: better in {better} of {len(gains)} "
+            f"rows, worse in {worse}, not to be told apart in {len(gains) - better - worse}."
         )
     return words.Verdict(headline, detail.strip())
 
@@ -238,7 +240,7 @@ def contents(folder: Path) -> dict[str, Any]:
         "places": report.decimals([p["score"]["mean"] for p in found["points"]]),
         "plots": {"curves": plots.both("curves", lambda width: curves(width, found))},
         "captions": {
-            "curves": "Bars and bands are 95 % intervals over world runs"
+            "curves": "Bars are 95 % intervals over world runs"
             + (" and seeds." if len(found["study"]["seeds"]) > 1 else "; one seed of training."),
         },
         "yaml": (folder / "config.yaml").read_text(encoding="utf-8"),
@@ -259,7 +261,7 @@ def curves(width: float, found: Mapping[str, Any]) -> Figure:
         codes = _codes(here)
         for i, line in enumerate(lines):
             mine = sorted((p for p in here if (p["variant"], p["row"]) == line), key=lambda p: codes[str(p["x"])])
-            _line(axes, [codes[str(p["x"])] for p in mine], [p["score"] for p in mine], i)
+            _line(axes, [codes[str(p["x"])] for p in mine], [p["score"] for p in mine], i, len(lines) < 3)
         if any(isinstance(p["x"], str) for p in here):
             axes.set_xticks(list(codes.values()), list(codes))
         elif about["log"]:
@@ -289,12 +291,13 @@ def _codes(points: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {str(x): float(x) for x in values}
 
 
-def _line(axes: Any, x: Sequence[float], found: Sequence[Mapping[str, Any]], i: int) -> None:
+def _line(axes: Any, x: Sequence[float], found: Sequence[Mapping[str, Any]], i: int, band: bool) -> None:
     colour, marker = COLOURS[i % len(COLOURS)], "oDs^vP"[i % 6]
     mean = [np.nan if s["mean"] is None else s["mean"] for s in found]
     axes.plot(x, mean, marker=marker, color=colour, ms=5, lw=1.3, label=str(i))
     ends = [(a, s["low"], s["high"]) for a, s in zip(x, found, strict=True) if s["low"] is not None]
     if ends:
         at, low, high = zip(*ends, strict=True)
-        axes.fill_between(at, low, high, color=colour, alpha=0.12, lw=0)
+        if band:
+            axes.fill_between(at, low, high, color=colour, alpha=0.12, lw=0)
         axes.vlines(at, low, high, color=colour, lw=1.2, alpha=0.6)

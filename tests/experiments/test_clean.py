@@ -81,6 +81,27 @@ def test_steps_that_find_nothing_or_everything_are_told_from_good_ones(work):
     assert not good(every)
 
 
+def test_a_logger_whose_clock_jumps_is_set_right_and_learned_from(work):
+    small = ["experiment=line_failure", "workers=1", SMALL, f"datasets={work}/datasets", "context=24"]
+    healthy = compose("train", small)
+    small += ["source.faults=[{_target_: twins.faults.Duplicates}, {_target_: twins.faults.ClockJumps, share: .2}]"]
+    cleaned, faulty = compose("train", [*small, "clean=standard"]), compose("train", small)
+    step_h = healthy.twin.step_h
+    (one, *_), (other, *_) = (e.dataset.episodes("test") for e in (faulty, cleaned))
+    assert one.series[0].step_h is None
+    assert any((np.diff(e.series[0].clock_h()) < 0).any() for e in faulty.dataset.episodes("test"))
+    assert other.series[0].step_h == step_h
+    windows = cleaned.windows("train")
+    assert windows.step_h == step_h
+    right = []
+    for a, b in zip(healthy.dataset.episodes("test"), cleaned.dataset.episodes("test"), strict=True):
+        true, at = a.series[0].values, np.rint(b.series[0].clock_h() / step_h).astype(int)
+        inside = at < len(true)
+        now = b.series[0].values[inside]
+        right.append(np.mean(np.isclose(now, true[at[inside]])[np.isfinite(now)]))
+    assert np.mean(right) > 0.8  # lie where they were taken, but for those within a jump ahead
+
+
 def test_what_looks_ahead_is_refused_where_a_model_learns():
     centred = "source.clean=[{_target_: twins.clean.Range}, {_target_: twins.clean.Spikes, centred: true}]"
     with pytest.raises(InputError, match=r"source\.clean\[1\] \(Spikes\) looks ahead: a reading would depend on later"):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from experiments import studied
+from experiments.build import fit
 from experiments.cli import compose
 from experiments.grid import Study, Sweep, spelled
 from sim.errors import InputError
@@ -27,6 +28,20 @@ def test_a_grid_gives_every_combination_and_what_it_sets():
     points = study.points(["experiment=e"])
     assert len(points) == 2 * 2 * (2 + 6)
     assert points[-1].overrides == ("experiment=e", "d=2", "m=0.5", "n=[true,0.5]", "c=1", "seed=7")
+
+
+def test_sweeps_share_the_run_in_which_nothing_is_set():
+    config = compose("study", ["study=data_quality", "experiment=line_failure"]).config
+    study = fit(config["study"], Study, "study")
+    study = replace(study, sweeps={name: study.sweeps[name] for name in ("spikes", "wrong_labels")})
+    points = study.points(["experiment=line_failure"])
+    first = {(p.sweep, p.variant): compose("train", p.overrides) for p in points if set(p.values.values()) == {0}}
+    assert len(first) == len(study.sweeps) * 2
+    assert len({experiment.run_path for experiment in first.values()}) == 2
+    others = {compose("train", p.overrides).run_path for p in points} - {e.run_path for e in first.values()}
+    assert len(others) == len(points) - len(first)
+    with pytest.raises(InputError, match=r"Sweep\.base is \{'b': 0\}; it must be a value of each name of grid"):
+        Sweep({"a": (1,)}, ("m=$a",), base={"b": 0})
 
 
 @pytest.mark.parametrize(
@@ -58,6 +73,7 @@ VARIANTS = {"short": ("fit.steps=10",), "long": ("fit.steps=20",)}
 STUDY = Study("amount", "How much", {"data": SWEEP}, VARIANTS)
 
 
+@pytest.mark.slow
 def test_points_are_ordinary_runs_scored_together_and_taken_up_where_they_are(work):
     carried_out(work, replace(STUDY, variants={"short": VARIANTS["short"]}))
     runs = sorted((work / "outputs" / "house_price").iterdir())
@@ -103,6 +119,7 @@ def test_a_point_that_cannot_be_is_named(work):
         carried_out(work, replace(STUDY, rows=("nobody",)))
 
 
+@pytest.mark.slow
 def test_seeds_are_drawn_with_the_runs(work):
     study = Study("seeds", "", {"data": Sweep({"n": (10, 20)}, ("fit.steps=$n",))}, set=("train_runs=3",))
     one, two = (studied.told(carried_out(work, replace(study, seeds=s))) for s in ((0,), (0, 1)))

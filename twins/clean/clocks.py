@@ -70,9 +70,9 @@ class ClockJumps(Step):
     """Times of a logger whose clock has jumped are set right, by what came before.
 
     Time that runs back is a jump; so is time that runs on by more than *most_h*, if that is given, the longest pause
-    that the logger makes (else it is a gap). From a jump on readings follow by one step, until their own times do
-    again. If time runs back by as much as it has run on before, the times between were wrong and those now are right:
-    readings whose time is taken are left out.
+    that the logger makes (else it is a gap). From a jump on readings follow by one step, until time jumps
+    again: then the clock has been set. If time runs back by as much as it has run on before, the times between were
+    wrong and those now are right. Readings whose time is taken by then are left out.
     """
 
     most_h: float | None = None

@@ -99,33 +99,29 @@ def set_right(time_h, step_h, most_h):
     """Times of a logger whose clock jumps, set right by what has come before: float64[n], and whether each is kept.
 
     Time that runs back, or further on than *most_h*, is a jump: from there on readings follow on the last by one step,
-    until one's own time does. Time that runs back by as much as it ran on before was wrong in between, and is right
-    now: readings whose time is taken by then are not kept.
+    until time jumps again and is taken to be right. Time that runs back by as much as it ran on before was wrong in
+    between, and is right now. Readings whose time is taken when it is right again are not kept.
     """
     out, kept = time_h.copy(), np.ones(len(time_h), np.bool_)
     shift, ahead, last = 0.0, 0.0, 0
     slack = 0.25 * step_h
     for i in range(1, len(time_h)):
-        own = time_h[i] - out[last]
-        if shift != 0.0 and abs(own - step_h) <= slack:
-            shift = 0.0
-        apart = own + shift
-        if abs(time_h[i] - time_h[i - 1]) <= 1e-9:  # of one time, whatever that is
-            out[i] = out[i - 1]
-            kept[i] = kept[i - 1]
+        run, own = time_h[i] - time_h[i - 1], time_h[i] - out[last]
+        if abs(run) <= 1e-9:  # of one time, whatever that is
+            out[i], kept[i] = out[i - 1], kept[i - 1]
             continue
-        if not kept[i - 1] and shift == 0.0 and own <= slack:
+        jumped = abs(run - step_h) > slack
+        right = jumped and (shift != 0.0 or abs(step_h - run - ahead) <= slack)
+        if right:
+            shift, ahead = 0.0, 0.0
+        if own <= slack and (right or (not jumped and not kept[i - 1])):
             kept[i] = False
             continue
-        if slack < apart <= most_h:
-            if shift == 0.0 and apart > step_h + slack:
-                ahead = apart - step_h
-            out[i] = time_h[i] + shift
-        elif shift == 0.0 and apart <= slack and abs(time_h[i] - time_h[i - 1] - step_h + ahead) <= slack:
-            kept[i], ahead = False, 0.0
-            continue
+        if slack < own + shift <= most_h:
+            if jumped and not right:
+                ahead = run - step_h
         else:
             shift = out[last] + step_h - time_h[i]
-            out[i] = out[last] + step_h
+        out[i] = time_h[i] + shift if shift else time_h[i]
         last = i
     return out, kept
