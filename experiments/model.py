@@ -98,7 +98,7 @@ class Model:
         names, mean, std, units, kinds = (tuple(about[what]) for what in ("names", "mean", "std", "units", "kinds"))
         scale = Scale(names, mean, std, units, kinds, frames)
         task, context = build(config["task"], "task"), config["context"]
-        like = _blank(scale, about["roles"], context, task.samples_ahead, about["step_h"])
+        like = blank(scale, about["roles"], context, task.samples_ahead, about["step_h"])
         members = config["fit"].get("members", 1)
         module = _built(build(config["model"], "model"), task, like, config["seed"], members)
         params = checkpoint.load(run / FOLDER, step, nnx.split(module)[1])
@@ -112,7 +112,7 @@ def _built(shape: Any, task: Task, windows: Windows, seed: int, members: int) ->
     return ensemble.Ensemble(each) if members > 1 else each[0]
 
 
-def _blank(scale: Scale, roles: Sequence[str], context: int, horizon: int, step_h: float | None) -> Windows:
+def blank(scale: Scale, roles: Sequence[str], context: int, horizon: int, step_h: float | None) -> Windows:
     """Windows of one empty episode, from which a module learns the shapes that it has to have."""
     length, count = context + horizon, len(roles)
     return Windows(

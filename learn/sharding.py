@@ -86,7 +86,7 @@ def deal(array: Any, mesh: Mesh | None, lead: int = 0) -> Any:
     if mesh is None:
         return array
     _require_dealt(array.shape[lead], mesh)
-    return jax.device_put(array, _dealt(mesh, lead))
+    return jax.device_put(array, dealt(mesh, lead))
 
 
 def rows(batch: int, mesh: Mesh | None) -> slice:
@@ -94,7 +94,7 @@ def rows(batch: int, mesh: Mesh | None) -> slice:
     if mesh is None:
         return slice(batch)
     _require_dealt(batch, mesh)
-    mine = [at[0].indices(batch) for at in _dealt(mesh).addressable_devices_indices_map((batch,)).values() if at]
+    mine = [at[0].indices(batch) for at in dealt(mesh).addressable_devices_indices_map((batch,)).values() if at]
     return slice(min(start for start, _, _ in mine), max(stop for _, stop, _ in mine))
 
 
@@ -106,7 +106,7 @@ def gathered(tree: Any, batch: int, mesh: Mesh | None, lead: int = 0) -> Any:
 
     def one(array: np.ndarray) -> jax.Array:
         shape = (*array.shape[:lead], batch, *array.shape[lead + 1 :])
-        return jax.make_array_from_process_local_data(_dealt(mesh, lead), array, shape)
+        return jax.make_array_from_process_local_data(dealt(mesh, lead), array, shape)
 
     return jax.tree.map(one, tree)
 
@@ -127,7 +127,8 @@ def _require_dealt(batch: int, mesh: Mesh) -> None:
         raise InputError(f"fit.batch deals {batch} windows to {ways} devices; it must be a multiple of them")
 
 
-def _dealt(mesh: Mesh, lead: int = 0) -> NamedSharding:
+def dealt(mesh: Mesh, lead: int = 0) -> NamedSharding:
+    """How a batch lies along its axis *lead*."""
     return NamedSharding(mesh, PartitionSpec(*[None] * lead, *BATCH))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from experiments import exported
 from experiments.cli import compose
-from experiments.model import Model, _blank
+from experiments.model import Model, blank
 from experiments.run_dir import to_yaml
 from learn import bundle
 from learn.batch import Scale
@@ -24,7 +24,7 @@ def _run(folder, preset="line_failure", **more):
     experiment = compose("train", [f"experiment={preset}", *shape])
     scale = Scale(NAMES, (1.0, 20.0), (2.0, 3.0), ("kW", "Cel"), ("m", "m"))
     roles = ("target", "past")
-    like = _blank(scale, roles, 24, experiment.task.samples_ahead, 0.5)
+    like = blank(scale, roles, 24, experiment.task.samples_ahead, 0.5)
     module = experiment.part("model").build(experiment.task, like, 0)
     folder.mkdir()
     (folder / "config.yaml").write_text(to_yaml(config))
