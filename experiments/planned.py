@@ -68,12 +68,14 @@ class Asked:
         mfu = fit(experiment.config["mfu"], float, "mfu")
         if not 0 < mfu <= 1:
             raise InputError(f"mfu is {mfu}; it must be a share of the peak, above 0 and at most 1")
-        task = experiment.task
+        task, budget = experiment.task, experiment.part("fit", Budget)
+        if budget.members != 1:
+            raise InputError(f"fit.members is {budget.members}; a plan is of one model, so it must be 1")
         return Asked(
             experiment.part("model"),
             task,
             experiment.part("optim", Optim),
-            experiment.part("fit", Budget),
+            budget,
             experiment.part("mesh", Layout),
             experiment.part("device", Device),
             experiment.part("data", Data).windows(task, experiment.context),

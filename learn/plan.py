@@ -156,20 +156,23 @@ def tokens(shape: Any, like: Windows) -> int:
 def analytic(shape: Any, task: Task, params: Any, like: Windows, batch: int) -> float | None:
     """6 operations a weight and token (Kaplan et al. 2020), 12 a feature and pair of tokens that attention compares.
 
-    Forward is a third of it. Embeddings are looked up, and cost nothing.
+    Forward is a third of it, and is done twice in blocks whose activations are made again. Embeddings are looked up,
+    and cost nothing.
     """
     if not hasattr(shape, "patch"):
         return None
-    all_tokens = batch * tokens(shape, like)
-    moments = batch * (like.context // shape.patch)
+    patches, variates = like.context // shape.patch, 1 if shape.join else like.variates
+    moments, all_tokens = batch * patches, batch * patches * variates
     once = ("from_time", "from_gap") if isinstance(task, Forecast) else ("from_time", "from_gap", "head")
     total = 0.0
     for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
         name = jax.tree_util.keystr(path, simple=True, separator=".")
         if "kernel" in name:
-            total += 6.0 * leaf.size * (moments if any(part in name for part in once) else all_tokens)
-    beside = like.context // shape.patch + (0 if shape.join else like.variates)
-    return total + 12.0 * shape.layers * shape.width * beside * all_tokens
+            forward = 2.0 * leaf.size * (moments if any(part in name for part in once) else all_tokens)
+            if "qkv" in name:
+                forward += 4.0 * leaf.shape[-1] / 3 * all_tokens * (patches if "time" in name else variates)
+            total += forward * (4 if shape.remat and "blocks" in name else 3)
+    return total
 
 
 def _work(shape: Any, task: Task, graphdef: Any, state: Any, like: Windows, transform: Any, budget: Budget) -> Work:

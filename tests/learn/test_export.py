@@ -14,9 +14,11 @@ from flax import nnx
 
 from learn import bundle
 from learn.batch import Windows, anchors
+from learn.ensemble import Ensemble
 from learn.export import Source
 from learn.linear import Linear
 from learn.predict import predict
+from learn.recurrent import Recurrent
 from learn.tasks import Classify, Counterfactual, Forecast, RemainingLife, TimeToEvent
 from learn.twinformer import TwinFormer
 from sim.errors import InputError
@@ -32,10 +34,11 @@ TASKS = {
     "joined": (TwinFormer(**vars(SMALL) | {"join": True}), Forecast(4), BY_PLACE),
     "grown": (TwinFormer(**vars(SMALL) | {"growth": True, "overlap": 2, "mix": False}), Forecast(4), ROLES),
     "linear": (Linear(), Forecast(4), ROLES),
+    "recurrent": (Recurrent(**vars(SMALL)), Forecast(4), ROLES),
     "plan": (SMALL, Counterfactual(3, actions=("dose",)), BY_PLACE),
     "failure": (SMALL, TimeToEvent(), ROLES),
     "life": (SMALL, RemainingLife(), ROLES),
-    "pictures": (SMALL, Classify(marks="marks", kinds=("scratch", "dent")), ROLES),
+    "picture": (SMALL, Classify(marks="marks", kinds=("scratch", "dent")), ROLES),
 }
 
 
@@ -59,11 +62,12 @@ def _episode(run, roles, irregular=False, pictured=False, n=60):
     return Episode(run, "m1", tuple(series), epoch="2026-03-04T05:00:00", end_h=1000.0)
 
 
-def _trained(shape, task, roles, irregular=False):
-    """A model whose every parameter has been moved, and windows of two episodes."""
+def _trained(shape, task, roles, irregular=False, members=1):
+    """A model (of several members) whose every parameter has been moved, and windows of two episodes."""
     episodes = [_episode(run, roles, irregular, isinstance(task, Classify)) for run in range(2)]
     windows = Windows.of(episodes, context=CONTEXT, task=task)
-    module = shape.build(task, windows, seed=1)
+    each = [shape.build(task, windows, seed=member) for member in range(members)]
+    module = Ensemble(each) if members > 1 else each[0]
     graphdef, params = nnx.split(module)
     leaves, structure = jax.tree.flatten(params)
     rng = np.random.default_rng(0)
@@ -107,7 +111,9 @@ def made(tmp_path_factory):
 
     def make(name, irregular=False):
         if (name, irregular) not in found:
-            source, windows, episodes = _trained(*TASKS[name], irregular)
+            source, windows, episodes = _trained(
+                *TASKS[name.removesuffix("s")], irregular, 2 if name == "forecasts" else 1
+            )
             path = tmp_path_factory.mktemp("bundles") / f"{name}.zip"
             loaded = source.write(path, {"name": name}, {"README.md": "# a model"})
             found[name, irregular] = path, loaded, source, windows, episodes
@@ -116,7 +122,7 @@ def made(tmp_path_factory):
     return make
 
 
-@pytest.mark.parametrize(("name", "irregular"), [*((n, False) for n in TASKS), ("plan", True)])
+@pytest.mark.parametrize(("name", "irregular"), [*((n, False) for n in (*TASKS, "forecasts")), ("plan", True)])
 def test_a_bundle_gives_the_numbers_of_the_model(made, name, irregular):
     _, loaded, source, windows, episodes = made(name, irregular)
     picked, values, at, frames, ahead = _asked(windows, episodes)
@@ -124,7 +130,7 @@ def test_a_bundle_gives_the_numbers_of_the_model(made, name, irregular):
     ahead = {name: ahead[name] for name in loaded.ahead}
     told = loaded.predict(values, at, ahead=ahead, frames=frames)
     scale, asked = source.scale, [source.scale.names.index(n) for n in loaded.targets]
-    if name in ("failure", "pictures"):
+    if name in ("failure", "picture"):
         key = "fails" if name == "failure" else "p"
         p_N = told["fails"] if name == "failure" else 1 - told["p"][:, 0]
         assert _apart(p_N, expected.p_N) < 2e-6, key

@@ -114,14 +114,17 @@ def test_time_and_energy_are_those_of_the_longest_part():
         Device("none", 1, 1, 1, 1, 1, 0)
 
 
-def test_the_formula_is_six_a_weight_and_token():
-    asked = compose("plan", ["task=forecast", "model=xxl"])
+@pytest.mark.parametrize(("remat", "passes"), [("false", 3), ("true", 4)])
+def test_the_formula_is_six_a_weight_and_token(remat, passes):
+    asked = compose("plan", ["task=forecast", f"model.remat={remat}"])
     shape, task = asked.part("model"), asked.task
     windows = planned.Data(3, 2, 10).windows(task, 144)
-    params = {"blocks": {"kernel": jnp.zeros((7, 5))}, "norm": jnp.zeros(9), "from_time": {"kernel": jnp.zeros((2, 3))}}
+    kernels = {"blocks": {"time": {"qkv": {"kernel": (8, 24)}}, "down": {"kernel": (7, 5)}}, "norm": (9,)}
+    kernels |= {"from_time": {"kernel": (2, 3)}}
+    params = jax.tree.map(jnp.zeros, kernels, is_leaf=lambda x: isinstance(x, tuple))
     tokens, moments = 4 * 12 * 3, 4 * 12
-    attention = 12 * shape.layers * shape.width * (12 + 3) * tokens
-    assert analytic(shape, task, params, windows, 4) == 6 * 35 * tokens + 6 * 6 * moments + attention
+    blocks = 2 * (8 * 24 + 7 * 5) * tokens + 4 * 8 * 12 * tokens  # products of weights; and of queries, keys, values
+    assert analytic(shape, task, params, windows, 4) == passes * blocks + 6 * 6 * moments
     assert analytic(compose("plan", ["model=linear"]).part("model"), task, params, windows, 4) is None
 
 
@@ -131,7 +134,12 @@ def test_devices_have_names(device):
     assert found.name.lower().startswith(device)
 
 
-WRONG = {"mfu=0": "mfu is 0", "data.channels=0": r"data\.channels is 0", "mesh.fsdp=1000": "there are"}
+WRONG = {
+    "mfu=0": "mfu is 0",
+    "data.channels=0": r"data\.channels is 0",
+    "mesh.fsdp=1000": "there are",
+    "fit.members=3": "of one model",
+}
 
 
 @pytest.mark.parametrize("override", WRONG)
