@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from learn.layers import Attention
+from learn.layers import Attention, Wide
 
 if TYPE_CHECKING:
     from learn.twinformer import TwinFormer
@@ -27,15 +27,17 @@ class FrameReader(nnx.Module):
     def __init__(self, shape: TwinFormer, sides: tuple[int, ...], dtype, rngs: nnx.Rngs):
         self.side, self.waves = shape.piece(sides), len(sides) == 1
         self.rows, self.columns = (side // self.side for side in (self.side, *sides)[-2:])
-        linear = partial(nnx.Linear, dtype=dtype, rngs=rngs)
+        linear, wide = (
+            partial(kind, dtype=dtype, rngs=rngs) for kind in (nnx.Linear, partial(Wide, wider=shape.wider))
+        )
         values = self.side if self.waves else self.side**2
-        self.into, self.out = linear(values + 2, shape.hidden), linear(shape.hidden, shape.width)
+        self.into, self.out = linear(values + 2, shape.hidden), wide(shape.hidden, shape.width)
         place = nnx.initializers.normal(0.02)(rngs.params(), (self.rows * self.columns, shape.width))
         self.place = nnx.Param(place)
         self.norm, self.mlp_norm = (nnx.RMSNorm(shape.width, dtype=dtype, rngs=rngs) for _ in range(2))
         self.look = Attention(shape, False, dtype, rngs)
-        self.up, self.down = linear(shape.width, shape.hidden), linear(shape.hidden, shape.width)
-        self.pool = linear(2 * shape.width, shape.width)
+        self.up, self.down = wide(shape.width, shape.hidden), wide(shape.hidden, shape.width)
+        self.pool = wide(2 * shape.width, shape.width)
 
     def __call__(self, frames: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Features of the pieces (B, T, N, D) and of the *frames* (B, T, D), of shape (B, T, *sides); a missing

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from learn.layers import Wide
 from learn.tasks import Classify, Forecast, RemainingLife, Task, TimeToEvent
 
 
@@ -60,9 +61,9 @@ def first_bias(task: Task, event_h_x: np.ndarray | None = None, cause_x: np.ndar
     return np.log(count / count.sum(1, keepdims=True)).astype(np.float32).reshape(-1)
 
 
-def dense(inputs: int, bias: np.ndarray, rngs: nnx.Rngs) -> nnx.Linear:
+def dense(inputs: int, bias: np.ndarray, rngs: nnx.Rngs, wider: float = 1.0) -> Wide:
     """A last layer that gives *bias* whatever it sees, until it is trained."""
-    layer = nnx.Linear(inputs, len(bias), kernel_init=nnx.initializers.zeros, rngs=rngs)
+    layer = Wide(inputs, len(bias), wider=wider, kernel_init=nnx.initializers.zeros, rngs=rngs)
     assert layer.bias is not None
     layer.bias[...] = jnp.asarray(bias)
     return layer
@@ -92,9 +93,9 @@ def incidence(logits_xKxC: jax.Array) -> tuple[jax.Array, jax.Array]:
 class QuantileHead(nnx.Module):
     """Features of each variate at each moment → its next H samples, each as quantiles, in units of the causal scale."""
 
-    def __init__(self, width: int, task: Forecast, rngs: nnx.Rngs):
+    def __init__(self, width: int, task: Forecast, rngs: nnx.Rngs, wider: float = 1.0):
         self.steps, self.count = task.horizon, outputs_per_step(task)
-        self.out = dense(width, np.tile(first_bias(task), self.steps), rngs)
+        self.out = dense(width, np.tile(first_bias(task), self.steps), rngs, wider)
 
     def __call__(self, z_BxVxPxD: jax.Array, location_BxVxP: jax.Array, spread_BxVxP: jax.Array) -> jax.Array:
         raw = self.out(z_BxVxPxD).reshape(*z_BxVxPxD.shape[:-1], self.steps, self.count)
@@ -111,9 +112,9 @@ def pool(z_BxVxPxD: jax.Array, variate_mask_BxV: jax.Array) -> jax.Array:
 class LifeHead(nnx.Module):
     """Features pooled over the variates of an asset → quantiles of the life that is left to it."""
 
-    def __init__(self, width: int, task: RemainingLife, rngs: nnx.Rngs):
+    def __init__(self, width: int, task: RemainingLife, rngs: nnx.Rngs, wider: float = 1.0):
         self.task = task
-        self.out = dense(width, first_bias(task), rngs)
+        self.out = dense(width, first_bias(task), rngs, wider)
 
     def __call__(self, z_BxVxPxD: jax.Array, variate_mask_BxV: jax.Array) -> jax.Array:
         return lives(self.out(pool(z_BxVxPxD, variate_mask_BxV)), self.task)
@@ -122,8 +123,8 @@ class LifeHead(nnx.Module):
 class ClassHead(nnx.Module):
     """Features pooled over the variates of an asset → logits of the classes of its newest sample."""
 
-    def __init__(self, width: int, bias: np.ndarray, rngs: nnx.Rngs):
-        self.out = dense(width, bias, rngs)
+    def __init__(self, width: int, bias: np.ndarray, rngs: nnx.Rngs, wider: float = 1.0):
+        self.out = dense(width, bias, rngs, wider)
 
     def __call__(self, z_BxVxPxD: jax.Array, variate_mask_BxV: jax.Array) -> jax.Array:
         return self.out(pool(z_BxVxPxD, variate_mask_BxV))
@@ -132,9 +133,9 @@ class ClassHead(nnx.Module):
 class HazardHead(nnx.Module):
     """Features pooled over the variates of an asset → logits of its competing hazards."""
 
-    def __init__(self, width: int, task: TimeToEvent, bias: np.ndarray, rngs: nnx.Rngs):
+    def __init__(self, width: int, task: TimeToEvent, bias: np.ndarray, rngs: nnx.Rngs, wider: float = 1.0):
         self.bins, self.outcomes = len(task.edges_h), len(task.causes) + 1
-        self.out = dense(width, bias, rngs)
+        self.out = dense(width, bias, rngs, wider)
 
     def __call__(self, z_BxVxPxD: jax.Array, variate_mask_BxV: jax.Array) -> jax.Array:
         pooled_BxPxD = pool(z_BxVxPxD, variate_mask_BxV)

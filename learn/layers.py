@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -40,12 +40,31 @@ def dropout(x: jax.Array, rate: float, key: jax.Array | None, shared: int | None
     return jnp.where(jax.random.bernoulli(key, 1 - rate, shape), x / (1 - rate), 0)
 
 
+class Wide(nnx.Linear):
+    """A linear map of what is *wider* than in a base model, by that factor divided.
+
+    With the width, its weights as they take effect begin at the usual spread and change by 1/width at a step of Adam:
+    the maximal update parametrisation (Yang et al. 2022, table 8, by its equation of scaled weights), under which a
+    learning rate that is found at the base width holds at any.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, wider: float = 1.0, **how: Any):
+        super().__init__(inputs, outputs, **how)
+        self.wider = wider
+        if wider != 1:
+            self.kernel[...] = wider * self.kernel[...]
+
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        return super().__call__(inputs if self.wider == 1 else inputs / self.wider)
+
+
 class Attention(nnx.Module):
     """Attention with QK-norm over the last axis but one; with RoPE and causal where it runs over *time*."""
 
     def __init__(self, shape: TwinFormer, time: bool, dtype, rngs: nnx.Rngs):
         self.heads, self.time = shape.heads, time
-        linear = partial(nnx.Linear, use_bias=False, dtype=dtype, rngs=rngs)
+        self.scale = (shape.width // shape.heads * shape.wider) ** -0.5  # 1/d of as many heads, however wide
+        linear = partial(Wide, use_bias=False, dtype=dtype, rngs=rngs, wider=shape.wider)
         self.qkv = linear(shape.width, 3 * shape.width)
         self.out = linear(shape.width, shape.width)
         self.q_norm = nnx.RMSNorm(shape.width // shape.heads, dtype=dtype, rngs=rngs)
@@ -72,8 +91,7 @@ class Attention(nnx.Module):
         return (rope(q, at), rope(k, at), v) if self.time else (q, k, v)
 
     def _mixed(self, q: jax.Array, k: jax.Array, v: jax.Array, mask_xNxN: jax.Array) -> jax.Array:
-        width = q.shape[-1]
-        logits = jnp.einsum("...qd,...kd->...qk", q, k).astype(jnp.float32) * width**-0.5
+        logits = jnp.einsum("...qd,...kd->...qk", q, k).astype(jnp.float32) * self.scale
         weights = jax.nn.softmax(jnp.where(mask_xNxN, logits, -1e9)).astype(v.dtype)
         mixed = jnp.moveaxis(jnp.einsum("...qk,...kd->...qd", weights, v), -3, -2)
         return self.out(mixed.reshape(*mixed.shape[:-2], -1))
@@ -85,7 +103,7 @@ class Block(nnx.Module):
     def __init__(self, shape: TwinFormer, dtype, rngs: nnx.Rngs):
         self.rate = shape.dropout
         norm = partial(nnx.RMSNorm, shape.width, dtype=dtype, rngs=rngs)
-        linear = partial(nnx.Linear, use_bias=False, dtype=dtype, rngs=rngs)
+        linear = partial(Wide, use_bias=False, dtype=dtype, rngs=rngs, wider=shape.wider)
         self.time_norm, self.variate_norm, self.mlp_norm = norm(), norm(), norm()
         self.time = Attention(shape, True, dtype, rngs)
         self.variate = None if shape.join else Attention(shape, False, dtype, rngs)

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from learn.layers import dropout
+from learn.layers import Wide, dropout
 from learn.twinformer import TwinFormer
 
 
@@ -47,7 +47,7 @@ class RecurrentBlock(nnx.Module):
 
     def __init__(self, shape: Recurrent, dtype: Any, rngs: nnx.Rngs):
         self.rate, self.together = shape.dropout, shape.join
-        linear = partial(nnx.Linear, dtype=dtype, rngs=rngs)
+        linear = partial(Wide, dtype=dtype, rngs=rngs, wider=shape.wider)
         self.norm = nnx.RMSNorm(shape.width, dtype=dtype, rngs=rngs)
         self.into = linear(shape.width if shape.join else 2 * shape.width, 4 * shape.width)
         self.back = linear(shape.width, 4 * shape.width, use_bias=False)

@@ -21,7 +21,7 @@ from learn.batch import ROLES, TIME_FEATURES, Batch, Windows
 from learn.frames import FrameReader
 from learn.heads import ClassHead, HazardHead, LifeHead, QuantileHead, Told, dense, first_bias
 from learn.identity import BUCKETS
-from learn.layers import Block, Past, dropout
+from learn.layers import Block, Past, Wide, dropout
 from learn.losses import targets
 from learn.scaling import Sums, before, causal_scale, growth
 from learn.tasks import Classify, Counterfactual, Forecast, RemainingLife, Task, TimeToEvent
@@ -54,12 +54,15 @@ class TwinFormer:
     overlap: int = 0  # samples before a patch that its embedding sees as well
     growth: bool = False  # targets begin at a natural 0: they are read by their growth, told as multiples of the newest
     bf16: bool = False  # compute in bfloat16; parameters, scales and losses stay float32
+    mup_base_width: int | None = None  # at which the learning rate was found: it holds at this width, of as many heads
     remat: bool = False  # activations are made again for the gradient: less memory, a third more work
 
     def __post_init__(self):
         for field in ("width", "layers", "heads", "hidden", "patch", "frame_patch", "wave_patch"):
             require(getattr(self, field) >= 1, self, field, "at least 1")
         require(self.width % (2 * self.heads) == 0, self, "width", f"a multiple of twice the {self.heads} heads")
+        base = self.mup_base_width is None or self.mup_base_width >= 1
+        require(base, self, "mup_base_width", "null, or at least 1")
         require(self.overlap >= 0, self, "overlap", "at least 0 samples")
         require(0 <= self.dropout < 1, self, "dropout", "at least 0 and below 1")
 
@@ -90,7 +93,13 @@ class TwinFormer:
     @property
     def trunk(self) -> tuple[Any, ...]:
         """What has to be alike in models that share their blocks."""
-        return type(self).__name__, self.width, self.layers, self.heads, self.hidden, self.join, self.bf16, self.dropout
+        sizes = self.width, self.layers, self.heads, self.hidden, self.mup_base_width
+        return type(self).__name__, *sizes, self.join, self.bf16, self.dropout
+
+    @property
+    def wider(self) -> float:
+        """How many times the width of the model at which the learning rate was found; 1 where none is named."""
+        return self.width / self.mup_base_width if self.mup_base_width else 1.0
 
     @property
     def word_dropout(self) -> float:
@@ -121,12 +130,12 @@ class SoFar(NamedTuple):
 class PatchReader(nnx.Module):
     """What a patch holds, one way through an MLP and one straight on; (B, V, P, F) and (B, 1, P, F) → (B, V, P, D)."""
 
-    def __init__(self, features: int, times: int, width: int, dtype, rngs: nnx.Rngs):
+    def __init__(self, features: int, times: int, width: int, dtype, rngs: nnx.Rngs, wider: float = 1.0):
         linear = partial(nnx.Linear, dtype=dtype, rngs=rngs)
         self.features = features
         self.from_values = linear(features, width)
         self.from_time = linear(times, width, use_bias=False)
-        self.embed_out = linear(width, width)
+        self.embed_out = Wide(width, width, dtype=dtype, rngs=rngs, wider=wider)
         self.embed_skip = linear(features, width, use_bias=False)
 
     def __call__(self, values: jax.Array, time: jax.Array) -> jax.Array:
@@ -159,7 +168,7 @@ class TwinFormerNet(nnx.Module):
         features *= together
         self.patches = share(
             "patches",
-            lambda: PatchReader(features, TIME_FEATURES * shape.patch, width, dtype, rngs),
+            lambda: PatchReader(features, TIME_FEATURES * shape.patch, width, dtype, rngs, shape.wider),
             lambda n: (n.patch, n.patches.features) == (shape.patch, features),
         )
         embed = partial(nnx.Embed, features=width, embedding_init=nnx.initializers.normal(0.02), rngs=rngs)
@@ -179,16 +188,16 @@ class TwinFormerNet(nnx.Module):
         self.readers = nnx.List([FrameReader(shape, frame.shape, dtype, rngs) for frame in frames])
         kinds = task.kinds if isinstance(task, Classify) and task.marks is not None and frames else ()
         rare = np.full(shape.frame_patch**2 * len(kinds), -4.0, np.float32)
-        self.marks = dense(width, rare, rngs) if kinds else None
+        self.marks = dense(width, rare, rngs, shape.wider) if kinds else None
         if isinstance(task, Classify):
-            self.head = ClassHead(width, first_bias(task, cause_x=np.asarray(windows.cause_ExL)), rngs)
+            self.head = ClassHead(width, first_bias(task, cause_x=np.asarray(windows.cause_ExL)), rngs, shape.wider)
         elif isinstance(task, TimeToEvent):
             bias = first_bias(task, np.asarray(windows.event_h_ExL), np.asarray(windows.cause_ExL))
-            self.head = HazardHead(width, task, bias, rngs)
+            self.head = HazardHead(width, task, bias, rngs, shape.wider)
         elif isinstance(task, RemainingLife):
-            self.head = LifeHead(width, task, rngs)
+            self.head = LifeHead(width, task, rngs, shape.wider)
         else:
-            self.head = share("head", lambda: QuantileHead(width, task, rngs), lambda n: n.task == task)
+            self.head = share("head", lambda: QuantileHead(width, task, rngs, shape.wider), lambda n: n.task == task)
 
     def __call__(self, batch: Batch, key: jax.Array | None = None, last: bool = False) -> jax.Array | Told:
         return self._run(batch, key, last)[0]
