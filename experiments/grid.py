@@ -30,6 +30,7 @@ class Sweep:
     label: str = ""  # of that
     log: bool = False
     base: dict[str, Any] | None = None  # values of a first point, at which nothing is set: the experiment as it is
+    law: bool = False  # a power law of what is left above the oracle is fitted over x
 
     def __post_init__(self):
         require(bool(self.grid) and all(self.grid.values()), self, "grid", "at least one name with at least one value")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from experiments import cli, console, pipeline, plots, predictions, report, words
+from experiments import cli, console, laws, pipeline, plots, predictions, report, words
 from experiments.experiment import Experiment, run_path
 from experiments.grid import MEASURES, Point, Study
 from experiments.model import Model
@@ -81,7 +82,8 @@ def _read(study: Study, point: Point, experiment: Experiment) -> Ran:
         raise InputError(f"study.rows names {unknown[0]}; the rows of {path} are {', '.join(kinds)}")
     if any(sweep.x == "parameters" for sweep in study.sweeps.values()):
         measures["parameters"] = float(parameters(path))
-    rows = {name: Row(kinds[name], predictions.load(path / "predictions" / f"{name}.npz")) for name in study.rows}
+    wanted = [*study.rows, *({laws.ORACLE} & kinds.keys() if any(s.law for s in study.sweeps.values()) else ())]
+    rows = {name: Row(kinds[name], predictions.load(path / "predictions" / f"{name}.npz")) for name in wanted}
     task, scoring = experiment.task, experiment.scoring
     test = experiment.windows("test")
     episodes = pipeline.branched(experiment, experiment.dataset, "test")
@@ -92,8 +94,6 @@ def _read(study: Study, point: Point, experiment: Experiment) -> Ran:
 
 def parameters(run: Path) -> int:
     """The number of parameters of a run's model."""
-    import jax
-
     from learn.update import split
 
     return sum(leaf.size for leaf in jax.tree.leaves(split(Model.load(run).module)[1]))
@@ -102,9 +102,8 @@ def parameters(run: Path) -> int:
 def _digest(asked: Asked, task: Any, scoring: Any) -> str:
     """Alike for runs whose predictions can be set against each other, window by window."""
     digest = hashlib.blake2b(f"{type(task).__name__} {scoring}".encode(), digest_size=8)
-    for value in (asked.anchors_Nx2, asked.cluster_N, *asked.truth):
-        if value is not None:
-            digest.update(np.ascontiguousarray(value).tobytes())
+    for value in jax.tree.leaves((asked.anchors_Nx2, asked.cluster_N, tuple(asked.truth))):
+        digest.update(np.ascontiguousarray(value).tobytes())
     return digest.hexdigest()
 
 
@@ -116,6 +115,7 @@ def scores(study: Study, ran: Sequence[Ran]) -> dict[str, Any]:
     points    [{sweep, values, x, variant, row, runs, asked, score, measures,
                 change: from the first point of the sweep (the same variant and row), less is better,
                 gain: from the first variant at the same point}]; null where there is no such difference
+    laws      as `experiments.laws.fitted`
     """
     groups: dict[tuple, list[Ran]] = {}
     for one in ran:
@@ -150,6 +150,7 @@ def scores(study: Study, ran: Sequence[Ran]) -> dict[str, Any]:
     return {"study": about | {"variants": list(study.variants), "seeds": list(study.seeds)}, "primary": primary} | {
         "clusters": len(np.unique(ran[0].asked.cluster_N)),
         "points": points,
+        "laws": laws.fitted(study, ran, primary, cli.compose("train", ran[0].point.overrides).scoring.resamples),
     }
 
 
@@ -179,7 +180,8 @@ def show(found: Mapping[str, Any]) -> None:
         table.add_row(escape(name), words.name_of(point["row"]), *map(escape, shown))
     Console(width=None if sys.stdout.isatty() else 150).print(table)
     headline, detail = verdict(found)
-    Console(soft_wrap=True, highlight=False).print(f"{headline}. {detail}", markup=False)
+    for sentence in (f"{headline}. {detail}", *laws.told(found)):
+        Console(soft_wrap=True, highlight=False).print(sentence, markup=False)
 
 
 def heads(found: Mapping[str, Any]) -> list[str]:
@@ -238,6 +240,7 @@ def contents(folder: Path) -> dict[str, Any]:
         "found": found,
         "heads": heads(found),
         "places": report.decimals([p["score"]["mean"] for p in found["points"]]),
+        "laws": laws.told(found),
         "plots": {"curves": plots.both("curves", lambda width: curves(width, found))},
         "captions": {
             "curves": "Bars are 95 % intervals over world runs"
@@ -270,6 +273,7 @@ def curves(width: float, found: Mapping[str, Any]) -> Figure:
             axes.minorticks_off()
         else:
             axes.xaxis.set_major_locator(MaxNLocator(5))
+        laws.draw(axes, found, name)
         axes.set_title(words.name_of(name))
         axes.set_xlabel(about["label"])
     for axes in panels[len(sweeps) :]:

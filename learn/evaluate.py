@@ -81,15 +81,7 @@ def evaluate(
     cluster_N, weights_RxC = resample(runs_N, resamples, seed)
     events = isinstance(truth, EventTruth)
     primary = primary or ("brier" if events else "crps")
-    each = [_draw(some, truth, cluster_N, weights_RxC) for some in (rows, *others)]
-    weights_RxS = resample(range(len(each)), resamples, seed + 1)[1] / len(each)
-    drawn = {
-        name: {
-            metric: np.einsum("rs,sr->r", weights_RxS, np.stack([one[name][metric] for one in each]))
-            for metric in metrics
-        }
-        for name, metrics in each[0].items()
-    }
+    drawn = draws(rows, truth, cluster_N, weights_RxC, seed, others)
     main_R = {name: scores[primary] for name, scores in drawn.items()}
     naive, oracle = (_best(rows, main_R, (kind,)) for kind in ("naive", "oracle"))
     table = [
@@ -109,7 +101,7 @@ def evaluate(
         "windows": len(cluster_N),
         "scored": int(scored.sum()),
         "clusters": weights_RxC.shape[1],
-        "seeds": len(each),
+        "seeds": 1 + len(others),
         "base_rate": float(truth.failed_N[scored].mean()) if isinstance(truth, EventTruth) and scored.any() else None,
         "naive": naive,
         "best_baseline": _best(rows, main_R, ("naive", "baseline")),
@@ -121,6 +113,26 @@ def evaluate(
             ]
             for name, row in rows.items()
         },
+    }
+
+
+def draws(
+    rows: Mapping[str, Row],
+    truth: Truth,
+    cluster_N: np.ndarray,
+    weights_RxC: np.ndarray,
+    seed: int = 0,
+    others: Sequence[Mapping[str, Row]] = (),
+) -> dict[str, dict[str, np.ndarray]]:
+    """Every score of every row in every draw of `resample`, by name and metric; see `evaluate`."""
+    each = [_draw(some, truth, cluster_N, weights_RxC) for some in (rows, *others)]
+    weights_RxS = resample(range(len(each)), len(weights_RxC) - 1, seed + 1)[1] / len(each)
+    return {
+        name: {
+            metric: np.einsum("rs,sr->r", weights_RxS, np.stack([one[name][metric] for one in each]))
+            for metric in metrics
+        }
+        for name, metrics in each[0].items()
     }
 
 

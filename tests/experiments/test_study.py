@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import studied
+from experiments import laws, studied
 from experiments.build import fit
 from experiments.cli import compose
 from experiments.grid import Study, Sweep, spelled
+from learn.evaluate import interval
+from learn.power_law import power_law
 from sim.errors import InputError
 
 BASE = ["experiment=house_price", "debug=fast", "plan.test=6", "plan.duration_h=2000", "workers=1"]
@@ -126,3 +128,37 @@ def test_seeds_are_drawn_with_the_runs(work):
     assert [len(p["runs"]) for p in two["points"]] == [2, 2]
     assert one["points"][0]["score"]["mean"] != two["points"][0]["score"]["mean"]
     assert np.isfinite(two["points"][1]["change"]["low"])
+
+
+def test_a_power_law_is_found_again_with_its_interval():
+    rng = np.random.default_rng(0)
+    x, floor = np.array([1.0, 3.0, 10.0, 30.0]), rng.normal(2.0, 0.01, 500)
+    score = floor[:, None] + 0.5 * x**-0.4 * rng.lognormal(0, 0.02, (500, 4))
+    law = power_law(x, score, floor)
+    found = interval(law.exponent_R)
+    assert found["low"] < 0.4 < found["high"]
+    assert found["high"] - found["low"] < 0.1
+    np.testing.assert_allclose(law.at(x), 2 + 0.5 * x**-0.4, rtol=0.02)
+    off = power_law(x, score, floor - 0.5)  # a floor that is not the oracle's
+    assert interval(off.exponent_R)["high"] < 0.4
+    assert np.isnan(power_law(x, score, floor + 1).exponent_R).all()
+    with pytest.raises(ValueError, match="at least three"):
+        power_law(x[:2], score[:, :2], floor)
+
+
+def test_a_sweep_tells_its_law_above_the_oracle(work):
+    base = ["experiment=line_failure", "debug=fast", "model=linear", "~model.patch", f"outputs={work}/outputs", f"datasets={work}/datasets"]
+    sweep = Sweep({"n": (10, 20, 40)}, ("fit.steps=$n",), x="flops", label="work", log=True, law=True)
+    found = studied.told(studied.execute(Study("law", "Law", {"work": sweep}), compose("train", base).config, base))
+    (law,) = found["laws"]
+    assert law["x"] == [p["x"] for p in found["points"]]
+    metrics = json.loads(Path(found["points"][0]["runs"][0], "metrics.json").read_text())
+    oracle = next(row for row in metrics["rows"] if row["name"] == "oracle")
+    assert law["floor"] == pytest.approx(oracle["scores"]["brier"]["mean"])
+    left = [p["score"]["mean"] - law["floor"] for p in found["points"]]
+    assert min(left) > 0
+    assert law["exponent"]["mean"] == pytest.approx(-np.polyfit(np.log(law["x"]), np.log(left), 1)[0])
+    assert "to the power" in laws.told(found)[0]
+    two = replace(sweep, grid={"n": (10, 20)})
+    with pytest.raises(InputError, match=r"study\.sweeps\.work\.law is true; a power law takes at least three"):
+        studied.execute(Study("law", "", {"work": two}), compose("train", base).config, base)
