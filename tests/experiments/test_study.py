@@ -147,7 +147,14 @@ def test_a_power_law_is_found_again_with_its_interval():
 
 
 def test_a_sweep_tells_its_law_above_the_oracle(work):
-    base = ["experiment=line_failure", "debug=fast", "model=linear", "~model.patch", f"outputs={work}/outputs", f"datasets={work}/datasets"]
+    base = [
+        "experiment=line_failure",
+        "debug=fast",
+        "model=linear",
+        "~model.patch",
+        f"outputs={work}/outputs",
+        f"datasets={work}/datasets",
+    ]
     sweep = Sweep({"n": (10, 20, 40)}, ("fit.steps=$n",), x="flops", label="work", log=True, law=True)
     found = studied.told(studied.execute(Study("law", "Law", {"work": sweep}), compose("train", base).config, base))
     (law,) = found["laws"]
