@@ -36,8 +36,13 @@ def job(config: Any) -> None:
         else:
             from experiments import swept
 
-            swept.show(sweep.execute(run))
-            swept.write(run.path)
+            found = sweep.execute(run)
+            swept.show(found)
+            page = swept.write(run.path)
+            if found["best"] is None:
+                raise InputError(
+                    f"no trial came to a score; {page} says why, the first: {found['trials'][0]['sentence']}"
+                )
     print(run.report)
 
 

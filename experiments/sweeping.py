@@ -171,11 +171,14 @@ class Sweep:
 
     def execute(self, run: RunDir) -> dict[str, Any]:
         """Do what is left to do of a sweep. Returns what was found, as sweep.json holds it."""
+        from experiments import pipeline
         from experiments.console import progress
         from experiments.run_dir import stamp
 
         stamped = stamp(self.base.dataset.manifest["content"])  # the data are there before any worker asks for them
         write_json(run.path / "stamp.json", stamped | {"command": cli.command()})
+        for split in ("train", "validation") if self.base.config.get("branches") is not None else ():
+            pipeline.learned_from(self.base, split)  # plans that are tried once, and kept beside the data
         study, total = _journal(run.path), self.settings.trials
         with progress("trials") as advance:
             while (number := self._next(study)) < total:

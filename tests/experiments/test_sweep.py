@@ -191,6 +191,9 @@ def test_what_fails_counts_once_and_says_why(tmp_path):
     assert why[2] == {"RuntimeError: no memory is left"}
     assert told_once(run, 6)
     assert "no memory is left" in (run / "report.html").read_text()
+    code, out, err = call(tmp_path, *given[:3], "model.poison=2", "workers=1", "sweep.trials=1")
+    assert code == 2
+    assert err.splitlines()[-1].endswith("says why, the first: RuntimeError: no memory is left")
 
 
 def trial(number, state, score=None, losses=((10, 2.0),), sentence=None, **values):
