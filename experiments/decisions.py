@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import pipeline
+from experiments import own_data, pipeline
 from experiments.build import build, fit
 from experiments.console import progress
 from experiments.experiment import Experiment
@@ -75,6 +75,7 @@ class Chances:
     def __call__(self, seen: Sequence[Observation]) -> np.ndarray:
         context, assets = self.model.context, seen[0].environment.assets
         episodes = [one.episode(asset, context) for one in seen for asset in assets]
+        episodes, _ = own_data.cleaned(episodes, self.model)
         windows = Windows.of(episodes, context=context, task=self.model.task, scale=self.model.scale)
         anchors_Nx2 = np.stack((np.arange(len(episodes)), np.full(len(episodes), context)), 1).astype(np.int32)
         found = self.model.predict(windows, anchors_Nx2)

@@ -20,6 +20,7 @@ from learn.metrics import Prediction
 from learn.predict import predict
 from learn.tasks import Task
 from sim.errors import InputError
+from twins.clean.pipeline import Closed
 
 if TYPE_CHECKING:
     from experiments.experiment import Experiment
@@ -38,6 +39,7 @@ class Model:
     roles: tuple[str, ...]
     step_h: float | None
     step: int = 0  # updates of its parameters; 0: not trained
+    cleaning: Closed | None = None  # the steps that what it learned from went through, and what it is fed has to
 
     def predict(self, windows: Windows, anchors_Nx2: np.ndarray, passes: int = 0, seed: int = 0) -> Prediction:
         """Predictions at the anchors of *windows* that are in this model's scale; of many *passes* with dropout on."""
@@ -57,7 +59,9 @@ class Model:
         """A *module* of the experiment's task and channels, after *step* updates."""
         train = experiment.windows("train")
         roles = tuple(str(ROLES[role]) for role in np.asarray(train.role_ExV).max(0))
-        return Model(module, experiment.task, train.context, train.scale, roles, train.step_h, step)
+        told = experiment.dataset.manifest.get("closed", {}).get("clean")
+        cleaning = Closed.of(told) if told else None
+        return Model(module, experiment.task, train.context, train.scale, roles, train.step_h, step, cleaning)
 
     def with_parameters(self, params: Any, step: int) -> Model:
         return replace(self, module=nnx.merge(nnx.split(self.module)[0], params), step=step)
@@ -75,6 +79,8 @@ class Model:
         }
         if self.scale.frames:
             about["frames"] = [list(frame) for frame in self.scale.frames]
+        if self.cleaning:
+            about["clean"] = self.cleaning.told()
         checkpoint.save(run / FOLDER, self.step, nnx.split(self.module)[1], about)
 
     @staticmethod
@@ -102,7 +108,8 @@ class Model:
         members = config["fit"].get("members", 1)
         module = _built(build(config["model"], "model"), task, like, config["seed"], members)
         params = checkpoint.load(run / FOLDER, step, nnx.split(module)[1])
-        model = Model(module, task, context, scale, tuple(about["roles"]), about["step_h"])
+        cleaning = Closed.of(about["clean"]) if "clean" in about else None
+        model = Model(module, task, context, scale, tuple(about["roles"]), about["step_h"], cleaning=cleaning)
         return model.with_parameters(params, step)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from experiments.model import Model
-from experiments.run_dir import damaged
 from experiments.source import Observed
 from learn.batch import Windows
 from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction
@@ -22,13 +20,12 @@ from learn.tasks import Forecast, RemainingLife, Task, TimeToEvent
 from sim.errors import InputError
 from twins.aligned import variates
 from twins.channel import Role
-from twins.clean.pipeline import Closed
+from twins.clean import Units
 from twins.dataset import manifest
 from twins.episode import Episode
 from twins.observed import Column
 
 FORMATS = (".csv", ".parquet")
-CLEANED = "clean.json"  # in a run's folder: the steps that its data went through, with what was estimated for them
 FAR_SD, FEW = 8.0, 0.03  # training deviations that are far, and the share of readings that may lie beyond
 
 
@@ -100,16 +97,19 @@ def _header(table: Observed) -> Sequence[str]:
     return [cell.strip() for cell in cells]
 
 
-def cleaned(episodes: Sequence[Episode], run: Path) -> tuple[list[Episode], list[str]]:
-    """The episodes after the steps of cleaning that *run* learned behind, and a sentence for each that changed some."""
-    file = run / CLEANED
-    if not file.exists():
+def cleaned(episodes: Sequence[Episode], model: Model) -> tuple[list[Episode], list[str]]:
+    """The episodes after the steps of cleaning behind which *model* learned, and a sentence for each that changed some.
+
+    Raises InputError where those convert a channel: episodes that were matched to the model are in its units already.
+    """
+    if model.cleaning is None:
         return list(episodes), []
-    try:
-        steps = Closed.of(json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise damaged(file, error) from None
-    done = [steps(episode) for episode in episodes]
+    if any(isinstance(step, Units) for step in model.cleaning.steps):
+        raise InputError(
+            "the model learned behind clean steps that convert units (twins.clean.Units), so its other steps cannot be "
+            "taken here; train it with the units of its columns or sensors set instead"
+        )
+    done = [model.cleaning(episode) for episode in episodes]
     total: dict[tuple, dict] = {}
     for one in done:
         manifest.add(total, one.counts)

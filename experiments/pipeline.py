@@ -45,7 +45,7 @@ from learn.update import Optim
 from sim.errors import InputError
 from twins.clean import Clean
 from twins.dataset import SPLITS, Dataset, describe
-from twins.derived import origin
+from twins.derived import derive, origin
 from twins.episode import Episode
 
 MODEL = "model"  # the model's row in the table
@@ -82,8 +82,6 @@ def execute(
         write_json(run.path / "stamp.json", stamp(content) | {"command": command()})
         for line in changes(experiment.dataset.manifest):
             say(line)
-        if cleaned := experiment.dataset.manifest.get("closed", {}).get("clean"):
-            write_json(run.path / own_data.CLEANED, cleaned)
         test, episodes = experiment.windows("test"), branched(experiment, experiment.dataset, "test")
         asked = ask(experiment.task, experiment.scoring, experiment.windows("train"), test, episodes)
     with costs.stage("training", accelerated=True):
@@ -166,7 +164,12 @@ def check(experiment: Experiment) -> None:
 
 
 def examine(experiment: Experiment, model: Model, dataset: Dataset, split: str) -> dict[str, Any]:
-    """The scores of a trained *model*, the experiment's baselines and (of its own twin) the oracle on *dataset*."""
+    """The scores of a trained *model*, the experiment's baselines and (of its own twin) the oracle on *dataset*.
+
+    A dataset that is not cleaned yet goes through the steps behind which the model learned.
+    """
+    if model.cleaning and "clean" not in dataset.manifest["configuration"]:
+        dataset = derive(dataset, Clean(model.cleaning.steps), Path(str(experiment.config["datasets"])))
     episodes = branched(experiment, dataset, split)
     windows = Windows.of(dataset, split, model.context, task=model.task, scale=model.scale)
     asked = ask(model.task, experiment.scoring, experiment.windows("train"), windows, episodes)

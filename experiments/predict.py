@@ -32,7 +32,7 @@ def job(config: Any) -> None:
         dataset = table.ensure(Path(folder))
         for found in dataset.manifest["findings"]:
             say(own_data.told(found))
-        episodes, changed = own_data.cleaned(dataset.episodes(dataset.splits[0]), Path(str(plain.config["run"])))
+        episodes, changed = own_data.cleaned(dataset.episodes(dataset.splits[0]), model)
         for sentence in changed:
             say(sentence)
         for sentence in own_data.strange(episodes, model):

@@ -1,6 +1,5 @@
 """Cleaning from the command line: declared, scored against planted faults, told on one page, refused where it peeks."""
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +9,14 @@ import pytest
 
 from experiments import cleaning, load, looking, own_data
 from experiments.cli import compose
-from experiments.pipeline import check
-from experiments.run_dir import config_hash
+from experiments.model import Model
+from experiments.pipeline import check, examine
+from experiments.run_dir import config_hash, to_yaml
 from experiments.source import Observed
 from sim.errors import InputError
 from twins import faults
-from twins.clean import Clean, Range, Spikes, Stuck
+from twins.clean import Clean, Range, Spikes, Stuck, Units
+from twins.clean.pipeline import Closed
 from twins.clean.scored import ALL, scored
 from twins.faults import Faults
 from twins.observed import Cuts
@@ -133,10 +134,41 @@ def test_a_table_is_cleaned_and_a_trained_model_cleans_alike(tmp_path):
     assert np.isnan(episode.series[0].values[[300, 550]]).all()
     assert np.isnan(episode.series[0].values).sum() == 2
     assert dataset.span("test") == raw.ensure(tmp_path / "data").span("test")
-    (tmp_path / own_data.CLEANED).write_text(json.dumps(dataset.manifest["closed"]["clean"]))
-    (again,), said = own_data.cleaned(raw.ensure(tmp_path / "data").episodes("test"), tmp_path)
+    closed = Closed.of(dataset.manifest["closed"]["clean"])
+    model = Model(None, None, 1, None, (), 1.0, cleaning=closed)  # type: ignore[arg-type]
+    (again,), said = own_data.cleaned(raw.ensure(tmp_path / "data").episodes("test"), model)
     assert np.array_equal(again.series[0].values, episode.series[0].values, equal_nan=True)
     assert said == ["x: 2 of 600 readings changed by clean 0 Range"]
-    (tmp_path / own_data.CLEANED).write_text("[{}]")
-    with pytest.raises(InputError, match=r"must be one of twins.clean"):
-        own_data.cleaned([], tmp_path)
+    with pytest.raises(InputError, match="steps that convert units"):
+        own_data.cleaned([], replace(model, cleaning=Closed((Units(to={"x": "K"}),))))
+    shown = ["experiment=null", "~world", "~twin", "~oracle", "~faults", "source=observed", f"source.path={path}"]
+    shown += [
+        "source.time=t",
+        "+source.splits={_target_: twins.observed.Cuts, train: 400, validation: 100, unit: rows}",
+    ]
+    html = cleaning.write(compose("clean", [*shown[1:], f"datasets={tmp_path}/d", f"outputs={tmp_path}/o"])).read_text()
+    assert "2 Range" in html
+    assert "What each step found" not in html
+
+
+def test_a_model_keeps_its_steps_and_is_scored_behind_them(work):
+    small = ["experiment=line_failure", "debug=fast", "workers=1", "~oracle", SMALL, "context=24", "baselines={}"]
+    small += [
+        f"datasets={work}/datasets",
+        f"outputs={work}/outputs",
+        "fit.steps=2",
+        "fit.chunk=2",
+        "fit.validate_every=2",
+    ]
+    experiment = compose("train", [*small, "clean=standard"])
+    model = Model.first(experiment)
+    model.save(work / "kept")
+    (work / "kept" / "config.yaml").write_text(to_yaml(experiment.config))
+    again = Model.load(work / "kept")
+    assert again.cleaning == model.cleaning
+    assert again.cleaning == Closed.of(experiment.dataset.manifest["closed"]["clean"])
+    raw = compose("train", small).dataset
+    scores = [
+        examine(experiment, again, dataset, "test")["rows"][-1]["scores"] for dataset in (raw, experiment.dataset)
+    ]
+    assert scores[0] == scores[1]

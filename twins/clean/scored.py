@@ -49,6 +49,7 @@ class Errors:
         clock_h, values = series.clock_h(), units.convert(series.values, series.unit, self.unit)
         at = np.rint(clock_h / step_h).astype(np.int64)
         there = np.isfinite(values) & (at >= 0) & (at < len(truth))
+        there &= np.isfinite(truth[np.clip(at, 0, max(len(truth) - 1, 0))]) if len(truth) else False
         wrong = values[there] - truth[at[there]]
         self.square[stage] = self.square.get(stage, 0.0) + float(wrong @ wrong)
         self.count[stage] = self.count.get(stage, 0) + int(there.sum())
