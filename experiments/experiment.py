@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from experiments.build import build, fit
 from experiments.console import progress
 from experiments.run_dir import RunDir, config_hash, open_run
-from experiments.settings import Scoring
+from experiments.settings import Feeding, Scoring
 from experiments.vary import vary
 from sim.errors import InputError
+from twins.dataset import Live
 from twins.executor import Executor
 from twins.workers import Local
 
 if TYPE_CHECKING:
     from experiments.model import Model
     from learn.batch import Windows
+    from learn.feed import Feed
     from twins.dataset import Dataset
     from twins.episode import Episode
 
@@ -32,6 +34,7 @@ class Experiment:
     def __init__(self, config: Mapping[str, Any]):
         self.config = config
         self._windows: dict[str, Windows] = {}
+        self._feeds: dict[str, Windows | Feed] = {}
 
     def __repr__(self) -> str:
         keys = ("world", "twin", "source", "task", "model")
@@ -62,12 +65,15 @@ class Experiment:
 
     @cached_property
     def source(self) -> Any:
-        source = self.part("source")
-        if not self.config.get("vary"):
+        source, kept = self.part("source"), self.config.get("render", "stored")
+        if kept not in ("stored", "live"):
+            raise InputError(f"render is {kept!r}; it must be stored or live")
+        if not self.config.get("vary") and kept == "stored":
             return source
         if not hasattr(source, "plan"):
-            raise InputError("vary is of simulated worlds; it must be empty where the source is a table")
-        return replace(source, twin=self.twin)
+            raise InputError("vary and render are of simulated worlds; leave them out where the source is a table")
+        plan = Live(**vars(source.plan)) if kept == "live" else source.plan
+        return replace(source, twin=self.twin if self.config.get("vary") else source.twin, plan=plan)
 
     @cached_property
     def task(self) -> Any:
@@ -116,14 +122,45 @@ class Experiment:
         """The dataset, of which fewer runs are learned from where the configuration says so."""
         return _Fewer(self.dataset, self.train_runs) if split == "train" and self.train_runs else self.dataset
 
+    @cached_property
+    def feeding(self) -> Feeding:
+        return self.part("feed", Feeding) if self.config.get("feed") is not None else Feeding()
+
     def windows(self, split: str) -> Windows:
-        """The windows of a split, all in the scale of the training split."""
+        """The windows of a split in memory, all in the scale of the training split; of that a sample, where it is said
+        so."""
         from learn.batch import Windows
 
         if split not in self._windows:
-            scale = None if split == "train" else self.windows("train").scale
-            self._windows[split] = Windows.of(self.data(split), split, self.context, task=self.task, scale=scale)
+            fed = self.feed(split)
+            sample = self.feeding.sample if split == "train" else None
+            self._windows[split] = fed if isinstance(fed, Windows) else fed.whole(sample)
         return self._windows[split]
+
+    def feed(self, split: str) -> Windows | Feed:
+        """What is learned from: the windows of a split, or what cuts them one by one."""
+        from learn.batch import Windows
+        from learn.feed import Feed
+
+        if split not in self._feeds:
+            scale = None if split == "train" else self.feed("train").scale
+            live = self.dataset.live and not any(channel.get("shape") for channel in self.dataset.channels)
+            kind = Feed if live or self.feeding.cut or self.feeding.sample is not None else Windows
+            self._feeds[split] = kind.of(self.data(split), split, self.context, task=self.task, scale=scale)
+        return self._feeds[split]
+
+    def stream(self) -> Any:
+        """The training split's windows, and behind them those of fresh runs where the configuration asks for them."""
+        from learn.feed import Stream
+        from twins.dataset.fresh import Fresh
+
+        fed, how = self.feed("train"), self.feeding
+        if not how.fresh_runs:
+            return fed
+        if not hasattr(self.source, "twin") or self.source.steps:
+            raise InputError("feed.fresh_runs simulates; it must be 0 where the source is a table, cleaned or faulty")
+        fresh = Fresh(self.source.twin, self.source.plan)
+        return Stream(fed, self.task, fresh, how.fresh_runs, how.fresh_steps, self.workers)
 
     @property
     def run_path(self) -> Path:
@@ -162,11 +199,17 @@ class _Fewer(NamedTuple):
         return self.dataset.span(split)
 
     def episodes(self, split: str) -> list[Episode]:
+        return self._taken(split, self.dataset.episodes)
+
+    def sensed(self, split: str) -> list[Episode]:
+        return self._taken(split, self.dataset.sensed)
+
+    def _taken(self, split: str, read: Callable[[str], list[Episode]]) -> list[Episode]:
         runs = self.dataset.runs(split)
         if self.count > len(runs):
             raise InputError(f"train_runs is {self.count}; it must be at most the {len(runs)} runs that {split} has")
         taken = set(runs[: self.count])
-        return [episode for episode in self.dataset.episodes(split) if episode.run in taken]
+        return [episode for episode in read(split) if episode.run in taken]
 
 
 def run_path(config: Mapping[str, Any], identity: str) -> Path:

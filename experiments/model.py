@@ -50,14 +50,12 @@ class Model:
     def first(experiment: Experiment) -> Model:
         """Before training."""
         shape, members = experiment.part("model"), experiment.part("fit", Budget).members
-        return Model.of(
-            experiment, _built(shape, experiment.task, experiment.windows("train"), experiment.seed, members)
-        )
+        return Model.of(experiment, _built(shape, experiment.task, experiment.feed("train"), experiment.seed, members))
 
     @staticmethod
     def of(experiment: Experiment, module: Any, step: int = 0) -> Model:
         """A *module* of the experiment's task and channels, after *step* updates."""
-        train = experiment.windows("train")
+        train = experiment.feed("train")
         roles = tuple(str(ROLES[role]) for role in np.asarray(train.role_ExV).max(0))
         told = experiment.dataset.manifest.get("closed", {}).get("clean")
         cleaning = Closed.of(told) if told else None
@@ -113,7 +111,7 @@ class Model:
         return model.with_parameters(params, step)
 
 
-def _built(shape: Any, task: Task, windows: Windows, seed: int, members: int) -> Any:
+def _built(shape: Any, task: Task, windows: Any, seed: int, members: int) -> Any:
     """A module, or an ensemble of *members*, the k-th with the parameters that seed + k begins with."""
     each = [shape.build(task, windows, seed + member) for member in range(members)]
     return ensemble.Ensemble(each) if members > 1 else each[0]

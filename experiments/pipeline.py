@@ -23,7 +23,7 @@ from experiments.run_dir import RunDir, damaged, stamp, write_json
 from experiments.settings import Scoring
 from experiments.source import Observed
 from learn import ensemble, update
-from learn.batch import Windows, anchors, gather
+from learn.batch import Windows, anchors, batch_of, gather
 from learn.conformal import conformal
 from learn.cost import Cost, flops
 from learn.counterfactual import planned
@@ -85,7 +85,7 @@ def execute(
         test, episodes = experiment.windows("test"), branched(experiment, experiment.dataset, "test")
         asked = ask(experiment.task, experiment.scoring, experiment.windows("train"), test, episodes)
     with costs.stage("training", accelerated=True):
-        model, spent = train(experiment, run)
+        model, spent = train(experiment, run, costs=costs)
         kept = run.path / "predictions"
         forecast = predictions.kept(kept / f"{MODEL}.npz", lambda: model.predict(asked.windows, asked.anchors_Nx2))
     costs.add_flops("training", spent)
@@ -131,7 +131,7 @@ def _moved(experiment: Experiment, model: Model, forecast: Prediction) -> Foreca
 
 def check(experiment: Experiment) -> None:
     """Build every part, so that what cannot be right is refused before any time is spent."""
-    for name in ("context", "seed"):  # first, since other parts take them over
+    for name in ("context", "seed", "feeding"):  # first, since other parts take them over
         getattr(experiment, name)
     for key, kind in PARTS.items():
         experiment.part(key, kind)
@@ -215,9 +215,12 @@ def score(
 
 
 def train(
-    experiment: Experiment, run: RunDir, watch: Callable[[Mapping[str, float]], None] | None = None
+    experiment: Experiment,
+    run: RunDir,
+    watch: Callable[[Mapping[str, float]], None] | None = None,
+    costs: Costs | None = None,
 ) -> tuple[Model, float]:
-    """The trained model, and the floating-point operations that it took now.
+    """The trained model, and the floating-point operations that it took now; *costs* are told how long it waited.
 
     *watch* is told each row of metrics in place of a bar, and may end the training by an exception.
     """
@@ -237,16 +240,23 @@ def train(
                 advance(int(row["step"]), budget.steps, f"loss {row['loss']:.4f}")
 
             done = fit(first.module, train, validation, optim, budget, run.path, tell, mesh)
+            say(f"the device waited {done.waited_s / done.seconds:.2%} of the time for data")
+    if costs is not None:
+        costs.add_waiting("training", done.waited_s)
     model = first.with_parameters(done.params, at(done.state))
     model.save(run.path)
     return model, budget.members * at(done.state) * _flops(first.module, optim, budget, train)
 
 
-def learned_from(experiment: Experiment, split: str) -> Windows:
-    """The windows of a split from which a model learns: what happened, or the outcomes of plans where it is paired."""
-    windows, task = experiment.windows(split), experiment.task
+def learned_from(experiment: Experiment, split: str) -> Any:
+    """The windows of a split from which a model learns: what happened, or the outcomes of plans where it is paired.
+
+    `Windows`, or a `Feed` or `Stream` that cuts them.
+    """
+    task = experiment.task
     if not isinstance(task, Counterfactual) or task.paired is None:
-        return windows
+        return experiment.stream() if split == "train" else experiment.feed(split)
+    windows = experiment.windows(split)
     return planned(windows, branched(experiment, experiment.data(split), split, task.paired), task, task.paired).windows
 
 
@@ -283,13 +293,17 @@ def begun(experiment: Experiment) -> Model:
     return first.with_parameters(params, 0)
 
 
-def _flops(module: Any, optim: Optim, budget: Budget, train: Windows) -> float:
+def _flops(module: Any, optim: Optim, budget: Budget, train: Any) -> float:
     """Floating-point operations of one update, as XLA counts them; 0 where it cannot."""
     graphdef, params = update.split(module)
     params = ensemble.first(params) if isinstance(module, ensemble.Ensemble) else params
     transform = optim.transform(budget.steps)
     step = update.make_update(graphdef, transform)
-    batch = jax.eval_shape(gather, train, anchors(train)[: budget.batch])
+    like = getattr(train, "like", train)  # of a stream
+    if isinstance(like, Windows):
+        batch = jax.eval_shape(gather, like, anchors(like)[: budget.batch])
+    else:
+        batch = jax.eval_shape(batch_of, like.cut(like.anchors()[: budget.batch]))
     found = flops(step, update.start(params, transform), batch)
     return found if np.isfinite(found) else 0.0
 
@@ -362,6 +376,9 @@ class Costs:
 
     def add_flops(self, name: str, count: float) -> None:
         self._cost.add_flops(name, count)
+
+    def add_waiting(self, name: str, seconds: float) -> None:
+        self._cost.add_waiting(name, seconds)
 
     def report(self) -> dict[str, Any]:
         return self._cost.report()

@@ -21,7 +21,10 @@ from sim.errors import InputError
 # Keys that change where or how fast a run happens, or what it says meanwhile, but no number in it beyond rounding.
 UNHASHED = frozenset({"fresh", "workers", "executor", "datasets", "outputs", "debug", "hydra", "mesh"})
 # A run that says nothing by these keys is the one from before they were.
-UNSAID = (("vary", {}), ("train_runs", None), ("faults", []), ("clean", []))
+UNFED = {"_target_": "experiments.settings.Feeding", "cut": False, "sample": None, "fresh_runs": 0, "fresh_steps": 50}
+UNSAID = (
+    ("vary", {}), ("train_runs", None), ("faults", []), ("clean", []), ("render", "stored"), ("feed", UNFED),
+)  # fmt: skip
 LIBRARIES = ("twinworlds", "numpy", "simpy", "numba", "pyarrow", "jax", "jaxlib", "flax", "optax", "scikit-learn")
 
 

@@ -8,6 +8,21 @@ from sim.errors import require
 
 
 @dataclass(frozen=True)
+class Feeding:
+    """How training windows come to the device. Only fresh runs change what is learned."""
+
+    cut: bool = False  # one by one, ahead of the device, from disk or rendered; else all of them lie in memory
+    sample: int | None = None  # episodes of the training split that baselines learn from, evenly over all; null: all
+    fresh_runs: int = 0  # world runs that workers simulate meanwhile, for every *fresh_steps* steps; 0: none
+    fresh_steps: int = 50
+
+    def __post_init__(self):
+        require(self.sample is None or self.sample >= 1, self, "sample", "at least 1 episode, or null")
+        require(self.fresh_runs >= 0, self, "fresh_runs", "at least 0")
+        require(self.fresh_steps >= 1, self, "fresh_steps", "at least 1")
+
+
+@dataclass(frozen=True)
 class Scoring:
     """Which windows are scored, and how the scores' intervals are drawn."""
 

@@ -57,8 +57,15 @@ class Cost:
         """Count floating-point operations to a stage that has been opened."""
         self.stages[name]["flops"] += flops
 
+    def add_waiting(self, name: str, seconds: float) -> None:
+        """Count seconds in which the device waited for data to a stage."""
+        stage = self.stages.setdefault(name, dict.fromkeys(_KEYS, 0.0))
+        stage["waited_seconds"] = stage.get("waited_seconds", 0.0) + seconds
+
     def report(self) -> dict[str, Any]:
         """{stages: {name: {seconds, core_seconds, flops, energy_wh}}, total: likewise, peak_memory_gb, assumed}.
+
+        A stage that data were counted for has waited_seconds as well: those in which a device waited for them.
 
         Core seconds are processor time of this process and of those of its children that have ended.
         """

@@ -26,7 +26,8 @@ KEPT_BYTES = 1_000_000_000  # of readings, until those that were read longest ag
 
 def kept_as_traces(manifest: dict) -> bool:
     """Whether a dataset is live: its plan is a `twins.dataset.Live`."""
-    return manifest["configuration"].get("plan", {}).get("_class") == "twins.dataset.generate.Live"
+    made = "made_from" not in manifest  # what is made from a live dataset is stored
+    return made and manifest["configuration"].get("plan", {}).get("_class") == "twins.dataset.generate.Live"
 
 
 def left_out(twin: Twin, trace: Trace, episodes: Sequence[Episode]) -> list[Episode]:
