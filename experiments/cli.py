@@ -73,6 +73,10 @@ def run(job: Callable[[DictConfig], Any], config_name: str) -> None:
         if traceback:
             raise
         leave(sentence(error), BAD_INPUT)
+    except RuntimeError as error:  # submitit's, of a process that left as `guarded` does; what it said is in there
+        if traceback or type(error).__name__ != "UncompletedJobError":
+            raise
+        leave(str(error).rstrip().rpartition("\n")[2], BAD_INPUT)
     except ValueError as error:
         if traceback or not str(error).startswith("Config group override must be"):
             raise

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -93,6 +94,10 @@ def test_launchers_run_the_points_of_a_sweep_in_processes_of_their_own(call, tmp
         told, spawned = json.loads((tmp_path / "work" / f"point-{seed}").read_text())
         assert told == f"python -m experiments.job seed={seed}"
         assert spawned == {"0": 1, "1": 2, "2": 3}
+    (tmp_path / "job.py").write_text(JOB)
+    code, _, err = finish(call("-m", "task.horizon_h=25,26", f"hydra/launcher={launcher}"))
+    assert code == 2
+    assert re.match(r"task.horizon_h is 2[56].0; it must be one of the edges_h", err.splitlines()[-1])
 
 
 @pytest.mark.parametrize(
