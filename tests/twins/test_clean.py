@@ -96,6 +96,16 @@ def test_a_clean_record_is_left_alone():
     assert set(changed.values()) == {0.0}
 
 
+def test_a_quantity_that_mostly_rests_is_left_alone():
+    rng = np.random.default_rng(0)
+    level = np.repeat(rng.integers(0, 9, 40), 50).astype(np.float32)
+    steps = Clean((Spikes(), Stuck())).close([episode(0, replace(reading(0), values=level))])
+    assert [count["changed"] for count in steps(episode(1, replace(reading(1), values=level[::-1].copy()))).counts] == [
+        0,
+        0,
+    ]
+
+
 MESS = (
     faults.Duplicates(share=0.02),
     faults.ClockJumps(share=0.05, mean_h=5.0),

@@ -75,14 +75,15 @@ class Spikes(Step):
     Far is more than *threshold* deviations: 1.4826 medians of the absolute deviations from that median, at least
     *floor*, the noise from one reading to the next. Where *alarms* is given, the threshold of each quantity is raised
     to what no more than that share of its training readings exceeds, since a machine that stops and starts leaps too.
-    Of two far readings in a row that agree only the first is a spike: the second is a new level.
+    Of two far readings in a row that agree only the first is a spike: the second is a new level. A quantity that mostly
+    rests, whose floor comes out as 0, is left alone.
     """
 
     window: int = 15  # readings before; with centred, as many in all
     threshold: float = 6.0
     alarms: float | None = 0.005
     centred: bool = False  # half of them after: looks ahead
-    floors: dict[str, float] | None = None  # null: estimated
+    floors: dict[str, float] | None = None  # of quantities; null: estimated
     thresholds: dict[str, float] = field(default_factory=dict)  # of quantities that have their own
 
     def __post_init__(self):
@@ -104,7 +105,7 @@ class Spikes(Step):
             return self
         floors = {quantity: _noise(some) for quantity, some in train.items()}
         thresholds = dict(self.thresholds)
-        for quantity, some in train.items():
+        for quantity, some in ((quantity, some) for quantity, some in train.items() if floors[quantity]):
             scores = np.concatenate([np.empty(0), *(self._scores(s, floors[quantity])[0] for s in some)])
             scores = scores[np.isfinite(scores)]
             if self.alarms is not None and quantity not in thresholds and scores.size:
@@ -116,8 +117,10 @@ class Spikes(Step):
         return kernels.deviations(series.values.astype(np.float64), self.window - ahead, ahead, floor)
 
     def clean(self, series: Series) -> Done:
-        values = series.values.astype(np.float64)
-        score, size = self._scores(series, (self.floors or {}).get(series.quantity, 0.0))
+        values, floor = series.values.astype(np.float64), (self.floors or {}).get(series.quantity)
+        if floor == 0:
+            return Done(series, np.zeros(len(values), bool))
+        score, size = self._scores(series, floor or 0.0)
         threshold = self.thresholds.get(series.quantity, self.threshold)
         return missing(series, kernels.spikes(values, np.nan_to_num(score, nan=0.0), size, threshold))
 
