@@ -256,8 +256,8 @@ def learned_from(experiment: Experiment, split: str) -> Any:
     task = experiment.task
     if not isinstance(task, Counterfactual) or task.paired is None:
         return experiment.stream() if split == "train" else experiment.feed(split)
-    windows = experiment.windows(split)
-    return planned(windows, branched(experiment, experiment.data(split), split, task.paired), task, task.paired).windows
+    windows, episodes = experiment.windows(split), branched(experiment, experiment.data(split), split, task.paired)
+    return planned(windows, episodes, task, task.paired, pairs=task.difference_weight > 0).windows
 
 
 def branched(experiment: Experiment, dataset: Any, split: str, every: int | None = None) -> Sequence[Episode]:

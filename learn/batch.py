@@ -121,7 +121,7 @@ class Scale:
         "frames",
         "marks_ExLxHxW",
     ],
-    meta_fields=["context", "horizon", "step_h", "scale", "runs", "assets", "first", "last", "least"],
+    meta_fields=["context", "horizon", "step_h", "scale", "runs", "assets", "first", "last", "least", "together"],
 )
 @dataclass(frozen=True, eq=False)
 class Windows:
@@ -148,6 +148,7 @@ class Windows:
     frames: tuple[jax.Array, ...] = ()  # of each frame of the scale, ExLx*shape: float32, normalised; NaN where missing
     marks_ExLxHxW: jax.Array | None = None  # uint8, the task's label of each pixel; 0 where there is none
     least: int | None = None  # samples that have to lie before an anchor; None: a whole context
+    together: int = 1  # anchors that follow on each other and belong into one batch: the arms of a comparison
 
     @staticmethod
     def of(

@@ -24,8 +24,10 @@ class Planned(NamedTuple):
     rows_Nx3: np.ndarray  # int: episode, the sample on which the plan begins, the plan
 
 
-def planned(windows: Windows, episodes: Sequence[Episode], task: Counterfactual, every: int = 1) -> Planned:
-    """All plans at every *every*-th sample of the *episodes* that *windows* hold."""
+def planned(
+    windows: Windows, episodes: Sequence[Episode], task: Counterfactual, every: int = 1, pairs: bool = False
+) -> Planned:
+    """All plans at every *every*-th sample of the *episodes* that *windows* hold; or *pairs* of the first and one."""
     context, horizon = windows.context, task.horizon
     names = windows.scale.names
     if unknown := [name for name in task.actions if name not in names]:
@@ -45,7 +47,10 @@ def planned(windows: Windows, episodes: Sequence[Episode], task: Counterfactual,
         begun = np.flatnonzero(np.isfinite(outcome_NxSxH).all((1, 2)))
         begun = begun[(begun % every == 0) & (begun + 1 >= task.history)]
         count = plan_NxSxHxA.shape[1]
-        at, s = np.repeat(begun, count), np.tile(np.arange(count), len(begun))
+        if pairs and count < 2:
+            raise InputError("task.difference_weight is of two plans or more; there is 1")
+        arms = np.stack((np.zeros(count - 1, int), np.arange(1, count)), axis=1).ravel() if pairs else np.arange(count)
+        at, s = np.repeat(begun, len(arms)), np.tile(arms, len(begun))
         one = np.full((len(at), len(names), context + horizon), np.nan, np.float32)
         index = (at + 1)[:, None] + np.arange(context)  # sample k lies at context + k
         one[..., :context] = np.swapaxes(values_ExVxL[e][:, index], 0, 1)
@@ -77,6 +82,7 @@ def planned(windows: Windows, episodes: Sequence[Episode], task: Counterfactual,
         frames=(),
         marks_ExLxHxW=None,
         least=0,
+        together=2 if pairs else 1,
     )
     return Planned(found, rows_Nx3)
 

@@ -34,11 +34,11 @@ BESIDE = ("hour_ExL", "gap_ExL", "event_h_ExL", "cause_ExL")
 class Order:
     """Which windows each step sees: a permutation of all anchors for each epoch, drawn from (seed, epoch) alone.
 
-    Epochs are counted from *first* on.
+    Epochs are counted from *first* on. So many anchors as are *together*, one after the other, stay so.
     """
 
-    def __init__(self, anchors_Nx2: np.ndarray, batch: int, seed: int, first: int = 0):
-        self.anchors_Nx2, self.batch, self.seed, self.first = anchors_Nx2, batch, seed, first
+    def __init__(self, anchors_Nx2: np.ndarray, batch: int, seed: int, first: int = 0, together: int = 1):
+        self.anchors_Nx2, self.batch, self.seed, self.first, self.together = anchors_Nx2, batch, seed, first, together
         self._epoch, self._shuffled = -1, anchors_Nx2
 
     def __call__(self, step: int) -> np.ndarray:
@@ -46,8 +46,14 @@ class Order:
         epoch, within = divmod(step, len(self.anchors_Nx2) // self.batch)
         if epoch != self._epoch:
             rng = np.random.Generator(np.random.Philox(key=[self.seed, self.first + epoch]))
-            self._epoch, self._shuffled = epoch, self.anchors_Nx2[rng.permutation(len(self.anchors_Nx2))]
+            blocks = rng.permutation(len(self.anchors_Nx2) // self.together)
+            self._epoch, self._shuffled = epoch, self.anchors_Nx2[whole(blocks, self.together)]
         return self._shuffled[within * self.batch : (within + 1) * self.batch]
+
+
+def whole(blocks_N: np.ndarray, together: int) -> np.ndarray:
+    """The places of all that lie in blocks of so many."""
+    return (blocks_N[:, None] * together + np.arange(together)).ravel()
 
 
 @dataclass(frozen=True, eq=False)

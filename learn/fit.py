@@ -23,7 +23,7 @@ from flax import nnx
 
 from learn.batch import Windows, anchors, batch_of, gather
 from learn.ensemble import Ensemble, side_by_side
-from learn.feed import Ahead, Asked, Order, together
+from learn.feed import Ahead, Asked, Order, together, whole
 from learn.joint import Part, nets
 from learn.journal import Journal, Row, at
 from learn.losses import loss
@@ -160,10 +160,12 @@ def _spread(windows: Any, count: int) -> tuple[Windows, np.ndarray]:
     """About *count* anchors, evenly over all windows, in chunks of one size: int32[C, B, 2]; and what they pick from,
     just those windows where not all of them are in memory."""
     anchors_Nx2 = _anchors(windows)
-    count = min(count, len(anchors_Nx2))
-    size = min(VALIDATION_CHUNK, count)
-    pick = np.linspace(0, len(anchors_Nx2) - 1, count // size * size).round().astype(int)
-    picked = anchors_Nx2[pick]
+    together = windows.together if isinstance(windows, Windows) else 1
+    blocks = len(anchors_Nx2) // together
+    count = max(min(count // together, blocks), 1)
+    size = min(VALIDATION_CHUNK // together, count)
+    pick = np.linspace(0, blocks - 1, count // size * size).round().astype(int)
+    picked, size = anchors_Nx2[whole(pick, together)], size * together
     if not isinstance(windows, Windows):
         windows = jax.tree.map(jnp.asarray, windows.cut(picked))
         picked = np.stack((np.arange(len(picked)), np.zeros(len(picked))), axis=1).astype(np.int32)
@@ -188,7 +190,11 @@ def _steps(
 
     if isinstance(part.train, Windows):
         found = anchors(part.train, part.stride)
-        orders = [Order(found, size(len(found)), seed) for seed in seeds]
+        block = part.train.together
+        if budget.microbatch is not None and budget.microbatch % block:
+            raise InputError(f"fit.microbatch is {budget.microbatch}; batches hold pairs, so it must be even, or null")
+        batch = size(len(found))
+        orders = [Order(found, batch - batch % block, seed, together=block) for seed in seeds]
 
         def picked(steps: Sequence[int]) -> Any:
             return deal(together([np.stack([order(step) for step in steps]) for order in orders]), mesh, lead)

@@ -11,7 +11,8 @@ import numpy as np
 
 from learn.batch import ROLES, Batch
 from learn.heads import Told
-from learn.tasks import Classify, Forecast, RemainingLife, Task
+from learn.metrics import quadrature
+from learn.tasks import Classify, Counterfactual, Forecast, RemainingLife, Task
 from twins.channel import Role
 
 
@@ -86,6 +87,23 @@ def told(task: Classify, outputs: Told, batch: Batch) -> tuple[jax.Array, jax.Ar
     return each_BxP, label_BxP >= 0
 
 
+def effects(task: Counterfactual, outputs_BxVxPxHxQ: jax.Array, batch: Batch) -> jax.Array:
+    """Mean squared error of the difference between two plans, one window after the other, at the newest moment."""
+    levels = quadrature(np.asarray(task.quantiles)) if outputs_BxVxPxHxQ.shape[-1] > 1 else np.ones(1)
+    expected_BxVxH = outputs_BxVxPxHxQ[:, :, -1] @ jnp.asarray(levels, outputs_BxVxPxHxQ.dtype)
+    pairs = expected_BxVxH.shape[0] // 2
+
+    def arms(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return x[: 2 * pairs : 2], x[1 : 2 * pairs : 2]
+
+    (told_0, told_1), (came_0, came_1), (there_0, there_1) = map(
+        arms, (expected_BxVxH, batch.future_BxVxH, batch.future_mask_BxVxH)
+    )
+    error = squared_error(told_1 - told_0, came_1 - came_0)
+    both = there_0 & there_1
+    return jnp.sum(jnp.where(both, error, 0.0)) / jnp.maximum(both.sum(), 1)
+
+
 def loss(task: Task, outputs: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
     """Sum of the task's loss over all that counts at the moments that *outputs* has, and how much counts."""
     if isinstance(task, Classify):
@@ -101,4 +119,7 @@ def loss(task: Task, outputs: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
             each = pinball(outputs, y, task.quantiles) / task.cap
         else:
             each, mask = hazard(outputs, event_h, cause, task.edges_h), cause >= 0
-    return jnp.sum(jnp.where(mask, each, 0.0)), jnp.sum(mask)
+    total, count = jnp.sum(jnp.where(mask, each, 0.0)), jnp.sum(mask)
+    if isinstance(task, Counterfactual) and task.difference_weight:
+        total += task.difference_weight * count * effects(task, outputs, batch)
+    return total, count

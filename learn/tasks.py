@@ -39,7 +39,8 @@ class Counterfactual(Forecast):
     A plan's first action is the newest sample of the context, its others lie over the horizon. Hidden channels of
     frames tell plans (S of them, H steps, a number an action) and what came of them (S, H). Where one is to be chosen,
     effects are counted from the first. A model learns from what happened; where it is *paired*, which none can be with
-    real patients, from the outcomes of all plans at every so many samples.
+    real patients, from the outcomes of all plans at every so many samples. A *difference_weight* then adds the squared
+    error of what each plan would change against the first, in scaled units: batches then hold pairs.
     """
 
     horizon: int = 1
@@ -51,6 +52,7 @@ class Counterfactual(Forecast):
     history: int = 1  # samples of the context that have to be there
     choose: Literal["low", "high"] | None = None  # which outcome is better, where one of the plans is to be chosen
     paired: int | None = None
+    difference_weight: float = 0.0  # beside 1 for the outcomes themselves
 
     def __post_init__(self):
         super().__post_init__()
@@ -60,6 +62,8 @@ class Counterfactual(Forecast):
         require(self.history >= 1, self, "history", "at least 1 sample")
         require(self.choose in (None, "low", "high"), self, "choose", "'low' or 'high', or null")
         require(self.paired is None or self.paired >= 1, self, "paired", "at least 1 sample, or null")
+        weighs = 0 <= self.difference_weight < math.inf and (self.difference_weight == 0 or self.paired is not None)
+        require(weighs, self, "difference_weight", "0, or above it, finite and with task.paired")
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from learn.baselines import LinearPlan, MarginalStructural, RepeatLast
 from learn.batch import Windows, anchors, gather
 from learn.counterfactual import planned, told
 from learn.evaluate import forecast_truth
+from learn.feed import Order
+from learn.fit import Budget, _spread, fit
+from learn.losses import effects, loss
 from learn.metrics import ForecastPrediction, ForecastTruth, forecast_scores
 from learn.tasks import Counterfactual
 from learn.twinformer import TwinFormer
+from learn.update import Optim
 from sim.errors import InputError
 from sim.tumour import DAY_H, Tumour
 from twins.aligned import hidden
@@ -185,3 +190,62 @@ def test_what_the_task_cannot_ask_is_refused(three):
         planned(windows, episodes, replace(task, actions=("surgery",)))
     with pytest.raises(InputError, match="full is 0"):
         Counterfactual(full=0)
+
+
+def test_pairs_of_plans_stay_together_in_batches_and_in_validation(one):
+    episodes, task, windows = one
+    found = planned(windows, episodes, task, 5, pairs=True)
+    rows = found.rows_Nx3
+    assert (rows[::2, 2] == 0).all()
+    assert set(rows[1::2, 2]) == {1, 2, 3}
+    np.testing.assert_array_equal(rows[::2, :2], rows[1::2, :2])
+    order = Order(anchors(found.windows), 8, 3, together=found.windows.together)
+    seen = []
+    for step in range(len(rows) // 8):
+        n = order(step)[:, 0]
+        assert (n[::2] % 2 == 0).all()
+        np.testing.assert_array_equal(n[1::2], n[::2] + 1)
+        seen.append(n)
+    assert len(np.unique(np.concatenate(seen))) == len(rows) // 8 * 8
+    judged = _spread(found.windows, 33)[1].reshape(-1, 2, 2)[..., 0]
+    np.testing.assert_array_equal(judged[:, 1], judged[:, 0] + 1)
+
+
+def test_the_error_of_differences_is_added_and_knows_no_error_that_arms_share():
+    task = Counterfactual(1, quantiles=(0.5,), paired=1, difference_weight=3.0)
+    came = jnp.asarray([1.0, 4.0, 2.0, 2.0, 0.0, 9.0])[:, None, None]
+    there = jnp.asarray([True, True, True, True, True, False])[:, None, None]
+    _, _, windows = made(patients=5, seeds=(0,))
+    batch = gather(windows, anchors(windows)[:6])._replace(future_BxVxH=came, future_mask_BxVxH=there)
+
+    def lost(said, weight=3.0):
+        said = jnp.asarray(said)[:, None, None, None, None]
+        total, count = loss(replace(task, difference_weight=weight), said, batch)
+        return float(total / count)
+
+    came_n = came[:, 0, 0]
+    assert lost(came_n) == 0
+    assert lost(came_n + 2.0) == pytest.approx(4.0)  # both arms wrong alike: the outcomes' error alone
+    wrong = came_n + jnp.asarray([1.0, -1.0, 0.0, 0.0, 0.0, 0.0])
+    assert lost(wrong, 0.0) == pytest.approx(2 / 5)
+    assert lost(wrong) == pytest.approx(2 / 5 + 3 * 4 / 2)  # the third pair has an outcome that is not known
+
+
+def test_a_weight_on_differences_improves_what_is_said_of_them(one):
+    episodes, _, windows = one
+    error = {}
+    for weight in (0.0, 30.0):
+        doses = ("chemo_dose", "radio_dose")
+        task = Counterfactual(1, actions=doses, quantiles=(0.5,), paired=3, difference_weight=weight)
+        found = planned(windows, episodes, task, 3, pairs=True).windows
+        net: Any = MODEL.build(task, windows)
+        fitted = fit(net, found, None, Optim(3e-3), Budget(steps=60, batch=32, chunk=20))
+        batch = gather(found, anchors(found)[:400])
+        error[weight] = float(effects(task, nnx.merge(nnx.split(net)[0], fitted.params)(batch), batch))
+    assert error[30.0] < 0.9 * error[0.0]
+
+
+@pytest.mark.parametrize("weight", [-1.0, 2.0])
+def test_a_weight_on_differences_takes_pairs(weight):
+    with pytest.raises(InputError, match=r"Counterfactual\.difference_weight"):
+        Counterfactual(difference_weight=weight, paired=1 if weight < 0 else None)
