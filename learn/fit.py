@@ -127,7 +127,8 @@ def _programs(
                 metrics = {name: each.mean() for name, each in metrics.items()}
             return held(state, mesh), metrics
 
-        return jax.lax.scan(step, state, picked)
+        state, metrics = jax.lax.scan(step, state, picked)
+        return held(state, mesh), metrics  # as it came, or the next chunk would have to be compiled for it
 
     @jax.jit
     def validate(

@@ -156,8 +156,8 @@ def tokens(shape: Any, like: Windows) -> int:
 def analytic(shape: Any, task: Task, params: Any, like: Windows, batch: int) -> float | None:
     """6 operations a weight and token (Kaplan et al. 2020), 12 a feature and pair of tokens that attention compares.
 
-    Forward is a third of it, and is done twice in blocks whose activations are made again. Embeddings are looked up,
-    and cost nothing.
+    Forward is a third of it, and is done twice where a block's activations are made again, but for its last product,
+    whose result no gradient asks for. Embeddings are looked up, and cost nothing.
     """
     if not hasattr(shape, "patch"):
         return None
@@ -171,7 +171,8 @@ def analytic(shape: Any, task: Task, params: Any, like: Windows, batch: int) -> 
             forward = 2.0 * leaf.size * (moments if any(part in name for part in once) else all_tokens)
             if "qkv" in name:
                 forward += 4.0 * leaf.shape[-1] / 3 * all_tokens * (patches if "time" in name else variates)
-            total += forward * (4 if shape.remat and "blocks" in name else 3)
+            again = shape.remat and "blocks" in name and "down" not in name
+            total += forward * (4 if again else 3)
     return total
 
 

@@ -18,7 +18,7 @@ from learn.plan import plan
 from learn.sharding import Layout
 from learn.tasks import TimeToEvent
 from learn.twinformer import TwinFormer
-from learn.update import Optim
+from learn.update import Optim, split, start
 from tests.learn.conftest import CONTEXT, _episode
 
 SHAPE = TwinFormer(width=32, layers=1, heads=4, hidden=64, patch=8)
@@ -81,6 +81,8 @@ def main():
     layout, before = Layout(2, 2, 2), len(jax.live_arrays())
     found = plan(SHAPE, TimeToEvent(), like, Optim(), BUDGET, layout.mesh())
     told = {"allocated": sum(array.nbytes for array in jax.live_arrays()[before:]), "parameters": found.parameters}
+    state = start(split(SHAPE.build(TimeToEvent(), windows))[1], Optim().transform(BUDGET.steps))
+    told |= {"chunk": BUDGET.steps_per_chunk, "leaves": len(jax.tree.leaves(state))}
     told |= {"planned": found.memory._asdict(), "real": trained(windows, layout), "work": found.work._asdict()}
     sums = exchanged()
     told["exchanged"] = {"by_kind": sums.by_kind, "sent": sums.sent, "endless": sums.endless}
