@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from dataclasses import replace
 from statistics import median
@@ -10,6 +9,7 @@ from statistics import median
 import numpy as np
 
 from bench import lean_line, minute_homes
+from bench.executing import memory, ray, workers
 from bench.rivals import against_ciw, against_salabim, against_simprocesd
 from bench.sensing import pictures, rendering, sampling, white, window
 from bench.turns import MINUTE_H, MONTH_H, Measured, turns
@@ -27,7 +27,6 @@ from sim.quality import Bench, Flaw, Inspected
 from sim.quality.checks import STEADY
 from sim.supply import MinMax, Point, Supply
 from sim.wear import Wiener
-from twins.line import LineTwin
 from twins.patient import PatientTwin
 
 
@@ -74,33 +73,6 @@ def split(bench: Experiment, repeats: int) -> Measured:
         "split", "time that a split adds to a run of the line", "ms", 0.2, False,
         tuple(1e3 * (b - a) / (pieces - 1) for a, b in zip(whole, pieced, strict=True)),
         {"whole_ms": 1e3 * median(whole), "pieces": pieces, "piece_h": step_h},
-    )  # fmt: skip
-
-
-def workers(bench: Experiment, repeats: int) -> Measured:
-    """Generating 480 runs of 60 days with two worker processes against one, from nothing to sealed."""
-    from twins.dataset import Plan, ensure
-
-    twin: LineTwin = bench.twin
-    plan = Plan(train=480, validation=0, test=0, duration_h=1440.0)
-
-    def generate(count: int) -> None:
-        with tempfile.TemporaryDirectory() as root:
-            ensure(twin, plan, root, workers=count)
-
-    small = replace(plan, train=2, duration_h=48.0)
-    with tempfile.TemporaryDirectory() as root:
-        ensure(twin, small, root, workers=1)  # compiles
-    one, two = [], []
-    for _ in range(max(1, repeats // 3)):
-        for count, spent in ((1, one), (2, two)):
-            began = time.perf_counter()
-            generate(count)
-            spent.append(time.perf_counter() - began)
-    return Measured(
-        "workers", "time to generate a dataset with one worker over that with two, start-up included", "×", 1.8, True,
-        tuple(a / b for a, b in zip(one, two, strict=True)),
-        {"one_s": median(one), "two_s": median(two), "runs": plan.train, "run_h": plan.duration_h},
     )  # fmt: skip
 
 
@@ -262,6 +234,8 @@ MEASURES = (
     window,
     split,
     workers,
+    ray,
+    memory,
     training,
     factory,
     inspected,
