@@ -448,7 +448,7 @@ def test_a_folder_that_can_only_be_read_is_still_a_dataset(made, copy, monkeypat
     shutil.rmtree(copy / "cache")
     access = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and access(path, mode))
-    monkeypatch.setattr(files, "write", lambda path, chunks: (_ for _ in ()).throw(InputError("read-only")))
+    monkeypatch.setattr(files, "put", lambda path, chunks: (_ for _ in ()).throw(InputError("read-only")))
     dataset = ensure(TWIN, PLAN, copy.parent, workers=1)
     expected = made.episodes("test")[1].series[0].values
     np.testing.assert_array_equal(dataset.episodes("test")[1].series[0].values, expected)

@@ -20,18 +20,31 @@ Stamp = tuple[int, int]  # size in bytes, modification time in ns
 
 
 def write(path: Path, chunks: Iterable[Any]) -> tuple[str, int]:
-    """Write *chunks* to *path*, all or nothing; returns the SHA-256 and the number of bytes.
+    """`put` that returns the SHA-256 and the number of bytes."""
+    digest, size = hashlib.sha256(), 0
+
+    def counted() -> Iterator[Any]:
+        nonlocal size
+        for chunk in chunks:
+            digest.update(chunk)
+            size += memoryview(chunk).nbytes
+            yield chunk
+
+    put(path, counted())
+    return digest.hexdigest(), size
+
+
+def put(path: Path, chunks: Iterable[Any]) -> None:
+    """Write *chunks* to *path*, all or nothing.
 
     A full disk, a quota or a folder that cannot be written to raises InputError and leaves nothing of the file.
     """
-    digest, size = hashlib.sha256(), 0
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")  # hosts may share a folder
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
             for chunk in chunks:
-                digest.update(chunk)
-                size += file.write(chunk)
+                file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -41,7 +54,6 @@ def write(path: Path, chunks: Iterable[Any]) -> tuple[str, int]:
     except BaseException:
         _discard(temporary)
         raise
-    return digest.hexdigest(), size
 
 
 def write_json(path: Path, value: dict) -> tuple[str, int]:

@@ -75,7 +75,7 @@ class Place:
     def receive(self, made: ShardFiles | None) -> None:
         """Write the files of a shard, the record last: it says that they are whole."""
         for path, data in (made or {}).items():
-            files.write(self.directory / path, [data])
+            files.put(self.directory / path, [data])
 
 
 def shard_files(
