@@ -174,7 +174,7 @@ class Deadly(Linear):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_fails_counts_once_and_says_why(tmp_path):
     (tmp_path / "deadly" / "model").mkdir(parents=True)
     (tmp_path / "deadly" / "it.py").write_text(DEADLY)
