@@ -130,10 +130,9 @@ def derive(
     stem = source.path.name.rpartition("-")[0] or source.path.name
     directory = Path(root) / f"{stem}-{steps.name}-{identity(described)[:12]}"
     named = identity(described)
-    if (directory / "manifest.json").exists():
-        found = open_dataset(directory)
-        if found.identity == named:
-            return found
+    found = manifest.check(directory, named)
+    if found and not manifest.missing(directory, found):
+        return Dataset.open(directory)
     closed = steps.close(source.episodes("train") if "train" in source.splits else ())
     parts = [_Part(split, name) for split in source.splits for name in source.manifest["splits"][split]["shards"]]
 

@@ -107,7 +107,8 @@ def test_what_looks_ahead_is_refused_where_a_model_learns():
     centred = "source.clean=[{_target_: twins.clean.Range}, {_target_: twins.clean.Spikes, centred: true}]"
     with pytest.raises(InputError, match=r"source\.clean\[1\] \(Spikes\) looks ahead: a reading would depend on later"):
         check(load("line_failure", [centred]))
-    check(load("line_failure", ["clean=standard", "faults=mixed"]))
+    for clean, planted in (("standard", "mixed"), ("filled", "clocks")):
+        check(load("line_failure", [f"clean={clean}", f"faults={planted}"]))
     with pytest.raises(InputError, match=r"source\.clean is empty"):
         cleaning.write(compose("clean", ["experiment=line_failure", "source.clean=[]"]))
 

@@ -23,6 +23,7 @@ from twins.derived import configuration, derive, origin
 from twins.episode import Episode, Series
 from twins.faults import Faults
 from twins.line import LineTwin
+from twins.workers import Local
 
 STEP_H = 0.25
 FAHRENHEIT = {"temperature": "[degF]"}
@@ -248,6 +249,14 @@ def test_a_dataset_goes_through_faults_and_cleaning_and_back(made):
     assert cleaned.trace(raw.runs("test")[0]).signals.keys() == raw.trace(raw.runs("test")[0]).signals.keys()
     again = derive(struck, Clean((Spikes(), Stuck(), Gaps(fill="last"))), root)
     assert (again.path, again.manifest["content"]) == (cleaned.path, cleaned.manifest["content"])
+    lost = cleaned.path / "series" / "test-00000.parquet"
+    was = lost.read_bytes()
+    lost.unlink()
+    derive(struck, Clean((Spikes(), Stuck(), Gaps(fill="last"))), root)
+    assert lost.read_bytes() == was
+    two = derive(raw, Clean((Spikes(),)), root / "two", executor=Local(2))
+    one = derive(raw, Clean((Spikes(),)), root / "one")
+    assert two.manifest["files"] == one.manifest["files"]
 
 
 def test_wrong_labels_are_never_those_that_are_scored(made):
