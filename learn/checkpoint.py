@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 from orbax.checkpoint import v1
 
 from sim.errors import InputError
@@ -78,16 +79,34 @@ def steps(directory: Path) -> list[int]:
 
 
 def save(directory: Path, step: int, tree: Any, info: dict[str, Any]) -> Path:
-    """Write a pytree of arrays as checkpoint *step* with JSON-able *info*, and drop all but the last two."""
+    """Write a pytree of arrays as checkpoint *step* with JSON-able *info*, and drop all but the last two.
+
+    Where several hosts train together each calls it, and the first of them writes.
+    """
     directory = Path(directory).absolute()
-    directory.mkdir(parents=True, exist_ok=True)
     folder = _folder(directory, step)
-    _seal(directory, step).unlink(missing_ok=True)
-    for rest in (folder, folder.with_name(f"{folder.name}.orbax-checkpoint-tmp")):  # as a killed run leaves it
-        shutil.rmtree(rest, ignore_errors=True)
+    if jax.process_index() == 0:
+        directory.mkdir(parents=True, exist_ok=True)
+        _seal(directory, step).unlink(missing_ok=True)
+        for rest in (folder, folder.with_name(f"{folder.name}.orbax-checkpoint-tmp")):  # as a killed run leaves it
+            shutil.rmtree(rest, ignore_errors=True)
+    meet(f"to write {folder}")
     with _uninterrupted():
         v1.save(str(folder), _flat(jax.device_get(tree)))
-    part = directory / f"step-{step:08d}.part"
+    if jax.process_index() == 0:
+        _sealed_now(directory, step, info)
+    meet(f"to have written {folder}")
+    return folder
+
+
+def meet(why: str) -> None:
+    """Wait for all hosts that train together."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(why)
+
+
+def _sealed_now(directory: Path, step: int, info: dict[str, Any]) -> None:
+    folder, part = _folder(directory, step), directory / f"step-{step:08d}.part"
     try:
         digests = _digests(folder) | {INFO: _digest(info)}
         part.write_text(json.dumps({"step": step, "info": info, "sha256": digests}, indent=1))
@@ -97,7 +116,6 @@ def save(directory: Path, step: int, tree: Any, info: dict[str, Any]) -> Path:
     for old in steps(directory)[:-KEEP]:
         _seal(directory, old).unlink()
         shutil.rmtree(_folder(directory, old), ignore_errors=True)
-    return folder
 
 
 def info(directory: Path, step: int) -> dict[str, Any]:

@@ -285,6 +285,7 @@ def fit_together(
             if pending is not None:
                 journal.settle(*pending)
             kept = (state, best) if due or first + size == budget.steps else None
+            kept = home(kept, mesh) if jax.process_count() > 1 else kept
             pending = (first, metrics, score, kept)
     if pending is not None:
         journal.settle(*pending)

@@ -30,7 +30,10 @@ def at(state: TrainState) -> int:
 
 
 class Journal:
-    """What a run leaves in its directory: rows of metrics, and checkpoints at steps whose rows are known to be good."""
+    """What a run leaves in its directory: rows of metrics, and checkpoints at steps whose rows are known to be good.
+
+    Of several hosts that train together each reads it, and the first writes; it has to lie where all of them see it.
+    """
 
     def __init__(self, directory: Path | None, identity: str, progress: Callable[[Row], None] | None):
         self.directory, self.identity, self.progress = directory, identity, progress
@@ -62,9 +65,11 @@ class Journal:
             if row["step"] > at(state):
                 break
             self.rows.append(row)
-        part = file.with_suffix(".part")
-        part.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
-        part.replace(file)
+        checkpoint.meet(f"to have read {file}")
+        if jax.process_index() == 0:
+            part = file.with_suffix(".part")
+            part.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
+            part.replace(file)
         return state, best
 
     def stale(self, patience: int) -> bool:
@@ -88,8 +93,9 @@ class Journal:
             row["validation"] = float(score)
         self.rows.append(row)
         if self.directory is not None:
-            with (self.directory / "metrics.jsonl").open("a") as file:
-                file.write(json.dumps(row) + "\n")
+            if jax.process_index() == 0:
+                with (self.directory / "metrics.jsonl").open("a") as file:
+                    file.write(json.dumps(row) + "\n")
             if kept is not None:
                 checkpoint.save(self._checkpoints, first + len(bad), kept, {"identity": self.identity})
         if self.progress is not None:

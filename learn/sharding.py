@@ -86,7 +86,7 @@ def deal(array: Any, mesh: Mesh | None, lead: int = 0) -> Any:
     if mesh is None:
         return array
     _require_dealt(array.shape[lead], mesh)
-    return jax.device_put(array, dealt(mesh, lead))
+    return _put(array, dealt(mesh, lead))
 
 
 def rows(batch: int, mesh: Mesh | None) -> slice:
@@ -134,4 +134,14 @@ def dealt(mesh: Mesh, lead: int = 0) -> NamedSharding:
 
 def everywhere(tree: Any, mesh: Mesh | None) -> Any:
     """A copy on every device."""
-    return tree if mesh is None else jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    if mesh is None:
+        return tree
+    return jax.tree.map(lambda array: _put(array, NamedSharding(mesh, PartitionSpec())), tree)
+
+
+def _put(array: Any, sharding: NamedSharding) -> jax.Array:
+    """An array that every process has, laid out; without asking the others, so that any thread may do it."""
+    if jax.process_count() == 1:
+        return jax.device_put(array, sharding)
+    array = np.asarray(array)
+    return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
