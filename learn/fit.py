@@ -48,7 +48,7 @@ class Budget:
     stride: int = 1  # between the anchors of training windows
     seed: int = 0
     members: int = 1  # of an ensemble; each is what a run alone would be with its own seed, seed, seed + 1, …
-    vectorised: bool | None = None  # members all at once; null: where it is faster, which is on accelerators
+    vectorised: bool | None = None  # members all at once; null: unless on CPUs, where one after another is faster
 
     def __post_init__(self):
         require(self.steps >= 0, self, "steps", "at least 0")

@@ -332,3 +332,17 @@ def test_units_are_shown_as_people_write_them(ucum, shown):
 def test_a_key_is_refused_as_it_was_typed():
     with pytest.raises(InputError, match=r"^seed is 'abc'"):
         pipeline.check(load("house_price", ["seed=abc"]))
+
+
+def test_the_integral_transform_is_flat_of_honest_quantiles_and_humped_of_wide_ones():
+    levels = np.arange(1, 20) / 20
+
+    def heights(observed):
+        told = [{"predicted": q, "observed": {"mean": o}} for q, o in zip(levels, observed, strict=True)]
+        figure = plots.pit(6.0, {"model": told}, {"model": "model"})
+        return figure.axes[0].patches[0].get_data().values
+
+    np.testing.assert_allclose(heights(levels), 1.0)
+    wide = heights(np.clip(2 * levels - 0.5, 0, 1))
+    np.testing.assert_allclose(wide, [0, 0, 1, 2, 2, 2, 2, 1, 0, 0], atol=1e-9)
+    assert wide.sum() == pytest.approx(10)
