@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -36,12 +36,8 @@ def _usual(train: Sequence[Series], tail: float, spread: float) -> tuple[float, 
 
 
 @dataclass(frozen=True)
-class Range(Step):
-    """Readings outside their quantity's range become missing.
-
-    A range is declared in *limits* (quantity: [low, high], in the unit at this step), or else estimated: between the
-    quantiles at *tail* and 1 − *tail* of the training split, and *spread* times their distance beyond both.
-    """
+class _Ranged(Step):
+    """A step that knows the usual range of a quantity: declared, or estimated on the training split."""
 
     limits: Limits = field(default_factory=dict)
     spread: float | None = 1.0  # null: only what is declared
@@ -57,15 +53,28 @@ class Range(Step):
     def open(self) -> bool:
         return self.spread is not None
 
-    def close(self, train: Mapping[str, Sequence[Series]]) -> Range:
+    def close(self, train: Mapping[str, Sequence[Series]]) -> Self:
         if self.spread is None:
             return self
         found = {q: _usual(some, self.tail, self.spread) for q, some in train.items() if q not in self.limits}
         return replace(self, limits={**{q: r for q, r in found.items() if r}, **self.limits}, spread=None)
 
-    def clean(self, series: Series) -> Done:
+    def outside(self, series: Series) -> np.ndarray:
+        """Which readings lie beyond the range, bool[samples]."""
         low, high = self.limits.get(series.quantity, (-math.inf, math.inf))
-        return missing(series, (series.values < low) | (series.values > high))
+        return (series.values < low) | (series.values > high)
+
+
+@dataclass(frozen=True)
+class Range(_Ranged):
+    """Readings outside their quantity's range become missing.
+
+    A range is declared in *limits* (quantity: [low, high], in the unit at this step), or else estimated: between the
+    quantiles at *tail* and 1 − *tail* of the training split, and *spread* times their distance beyond both.
+    """
+
+    def clean(self, series: Series) -> Done:
+        return missing(series, self.outside(series))
 
 
 @dataclass(frozen=True)
@@ -217,7 +226,7 @@ class Units(Step):
 
 
 @dataclass(frozen=True)
-class Misread(Step):
+class Misread(_Ranged):
     """Readings told by mistake in another unit are converted: *units* = {quantity: the unit that comes by mistake}.
 
     A reading is one where it lies outside the usual range and, converted, inside; that range is declared in *limits* or
@@ -225,7 +234,6 @@ class Misread(Step):
     """
 
     units: dict[str, str] = field(default_factory=dict)
-    limits: Limits = field(default_factory=dict)
     spread: float | None = 0.5
     tail: float = 0.05
 
@@ -234,27 +242,14 @@ class Misread(Step):
         require(bool(self.units), self, "units", "at least one quantity with the unit that comes by mistake")
         for unit in self.units.values():
             units.parse(unit)
-        _limits(self, "limits", self.limits)
-        require(self.spread is None or 0 <= self.spread < math.inf, self, "spread", "at least 0, or null")
-        require(0 <= self.tail < 0.5, self, "tail", "at least 0 and below 0.5")
 
     def takes(self, series: Series) -> bool:
         return series.quantity in self.units and not series.shape
 
-    @property
-    def open(self) -> bool:
-        return self.spread is not None
-
-    def close(self, train: Mapping[str, Sequence[Series]]) -> Misread:
-        if self.spread is None:
-            return self
-        found = {q: _usual(some, self.tail, self.spread) for q, some in train.items() if q not in self.limits}
-        return replace(self, limits={**{q: r for q, r in found.items() if r}, **self.limits}, spread=None)
-
     def clean(self, series: Series) -> Done:
         low, high = self.limits.get(series.quantity, (-math.inf, math.inf))
         meant = units.convert(series.values, self.units[series.quantity], series.unit).astype(np.float32)
-        found = ((series.values < low) | (series.values > high)) & (low <= meant) & (meant <= high)
+        found = self.outside(series) & (low <= meant) & (meant <= high)
         if not found.any():
             return Done(series, found)
         return Done(replace(series, values=np.where(found, meant, series.values)), found)
