@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
@@ -175,7 +175,11 @@ def slices(width: float, trials: Sequence[Trial], space: Mapping[str, Any]) -> F
             axes.set_xlim(-0.5, len(labels) - 0.5)
         else:
             _points(axes, trials, lambda t, key=key: t["values"][key], latest)
-            axes.set_xscale("log" if law["log"] else "linear")
+            if law["log"]:
+                axes.set_xscale("log")
+                axes.xaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=5))
+                axes.xaxis.set_major_formatter("{x:g}")
+                axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel(key)
         _limited(axes, trials)
     for axes in grid[::columns]:
