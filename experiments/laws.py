@@ -24,7 +24,7 @@ GREY = "0.35"
 def fitted(study: Study, ran: Sequence[Ran], primary: str, resamples: int) -> list[dict[str, Any]]:
     """The law of each sweep that asks for one, of each variant and row: plain JSON types.
 
-    [{sweep, variant, row, exponent: interval, scale, floor: the oracle's score, x: where it was fitted}]
+    [{sweep, variant, row, exponent: interval, scale, floor: the oracle's score, misfit: as a share, x: where fitted}]
     Draws are of world runs, and of seeds, the same for every point. Raises InputError where a sweep has no oracle, was
     not asked the same at each point, or has fewer than three places.
     """
@@ -51,6 +51,7 @@ def fitted(study: Study, ran: Sequence[Ran], primary: str, resamples: int) -> li
         found.append(
             {"sweep": sweep, "variant": variant, "row": row, "x": x_P.tolist(), "exponent": interval(law.exponent_R)}
             | {"scale": _number(law.scale_R[0]), "floor": _number(law.floor_R[0])}
+            | {"misfit": _number(law.misfit)}
         )
     return found
 
@@ -65,7 +66,7 @@ def _number(value: float) -> float | None:
 
 def told(found: Mapping[str, Any]) -> list[str]:
     """A sentence for each law of a study."""
-    said = []
+    said, alone = [], ", of test runs alone: one seed of training" if len(found["study"]["seeds"]) < 2 else ""
     for law in found.get("laws", ()):
         exponent, label = law["exponent"], found["study"]["sweeps"][law["sweep"]]["label"]
         whose = " · ".join(filter(None, (words.name_of(law["row"]), law["variant"])))
@@ -75,7 +76,8 @@ def told(found: Mapping[str, Any]) -> list[str]:
         within = report.interval(exponent, 2)
         said.append(
             f"{words.name_of(law['sweep'])}, {whose}: what is left above the oracle's {law['floor']:.4f} falls as "
-            f"{label} to the power −{exponent['mean']:.2f}{f' ({within})' if within else ''}."
+            f"{label} to the power −{exponent['mean']:.2f}{f' ({within}{alone})' if within else ''} over this range; "
+            f"points lie {100 * law['misfit']:.0f} % off."
         )
     return said
 

@@ -39,6 +39,7 @@ from learn.metrics import (
     LifeTruth,
     Prediction,
 )
+from learn.plan import analytic
 from learn.sharding import Layout
 from learn.tasks import Classify, Counterfactual, Forecast, RemainingLife, Task, TimeToEvent
 from learn.update import Optim
@@ -294,7 +295,8 @@ def begun(experiment: Experiment) -> Model:
 
 
 def _flops(module: Any, optim: Optim, budget: Budget, train: Any) -> float:
-    """Floating-point operations of one update, as XLA counts them; 0 where it cannot."""
+    """Floating-point operations of one update: as XLA counts them, which tells a loop over time once, or by formula,
+    which leaves out what is no product, whichever is more; 0 where neither can."""
     graphdef, params = update.split(module)
     params = ensemble.first(params) if isinstance(module, ensemble.Ensemble) else params
     transform = optim.transform(budget.steps)
@@ -304,8 +306,9 @@ def _flops(module: Any, optim: Optim, budget: Budget, train: Any) -> float:
         batch = jax.eval_shape(gather, like, anchors(like)[: budget.batch])
     else:
         batch = jax.eval_shape(batch_of, like.cut(like.anchors()[: budget.batch]))
-    found = flops(step, update.start(params, transform), batch)
-    return found if np.isfinite(found) else 0.0
+    counted = flops(step, update.start(params, transform), batch)
+    by_formula = analytic(getattr(module, "shape", None), module.task, params, like, budget.batch)
+    return float(np.nanmax((counted, by_formula or 0.0, 0.0)))
 
 
 def _oracle(experiment: Experiment, episodes: Sequence[Episode], asked: Asked) -> Prediction:

@@ -55,7 +55,7 @@ def ask(task: Task, scoring: Scoring, train: Windows, test: Windows, episodes: S
         step_h = test.step_h or 1.0
         chosen = evaluate.event_anchors(test, task.horizon_h, (scoring.every or 1) * step_h)
         truth = evaluate.event_truth(episodes, chosen, step_h, task.horizon_h)
-        truth = truth._replace(lives=evaluate.seen_lives(test, chosen, task))
+        truth = truth._replace(lives=evaluate.seen_lives(test, episodes, chosen, step_h, task))
     else:
         chosen = anchors(test, scoring.every or 1)
         truth = evaluate.forecast_truth(test, chosen, train, scoring.season)

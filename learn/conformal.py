@@ -1,6 +1,7 @@
 """Quantiles moved to where they cover what they claim to, whatever the model; and a level that follows what comes.
 
-Split conformal prediction takes the misses on windows that the model did not learn from: where those and the windows to
+Split conformal prediction takes the misses on windows that the model did not learn from (a validation split that also
+picked the best step is so but for that choice): where those and the windows to
 come are exchangeable, a quantile of level a lies above the truth in a share of at least a of all cases, and of at most
 a + 1/(n + 1) (Romano, Patterson & Candès 2019, one side at a time). Adaptive conformal inference lets go of
 exchangeability and steers the level by its own misses (Gibbs & Candès 2021).

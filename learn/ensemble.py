@@ -2,7 +2,9 @@
 
 What they say together is their mixture, each equally likely: probabilities and hazards are those of drawing a member
 and then what it foretells, quantiles are the quantiles of that (a linear pool). Where members disagree it is wider than
-any of them. (Deep ensembles: Lakshminarayanan et al. 2017. Dropout at prediction: Gal & Ghahramani 2016.)
+their mean. Laws are told by their quantiles, so that nothing is known beyond the outermost: of members that lie a
+deviation apart, the 1 % quantile covers about 1.4 %; inner levels are right to about .01. (Deep ensembles:
+Lakshminarayanan et al. 2017. Dropout at prediction: Gal & Ghahramani 2016.)
 """
 
 from __future__ import annotations

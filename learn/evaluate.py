@@ -244,11 +244,21 @@ def event_truth(episodes: Sequence[Episode], anchors_Nx2: np.ndarray, step_h: fl
     return EventTruth(failed, known)
 
 
-def seen_lives(windows: Windows, anchors_Nx2: np.ndarray, task: TimeToEvent) -> Lives:
-    """How long the life under way at each anchor went on, and whether it failed then or was lost sight of."""
+def seen_lives(
+    windows: Windows, episodes: Sequence[Episode], anchors_Nx2: np.ndarray, step_h: float, task: TimeToEvent
+) -> Lives:
+    """How long the life under way at each anchor goes on, and whether it fails then or is lost sight of.
+
+    A life that planned work cut is followed to the failure that was to come where a twin tells it, as in `event_truth`.
+    """
     at = anchors_Nx2[:, 0], anchors_Nx2[:, 1] + windows.context - 1
-    event_h_N, cause_N = np.asarray(windows.event_h_ExL)[at], np.asarray(windows.cause_ExL)[at]
-    return Lives(event_h_N, cause_N > 0, task.edges_h, task.horizon_h)
+    event_h_N, failed_N = np.array(windows.event_h_ExL[at]), np.asarray(windows.cause_ExL)[at] > 0
+    for n, (e, k) in enumerate(anchors_Nx2):
+        spell = at_risk(episodes[e], k * step_h)
+        if spell is not None and spell.cause == PLANNED and math.isfinite(spell.unmaintained_h):
+            event_h_N[n] += spell.start_h + spell.unmaintained_h - spell.end_h
+            failed_N[n] = True
+    return Lives(event_h_N, failed_N, task.edges_h, task.horizon_h)
 
 
 def class_truth(windows: Windows, anchors_Nx2: np.ndarray) -> EventTruth:

@@ -75,7 +75,8 @@ class Journal:
     def stale(self, patience: int) -> bool:
         """Whether the last *patience* validations, or more, were none better than one before."""
         scores = [row["validation"] for row in self.rows if "validation" in row]
-        return bool(scores) and len(scores) - 1 - int(np.argmin(scores)) >= patience
+        best = int(np.argmin(np.nan_to_num(scores, nan=np.inf))) if scores else 0
+        return bool(scores) and len(scores) - 1 - best >= patience
 
     def settle(self, first: int, metrics: dict, score: jax.Array | None, kept: tuple[TrainState, Best] | None) -> None:
         """Fetch the metrics of the chunk that began at step *first*; stop at the first that is no number."""

@@ -13,6 +13,7 @@ class PowerLaw(NamedTuple):
     exponent_R: np.ndarray
     scale_R: np.ndarray
     floor_R: np.ndarray
+    misfit: float  # root mean square of the logarithms' distances from the line, of all the data
 
     def at(self, x: np.ndarray) -> np.ndarray:
         """The law of all the data at *x*."""
@@ -23,8 +24,9 @@ def power_law(x_P: np.ndarray, score_RxP: np.ndarray, floor_R: np.ndarray) -> Po
     """Least squares of log(score − floor) on log x, draw by draw; of the oracle, the floor is known and not fitted.
 
     A straight line in logarithms, as in Kaplan et al. 2020 ("Scaling laws for neural language models", eq. 1.1 to 1.3),
-    whose floor is 0. Draws in which a score lies at or below the floor are NaN: of those there is no law. Raises
-    ValueError for fewer than three places, or places that are not above 0 and apart.
+    whose floor is 0. The exponent is the slope over these places: a limit that lies above the floor flattens it. Draws
+    in which a score lies at or below the floor are NaN: of those there is no law. Raises ValueError for fewer than
+    three places, or places that are not above 0 and apart.
     """
     x_P = np.asarray(x_P, np.float64)
     if len(np.unique(x_P)) < 3 or not (x_P > 0).all():
@@ -34,4 +36,6 @@ def power_law(x_P: np.ndarray, score_RxP: np.ndarray, floor_R: np.ndarray) -> Po
     log_x_P, log_RxP = np.log(x_P), np.log(left_RxP)
     centred_P = log_x_P - log_x_P.mean()
     slope_R = log_RxP @ centred_P / (centred_P @ centred_P)
-    return PowerLaw(-slope_R, np.exp(log_RxP.mean(1) - slope_R * log_x_P.mean()), floor_R)
+    level_R = log_RxP.mean(1) - slope_R * log_x_P.mean()
+    off_P = log_RxP[0] - level_R[0] - slope_R[0] * log_x_P
+    return PowerLaw(-slope_R, np.exp(level_R), floor_R, float(np.sqrt(np.mean(off_P**2))))

@@ -2,7 +2,8 @@
 
 It reads patches, scales, channels and what is known ahead as `learn.twinformer` does, and ends in the same heads. A
 channel looks at the mean of those that it may read. Dropout is variational (Gal & Ghahramani 2016): a sequence keeps
-one mask for a layer's input, one for its state and one for the words of its channels from its first patch to its last.
+one mask for a layer's input, one for its state and one for the words of its channels from its first patch to its last;
+what the head reads is not masked.
 """
 
 from __future__ import annotations

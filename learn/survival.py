@@ -1,7 +1,9 @@
 """Scores of when an asset fails, where some are lost before they do: weighted by the chance of still being followed.
 
-Inverse-probability-of-censoring weights make up for the lives that planned work or the end of a record cut off, as far
-as these do not depend on what would have come. Times are hours from each window on.
+Inverse-probability-of-censoring weights make up for the lives that the end of a record cut off, as far as that does
+not depend on what would have come. Planned work that goes by age or by wear does depend on it: where a twin tells no
+failure that was to come, both scores are of what was seen, and should be set beside no others. Of those that fail and
+those that are lost at one time the former go first. Times are hours from each window on.
 """
 
 from __future__ import annotations
@@ -24,13 +26,15 @@ class Lives(NamedTuple):
     horizon_h: float
 
 
-def kaplan_meier(time_N: np.ndarray, ended_N: np.ndarray, at: np.ndarray, before: bool = False) -> np.ndarray:
+def kaplan_meier(
+    time_N: np.ndarray, ended_N: np.ndarray, at: np.ndarray, before: bool = False, last: bool = False
+) -> np.ndarray:
     """The share that outlives each time of *at* (*before*: that reaches it), of lives of which some are lost at their
-    time (Kaplan & Meier 1958)."""
+    time (Kaplan & Meier 1958). Those that end go before those lost at the same time, or else *last*."""
     times, place_N = np.unique(time_N, return_inverse=True)
     gone, ended = np.bincount(place_N), np.bincount(place_N, ended_N)
-    under_way = len(time_N) - np.cumsum(gone) + gone
-    survival = np.concatenate(([1.0], np.cumprod(1 - ended / under_way)))
+    under_way = len(time_N) - np.cumsum(gone) + (ended if last else gone)
+    survival = np.concatenate(([1.0], np.cumprod(1 - ended / np.maximum(under_way, 1))))
     return survival[np.searchsorted(times, at, side="left" if before else "right")]
 
 
@@ -52,6 +56,7 @@ class Concordance(NamedTuple):
         right_CxC, all_CxC = np.zeros((2, clusters, clusters))
         for n in np.flatnonzero(self.failed_N):
             later = self.event_h_N > self.event_h_N[n]
+            later |= (self.event_h_N == self.event_h_N[n]) & ~self.failed_N  # lost just then, and so alive
             rank = np.where(self.risk_N < self.risk_N[n], 1.0, 0.5 * (self.risk_N == self.risk_N[n]))
             of = self.weight_N[n]
             all_CxC[cluster_N[n]] += of * np.bincount(cluster_N, later, clusters)
@@ -66,7 +71,8 @@ def survival_scores(prediction: EventPrediction, truth: EventTruth) -> dict[str,
     """uno_c of the probability of failing within the horizon, up to it; and ibs where incidence by bins is foretold.
 
     ibs is the integrated Brier score (Graf et al. 1999), by trapezoids over the bins, up to the last at whose end
-    enough are still followed. Nothing where lives are not told, and of shares of futures.
+    5 % are still followed: of records of other lengths it ends elsewhere. Nothing where lives are not told, and of
+    shares of futures.
     """
     lives = truth.lives
     if lives is None or prediction.members is not None:
@@ -76,7 +82,7 @@ def survival_scores(prediction: EventPrediction, truth: EventTruth) -> dict[str,
     event_h = np.where(seen, event_h, -1.0)  # of no pair
 
     def followed(at: np.ndarray, before: bool = False) -> np.ndarray:
-        return kaplan_meier(event_h[seen], ~failed[seen], at, before)
+        return kaplan_meier(event_h[seen], ~failed[seen], at, before, last=True)
 
     reached = np.maximum(followed(event_h, before=True), FOLLOWED)
     within = seen & failed & (event_h <= lives.horizon_h)

@@ -139,6 +139,7 @@ def test_a_power_law_is_found_again_with_its_interval():
     assert found["low"] < 0.4 < found["high"]
     assert found["high"] - found["low"] < 0.1
     np.testing.assert_allclose(law.at(x), 2 + 0.5 * x**-0.4, rtol=0.02)
+    assert law.misfit < 0.05
     off = power_law(x, score, floor - 0.5)  # a floor that is not the oracle's
     assert interval(off.exponent_R)["high"] < 0.4
     assert np.isnan(power_law(x, score, floor + 1).exponent_R).all()

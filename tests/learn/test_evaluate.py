@@ -17,6 +17,7 @@ from learn.evaluate import (
     interval,
     resample,
     seasonal_mae,
+    seen_lives,
     skill,
     stretches,
 )
@@ -184,6 +185,22 @@ def test_what_counts_as_failing_within_the_horizon():
     anchors = np.array([[0, int(2 * t)] for t in cases])
     truth = event_truth([episode], anchors, 0.5, 24.0)
     assert list(zip(truth.failed_N.tolist(), truth.known_N.tolist(), strict=True)) == list(cases.values())
+
+
+def test_lives_that_planned_work_cut_are_followed_to_the_failure_that_was_to_come():
+    spells = (
+        Spell(0, 50, "wear", 50),
+        Spell(55, 100, PLANNED, 45),  # what would have been is not known
+        Spell(102, 140, PLANNED, 38, unmaintained_h=60),  # and here it is: 162 h
+        Spell(142, 200, CENSORED, 58),
+    )
+    episode, task = machine(spells), TimeToEvent(horizon_h=24.0)
+    windows = Windows.of([episode], context=4, task=task)
+    anchors = np.array([[0, 2 * t] for t in (30, 70, 120, 160)])
+    found = seen_lives(windows, [episode], anchors, 0.5, task)
+    labels = np.asarray(windows.event_h_ExL)[0, anchors[:, 1] + 3]
+    np.testing.assert_allclose(found.event_h_N - labels, [0, 0, 22, 0])
+    assert found.failed_N.tolist() == [True, False, True, False]
 
 
 @settings(max_examples=25)

@@ -18,7 +18,7 @@ from learn import checkpoint
 from learn.batch import Windows, anchors
 from learn.feed import Order
 from learn.fit import Budget, _programs, fit, host_overhead
-from learn.journal import Diverged
+from learn.journal import Diverged, Journal
 from learn.linear import Linear
 from learn.tasks import TimeToEvent
 from learn.twinformer import TwinFormer
@@ -109,6 +109,14 @@ def test_training_ends_where_patience_does_and_so_does_a_run_that_was_killed(mod
         again = fit(model, event_windows, event_windows, rough, patient, tmp_path)
         same(again.best, ended.best)
         assert again.rows == ended.rows
+
+
+def test_a_validation_that_is_no_number_ends_no_patience():
+    journal = Journal(None, "", None)
+    journal.rows = [{"step": k, "validation": v} for k, v in enumerate((float("nan"), 0.5, 0.4, 0.3))]
+    assert not journal.stale(2)
+    journal.rows += [{"step": 4, "validation": 0.6}, {"step": 5, "validation": 0.35}]
+    assert journal.stale(2)
 
 
 def test_a_loss_that_is_no_number_names_the_step_and_the_last_good_checkpoint(model, make_episode, tmp_path):

@@ -23,11 +23,12 @@ def value(score, n):
     return float(score(np.zeros(n, int), np.ones((1, 1)))[0])
 
 
-def written_kaplan_meier(time, ended, at, before):
+def written_kaplan_meier(time, ended, at, before, last=False):
     s = 1.0
     for t in sorted(set(time)):
         if t < at or (t == at and not before):
-            s *= 1 - np.sum((time == t) & ended) / np.sum(time >= t)
+            gone_before = np.sum((time == t) & ~ended) if last else 0
+            s *= 1 - np.sum((time == t) & ended) / max(np.sum(time >= t) - gone_before, 1)
     return s
 
 
@@ -36,9 +37,9 @@ def written_uno(risk, time, failed, tau):
     for i in range(len(time)):
         if not failed[i] or time[i] > tau:
             continue
-        weight = written_kaplan_meier(time, ~failed, time[i], True) ** -2
+        weight = written_kaplan_meier(time, ~failed, time[i], True, True) ** -2
         for j in range(len(time)):
-            if time[i] < time[j]:
+            if time[i] < time[j] or (time[i] == time[j] and not failed[j]):
                 den += weight
                 num += weight * (1.0 if risk[i] > risk[j] else 0.5 if risk[i] == risk[j] else 0.0)
     return num / den
@@ -50,9 +51,9 @@ def written_ibs(survival, time, failed, edges):
         total = 0.0
         for i in range(len(time)):
             if time[i] <= t and failed[i]:
-                total += survival[i, k] ** 2 / written_kaplan_meier(time, ~failed, time[i], True)
+                total += survival[i, k] ** 2 / written_kaplan_meier(time, ~failed, time[i], True, True)
             elif time[i] > t:
-                total += (1 - survival[i, k]) ** 2 / written_kaplan_meier(time, ~failed, t, False)
+                total += (1 - survival[i, k]) ** 2 / written_kaplan_meier(time, ~failed, t, False, True)
         brier.append(total / len(time))
     return np.trapezoid(brier, [0.0, *edges]) / edges[-1]
 
@@ -96,6 +97,18 @@ def test_weights_make_up_for_those_lost():
     survival = 1 - cif[:, 0]
     known = np.where(time > EDGES, (1 - survival) ** 2, np.where(failed, survival**2, 0)).mean(0)
     assert np.trapezoid([0, *known], [0, *EDGES]) / EDGES[-1] < 0.9 * scores[0]  # the planted fault: no weights
+
+
+def test_failures_go_before_those_lost_at_the_same_time():
+    """Of lives told in whole days the integrated Brier score is near that of all lives; it was a sixth too low."""
+    rng = np.random.default_rng(4)
+    fails, lost = np.ceil(rng.exponential(8, 40_000)), np.ceil(rng.exponential(8, 40_000))
+    cif = np.tile((1 - np.exp(-np.array(EDGES) / 4)), (40_000, 1))[:, None]
+    scores = []
+    for time, failed in ((fails, np.ones(40_000, bool)), (np.minimum(fails, lost), fails <= lost)):
+        truth = EventTruth(failed, failed, lives=Lives(time, failed, EDGES, 9.0))
+        scores.append(value(survival_scores(EventPrediction(np.ones(40_000) / 2, cif), truth)["ibs"], 40_000))
+    assert scores[1] == pytest.approx(scores[0], rel=0.02)
 
 
 def test_assets_at_no_risk_count_nowhere_and_runs_are_resampled_whole():

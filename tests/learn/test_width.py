@@ -70,6 +70,13 @@ def test_at_the_base_width_it_is_the_model_that_it_was(series_windows, kind):
     np.testing.assert_array_equal(nnx.merge(a, first)(batch), nnx.merge(b, second)(batch))
 
 
+def test_attention_is_scaled_by_as_many_heads_however_wide(series_windows):
+    """By 1/d, of which the check of four steps from small weights sees little."""
+    one, eight = (nnx.merge(*built(TwinFormer, series_windows, w, 32)).blocks[0].time.scale for w in (32, 256))
+    assert one == pytest.approx(8 * eight)
+    assert nnx.merge(*built(TwinFormer, series_windows, 256, None)).blocks[0].time.scale == pytest.approx(128**-0.5)
+
+
 def test_a_base_width_of_nothing_is_refused():
     with pytest.raises(InputError, match=r"TwinFormer\.mup_base_width"):
         TwinFormer(mup_base_width=0)
