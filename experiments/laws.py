@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments import report, words
-from experiments.grid import MEASURES, Study
+from experiments import cli, report, words
+from experiments.grid import MEASURES, Point, Study
 from learn.evaluate import draws, interval, resample
 from learn.power_law import power_law
 from sim.errors import InputError
@@ -25,8 +25,8 @@ def fitted(study: Study, ran: Sequence[Ran], primary: str, resamples: int) -> li
     """The law of each sweep that asks for one, of each variant and row: plain JSON types.
 
     [{sweep, variant, row, exponent: interval, scale, floor: the oracle's score, misfit: as a share, x: where fitted}]
-    Draws are of world runs, and of seeds, the same for every point. Raises InputError where a sweep has no oracle, was
-    not asked the same at each point, or has fewer than three places.
+    Draws are of world runs, and of seeds, the same for every point. Raises InputError where a sweep
+    was not asked the same at each point, or has fewer than three places apart.
     """
     found = []
     asked = [name for name, sweep in study.sweeps.items() if sweep.law]
@@ -34,8 +34,6 @@ def fitted(study: Study, ran: Sequence[Ran], primary: str, resamples: int) -> li
         mine = [one for one in ran if (one.point.sweep, one.point.variant) == (sweep, variant)]
         if len({one.digest for one in mine}) > 1:
             raise InputError(f"study.sweeps.{sweep}.law is true; it takes points that are all asked the same")
-        if any(ORACLE not in one.rows for one in mine):
-            raise InputError(f"study.sweeps.{sweep}.law is true; it takes an experiment with an oracle")
         seeds = [[one for one in mine if one.point.seed == seed] for seed in study.seeds]
         x_P = np.mean([[_x(one, study.sweeps[sweep].x) for one in some] for some in seeds], axis=0)
         tables = [
@@ -54,6 +52,18 @@ def fitted(study: Study, ran: Sequence[Ran], primary: str, resamples: int) -> li
             | {"misfit": _number(law.misfit)}
         )
     return found
+
+
+def check(study: Study, points: Sequence[Point]) -> None:
+    """Refuse, before anything is trained, a sweep that can have no law: without an oracle, or of too few places."""
+    for name, sweep in study.sweeps.items():
+        if not sweep.law:
+            continue
+        first, count = next(point for point in points if point.sweep == name), len(list(sweep.points()))
+        if cli.compose("train", first.overrides).config.get("oracle") is None:
+            raise InputError(f"study.sweeps.{name}.law is true; it takes an experiment with an oracle")
+        if count < 3:
+            raise InputError(f"study.sweeps.{name}.law is true; it takes at least three places, and grid has {count}")
 
 
 def _x(one: Ran, name: str) -> float:

@@ -46,6 +46,7 @@ def execute(study: Study, config: Mapping[str, Any], base: Sequence[str] = ()) -
     *config* is the experiment's as the command line has it (its name, its folders), *base* what that line sets.
     """
     points, paths, ran = study.points(base), {}, []
+    laws.check(study, points)
     for done, point in enumerate(points):
         try:
             experiment = cli.compose("train", point.overrides)

@@ -36,7 +36,13 @@ if TYPE_CHECKING:
 
 JOURNAL = "journal.log"
 FOUND = "sweep.json"
-LEARNED = ("model", "optim", "fit", "context", "init", "seed")  # parts that trials may differ in
+LEARNED = (
+    "model",
+    "optim",
+    "fit",
+    "init",
+    "seed",
+)  # parts that trials may differ in; all see the same windows
 TELLING = 8  # complete trials from which importances are told
 DEATHS = 2  # of a worker at one trial, which is then given up
 
@@ -148,6 +154,8 @@ class Sweep:
                 f"it changes {', '.join(other)}, and what is asked of one trial is asked of all; only "
                 f"{', '.join(LEARNED)} may differ"
             )
+        if tried.config["fit"]["validation_windows"] != self.base.config["fit"]["validation_windows"]:
+            raise InputError("trials are judged by the same windows, so fit.validation_windows must be alike in all")
         beside = ({another: end} for another, law in self.laws.items() if another != key for end in law.ends)
         if (error := _wrong(tried)) and all(_wrong(self.experiment({key: value, **more})) for more in beside):
             raise error
@@ -179,6 +187,7 @@ class Sweep:
         write_json(run.path / "stamp.json", stamped | {"command": cli.command()})
         for split in ("train", "validation") if self.base.config.get("branches") is not None else ():
             pipeline.learned_from(self.base, split)  # plans that are tried once, and kept beside the data
+        run.report.unlink(missing_ok=True)  # of fewer trials; without one the sweep is not done
         study, total = _journal(run.path), self.settings.trials
         with progress("trials") as advance:
             while (number := self._next(study)) < total:

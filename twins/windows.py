@@ -16,7 +16,7 @@ import numpy as np
 from sim.errors import InputError, require
 from twins.aligned import Aligned
 from twins.channel import Role
-from twins.dataset import open_dataset
+from twins.dataset import Dataset, open_dataset
 
 ROLES = tuple(Role)
 
@@ -33,6 +33,7 @@ class Window(NamedTuple):
 class WindowReader:
     """All windows of *length* samples of a split, *stride* apart; `reader[i]` is a `Window`.
 
+    Of data that are split by cuts in time, those whose newest sample lies within the split, `Dataset.span`.
     Variates of all episodes have one order, `names`; one that an episode lacks is missing all along. What is of role
     truth is left out, frames such as pictures too.
     """
@@ -62,7 +63,7 @@ class WindowReader:
     def place(self, i: int) -> tuple[int, int]:
         """The episode of window *i*, counted as in `dataset.episodes(split)`, and its first sample."""
         e = int(np.searchsorted(self._ends, i, side="right"))
-        return e, (i - int(self._ends[e - 1] if e else 0)) * self.stride
+        return e, self._firsts[e][i - int(self._ends[e - 1] if e else 0)]
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -71,17 +72,33 @@ class WindowReader:
 
     @cached_property
     def _each(self) -> list[Aligned]:
-        found = [Aligned(episode) for episode in open_dataset(self.path).sensed(self.split)]
+        found = [Aligned(episode) for episode in self._dataset.sensed(self.split)]
         if not found:
             raise InputError(f"the split {self.split!r} of {self.path} holds no episode")
         return found
 
     @cached_property
+    def _dataset(self) -> Dataset:
+        return open_dataset(self.path)
+
+    @cached_property
+    def _firsts(self) -> list[range]:
+        """The first samples of each episode's windows."""
+        low_h, high_h = self._dataset.span(self.split)
+        found = []
+        for one in self._each:
+            newest_h = one.times_h(0, one.length)[self.length - 1 :]
+            within = np.flatnonzero((newest_h >= low_h) & (newest_h < high_h)).tolist()
+            found.append(range(within[0], within[-1] + 1, self.stride) if within else range(0))
+        return found
+
+    @cached_property
     def _ends(self) -> np.ndarray:
-        counts = [max((one.length - self.length) // self.stride + 1, 0) for one in self._each]
-        if not sum(counts):
-            raise InputError(f"no window of {self.length} samples fits into the episodes of {self.path}")
-        return np.cumsum(counts)
+        if not any(self._firsts):
+            raise InputError(
+                f"no window of {self.length} samples fits into the episodes of the split {self.split!r} of {self.path}"
+            )
+        return np.cumsum([len(each) for each in self._firsts])
 
     @cached_property
     def _role_ExV(self) -> np.ndarray:

@@ -168,5 +168,5 @@ def test_a_sweep_tells_its_law_above_the_oracle(work):
     assert law["exponent"]["mean"] == pytest.approx(-np.polyfit(np.log(law["x"]), np.log(left), 1)[0])
     assert "to the power" in laws.told(found)[0]
     two = replace(sweep, grid={"n": (10, 20)})
-    with pytest.raises(InputError, match=r"study\.sweeps\.work\.law is true; a power law takes at least three"):
+    with pytest.raises(InputError, match=r"study\.sweeps\.work\.law is true; it takes at least three places"):
         studied.execute(Study("law", "", {"work": two}), compose("train", base).config, base)

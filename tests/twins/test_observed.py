@@ -12,6 +12,7 @@ from sim.errors import InputError
 from twins.observed import Assets, Column, Cuts, Table, ensure_observed
 from twins.observed.clock import records
 from twins.observed.read import read
+from twins.windows import WindowReader
 
 TEMPERATURE = {"temperature": {"unit": "Cel"}}
 
@@ -186,6 +187,9 @@ def test_cuts_in_time_let_no_split_see_what_comes_after_it(put, tmp_path, cuts, 
         inside = np.flatnonzero(times < end_h)
         np.testing.assert_array_equal(s.values, inside)  # from the first reading on, up to the end of the split
         np.testing.assert_allclose(s.clock_h(), times[inside], atol=1e-6)
+        newest = [int(x_VxT[0, -1]) for x_VxT, *_ in WindowReader(dataset.path, split, 2)]
+        first_h, _ = dataset.span(split)
+        assert newest == [i for i in inside if i >= 1 and times[i] >= first_h]  # of the whole, one split's each
     stored = [dataset.manifest["splits"][split]["samples"] for split in dataset.splits]
     assert sum(stored) == np.sum(times < 5.5)  # each reading is in one split on disk
     assert found(dataset.manifest["findings"], "cut")["count"] == np.sum(times >= 5.5)
