@@ -145,6 +145,52 @@ def test_no_reading_depends_on_a_later_one(step):
         assert (part.values.view(np.uint32) == whole.values[:m].view(np.uint32)).all()
 
 
+def hourly(times_h: np.ndarray) -> Series:
+    """Readings that say their own number."""
+    return replace(reading(0, 0), values=np.arange(len(times_h), dtype=np.float32), step_h=None, times_h=times_h)
+
+
+HOURS = np.arange(1200.0)
+PHASES = {
+    "first at ten past": (np.where(HOURS == 0, 0.0, HOURS - 1 / 6), 1),
+    "all at half past": (HOURS + 0.5, 0),
+    "a quarter later from row 300 on": (HOURS + 0.25 * (HOURS >= 300), 1),
+    "a quarter earlier from row 300 on": (HOURS - 0.25 * (HOURS >= 300), 1),
+    "there and back": (HOURS + 0.4 * ((HOURS >= 300) & (HOURS < 700)), 2),
+    "after a pause": (HOURS + 1000.3 * (HOURS >= 300), 1),
+    "drifting": (HOURS * 1.0002, 2),
+    "one reading astray": (HOURS + 0.4 * (HOURS == 300), 1),
+}
+
+
+@pytest.mark.parametrize(("times_h", "lost"), PHASES.values(), ids=PHASES)
+def test_a_logger_that_goes_on_at_another_phase_is_kept(times_h, lost):
+    series, step = hourly(times_h), Gaps(step_h=1.0)
+    done = step.clean(series)
+    there = np.flatnonzero(np.isfinite(done.series.values))
+    kept = done.series.values[there].astype(int)
+    assert len(kept) == len(times_h) - lost
+    assert done.found.sum() == lost
+    late_h = done.series.clock_h()[there] - times_h[kept]
+    assert (late_h > -0.1 - 1e-6).all()  # never told before its time
+    assert (late_h < 1.0).all()
+    told = record(series, done)
+    assert (undone(done.series, told).clock_h() == times_h).all()
+    for count in (1, 2, 3, 299, 300, 301, 302, 303, 1000):
+        part = step.clean(replace(series, values=series.values[:count], times_h=times_h[:count])).series
+        m = len(part.values)
+        assert m
+        assert (part.clock_h() == done.series.clock_h()[:m]).all()
+        assert np.array_equal(part.values, done.series.values[:m], equal_nan=True)
+
+
+def test_readings_at_random_times_are_not_put_on_a_clock_without_a_word():
+    series = hourly(np.cumsum(np.random.default_rng(0).exponential(1.0, 1000)))
+    done = Gaps(step_h=1.0).clean(series)
+    assert np.isfinite(done.series.values).sum() + done.found.sum() == 1000
+    assert done.found.sum() > 500
+
+
 AHEAD = (Spikes(centred=True), Stuck(hindsight=True), Duplicates(keep="mean"), Gaps(fill="linear"))
 
 
@@ -194,6 +240,30 @@ def test_limits_come_from_the_training_split_alone_and_steps_revive():
         InputError, match=r"clean\[2\] \(Misread\) is estimated on the training split, of which there is none"
     ):
         Clean((Range(spread=None), Gaps(step_h=1.0), Misread(units={"temperature": "[degF]"}))).close([])
+
+
+@pytest.mark.parametrize(
+    ("step", "name", "value"),
+    [
+        (Gaps(steps_h={"b": 2.0}), "steps_h", 2.0),
+        (ClockJumps(steps_h={"b": 2.0}), "steps_h", 2.0),
+        (Stuck(leasts={"b": 9}), "leasts", 9),
+        (Spikes(floors={"b": 0.1}), "floors", 0.1),
+        (Spikes(thresholds={"b": 9.0}), "thresholds", 9.0),
+        (Range(limits={"b": (0.0, 9.0)}), "limits", (0.0, 9.0)),
+    ],
+    ids=lambda x: type(x).__name__,
+)
+def test_what_is_declared_of_one_quantity_stays_and_the_others_are_estimated(step, name, value):
+    def closed(step):
+        train = [replace(e, series=tuple(replace(e.series[0], quantity=q) for q in "ab")) for e in TIMED]
+        return Clean((step,)).close(train).steps[0]
+
+    mine, usual = closed(step), closed(type(step)())
+    assert getattr(mine, name)["b"] == value != getattr(usual, name)["b"]
+    assert getattr(mine, name)["a"] == getattr(usual, name)["a"]
+    assert not mine.open
+    assert Closed.of(json.loads(json.dumps(Closed((mine,)).told()))).steps == (mine,)
 
 
 @pytest.mark.parametrize(
@@ -284,7 +354,7 @@ def test_a_step_of_another_revision_names_another_dataset(made, monkeypatch):
     steps = Clean((Spikes(), Stuck(), Gaps(fill="last")))
     of = struck.manifest["configuration"]
     assert identity(configuration(of, steps)) == cleaned.identity
-    monkeypatch.setattr(Spikes, "revision", 2)
+    monkeypatch.setattr(Spikes, "revision", Spikes.revision + 1)
     assert identity(configuration(of, steps)) != cleaned.identity
     with pytest.raises(InputError, match="has been through clean already"):
         configuration(cleaned.manifest["configuration"], steps)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from sim.errors import require
 from twins.clean import kernels
-from twins.clean.step import Done, Step
+from twins.clean.step import Done, Estimated, Step
 from twins.episode import Series
 
 SAME_H = 1e-7  # times closer than this (0.4 ms) are one time
@@ -30,6 +30,12 @@ def _step_h(train: Sequence[Series]) -> float | None:
     middle = float(np.median(steps))
     middle = round(middle * HOUR_US) / HOUR_US or middle  # the step as it was meant: hours of whole microseconds
     return middle if np.mean(np.abs(steps - middle) <= 0.05 * middle) >= REGULAR else None
+
+
+def _steps_h(train: Mapping[str, Sequence[Series]], declared: Mapping[str, float]) -> dict[str, float]:
+    """The step of each quantity: the declared one, or else the common one of its series, where they have one."""
+    found = {quantity: _step_h(some) for quantity, some in train.items() if quantity not in declared}
+    return {quantity: step_h for quantity, step_h in found.items() if step_h} | dict(declared)
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class Duplicates(Step):
 
 
 @dataclass(frozen=True)
-class ClockJumps(Step):
+class ClockJumps(Estimated):
     """Times of a logger whose clock has jumped are set right, by what came before.
 
     Time that runs back is a jump; so is time that runs on by more than *most_h*, if that is given, the longest pause
@@ -77,7 +83,9 @@ class ClockJumps(Step):
 
     most_h: float | None = None
     step_h: float | None = None  # null: estimated
-    steps_h: dict[str, float] = field(default_factory=dict)
+    steps_h: dict[str, float] = field(default_factory=dict)  # of quantities that have their own
+
+    revision: ClassVar[int] = 2
 
     def __post_init__(self):
         super().__post_init__()
@@ -86,13 +94,10 @@ class ClockJumps(Step):
 
     @property
     def open(self) -> bool:
-        return self.step_h is None and not self.steps_h
+        return self.step_h is None and not self.known
 
     def close(self, train: Mapping[str, Sequence[Series]]) -> ClockJumps:
-        if not self.open:
-            return self
-        found = {quantity: _step_h(some) for quantity, some in train.items()}
-        return replace(self, steps_h={quantity: step_h for quantity, step_h in found.items() if step_h})
+        return replace(self, steps_h=_steps_h(train, self.steps_h), known=True) if self.open else self
 
     def clean(self, series: Series) -> Done:
         step_h = self.steps_h.get(series.quantity, self.step_h)
@@ -108,9 +113,12 @@ class ClockJumps(Step):
 
 
 @dataclass(frozen=True)
-class Gaps(Step):
+class Gaps(Estimated):
     """Missing readings are marked: a series whose times have a common step is put on that clock, NaN where none was.
 
+    The clock stands at whole multiples of the step, and a reading is told at the first of them not before it. Readings
+    further than *jitter* from the phase at which a record began are left out, and told as found; but from the second
+    one in a row on that is a whole number of steps after the one before, they are at a new phase, and kept.
     Then, if *fill* says so, gaps are filled: by the `last` reading, or along a `linear` line to the next, which looks
     ahead; both within *most_h* of the last reading.
     """
@@ -118,11 +126,10 @@ class Gaps(Step):
     fill: Literal["none", "last", "linear"] = "none"
     most_h: float = math.inf
     step_h: float | None = None  # null: estimated, of series with times of their own
-    steps_h: dict[str, float] = field(default_factory=dict)
-    jitter: float = (
-        0.1  # how far a time may lie from the clock's, as a share of its step; readings further off are left out
-    )
-    known: bool = False  # whether steps have been estimated
+    steps_h: dict[str, float] = field(default_factory=dict)  # of quantities that have their own
+    jitter: float = 0.1  # how far a time may lie from the clock's, as a share of its step
+
+    revision: ClassVar[int] = 2
 
     def __post_init__(self):
         super().__post_init__()
@@ -140,10 +147,7 @@ class Gaps(Step):
         return self.step_h is None and not self.known
 
     def close(self, train: Mapping[str, Sequence[Series]]) -> Gaps:
-        if not self.open:
-            return self
-        found = {quantity: _step_h(some) for quantity, some in train.items()}
-        return replace(self, steps_h={q: step_h for q, step_h in found.items() if step_h}, known=True)
+        return replace(self, steps_h=_steps_h(train, self.steps_h), known=True) if self.open else self
 
     def clean(self, series: Series) -> Done:
         found, source = np.isnan(series.values), None
@@ -178,13 +182,8 @@ class Gaps(Step):
 
 def _on_clock(series: Series, step_h: float, jitter: float) -> tuple[Series, np.ndarray, np.ndarray]:
     """The series on a regular clock, the sample that each one comes from, and which readings had no place on it."""
-    times_h = series.clock_h()
-    number = np.rint(times_h / step_h).astype(np.int64)
-    highest = np.maximum.accumulate(np.concatenate(([number[0] - 1], number[:-1])))
-    on = (np.abs(times_h - number * step_h) <= jitter * step_h) & (number > highest)
+    number, on = kernels.on_clock(series.clock_h(), step_h, (jitter + 1e-9) * step_h)
     kept = np.flatnonzero(on)
-    if not len(kept):
-        return series, np.arange(len(times_h)), np.zeros(len(times_h), bool)
     first, last = number[kept[0]], number[kept[-1]]
     source = np.full(last - first + 1, -1)
     source[number[kept] - first] = kept

@@ -95,6 +95,37 @@ def stuck(values, least, hindsight):
 
 
 @compiled()
+def on_clock(time_h, step_h, slack_h):
+    """The number of the step of a clock that each reading is put on, int64[n], and whether it has a place, bool[n].
+
+    Steps lie at whole multiples of *step_h*. A reading comes at its step or before, never after by more than *slack_h*,
+    at a phase that the first reading sets. A reading further than *slack_h* from that phase has no place, nor has one
+    whose step is taken or past; but the second in a row, a whole number of steps after the one before, sets the phase
+    anew: the logger has been started again, or its clock has drifted.
+    """
+    step, on = np.zeros(len(time_h), np.int64), np.zeros(len(time_h), np.bool_)
+    phase, highest, strayed = 0.0, 0, False
+    for i in range(len(time_h)):
+        off = i == 0 or abs(_beside(time_h[i] - phase, step_h)) > slack_h
+        run = time_h[i] - time_h[i - 1] if strayed else 0.0
+        if i == 0 or (off and run >= step_h - slack_h and abs(_beside(run, step_h)) <= slack_h):
+            phase, off = time_h[i] - np.ceil((time_h[i] - slack_h) / step_h) * step_h, False
+            phase = 0.0 if abs(phase) <= slack_h else phase
+        step[i] = int(np.rint((time_h[i] - phase) / step_h))
+        on[i] = not off and (i == 0 or step[i] > highest)
+        if on[i]:
+            highest = step[i]
+        strayed = off
+    return step, on
+
+
+@compiled()
+def _beside(span_h, step_h):
+    """How far a span lies from the next whole number of steps."""
+    return span_h - np.rint(span_h / step_h) * step_h
+
+
+@compiled()
 def set_right(time_h, step_h, most_h):
     """Times of a logger whose clock jumps, set right by what has come before: float64[n], and whether each is kept.
 

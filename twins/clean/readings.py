@@ -12,7 +12,7 @@ import numpy as np
 from sim.errors import InputError, require
 from twins import units
 from twins.clean import kernels
-from twins.clean.step import Done, Step, missing
+from twins.clean.step import Done, Estimated, Step, missing
 from twins.episode import Series
 
 Limits = dict[str, tuple[float, float]]
@@ -78,7 +78,7 @@ class Range(_Ranged):
 
 
 @dataclass(frozen=True)
-class Spikes(Step):
+class Spikes(Estimated):
     """Single readings far from the median of those before (Hampel's filter, looking back) become missing.
 
     Far is more than *threshold* deviations: 1.4826 medians of the absolute deviations from that median, at least
@@ -92,8 +92,10 @@ class Spikes(Step):
     threshold: float = 6.0
     alarms: float | None = 0.005
     centred: bool = False  # half of them after: looks ahead
-    floors: dict[str, float] | None = None  # of quantities; null: estimated
-    thresholds: dict[str, float] = field(default_factory=dict)  # of quantities that have their own
+    floors: dict[str, float] = field(default_factory=dict)  # of quantities that have their own
+    thresholds: dict[str, float] = field(default_factory=dict)  # likewise
+
+    revision: ClassVar[int] = 2
 
     def __post_init__(self):
         super().__post_init__()
@@ -105,28 +107,24 @@ class Spikes(Step):
     def looks_ahead(self) -> bool:
         return self.centred
 
-    @property
-    def open(self) -> bool:
-        return self.floors is None
-
     def close(self, train: Mapping[str, Sequence[Series]]) -> Spikes:
-        if self.floors is not None:
+        if self.known:
             return self
-        floors = {quantity: _noise(some) for quantity, some in train.items()}
+        floors = {q: _noise(some) for q, some in train.items() if q not in self.floors} | self.floors
         thresholds = dict(self.thresholds)
         for quantity, some in ((quantity, some) for quantity, some in train.items() if floors[quantity]):
             scores = np.concatenate([np.empty(0), *(self._scores(s, floors[quantity])[0] for s in some)])
             scores = scores[np.isfinite(scores)]
             if self.alarms is not None and quantity not in thresholds and scores.size:
                 thresholds[quantity] = max(self.threshold, float(np.quantile(scores, 1 - self.alarms)))
-        return replace(self, floors=floors, thresholds=thresholds)
+        return replace(self, floors=floors, thresholds=thresholds, known=True)
 
     def _scores(self, series: Series, floor: float) -> tuple[np.ndarray, np.ndarray]:
         ahead = self.window // 2 if self.centred else 0
         return kernels.deviations(series.values.astype(np.float64), self.window - ahead, ahead, floor)
 
     def clean(self, series: Series) -> Done:
-        values, floor = series.values.astype(np.float64), (self.floors or {}).get(series.quantity)
+        values, floor = series.values.astype(np.float64), self.floors.get(series.quantity)
         if floor == 0:
             return Done(series, np.zeros(len(values), bool))
         score, size = self._scores(series, floor or 0.0)
@@ -142,7 +140,7 @@ def _noise(train: Sequence[Series]) -> float:
 
 
 @dataclass(frozen=True)
-class Stuck(Step):
+class Stuck(Estimated):
     """Readings that repeat the one before, *least* of them or more in a row, become missing from the *least*-th on.
 
     Without *least*, so many of each quantity as would come by chance fewer than *alarms* times a reading, by how often
@@ -154,8 +152,9 @@ class Stuck(Step):
     alarms: float = 1e-6
     rest: tuple[float, ...] = ()
     hindsight: bool = False  # the readings before the *least*-th too: looks ahead
-    leasts: dict[str, int] = field(default_factory=dict)  # of each quantity; 0: left alone
+    leasts: dict[str, int] = field(default_factory=dict)  # of quantities that have their own; 0: left alone
 
+    revision: ClassVar[int] = 2
     FEWEST: ClassVar[int] = 4
     RESTS: ClassVar[float] = 0.5  # share of repeated readings beyond which a quantity rests
 
@@ -171,12 +170,13 @@ class Stuck(Step):
 
     @property
     def open(self) -> bool:
-        return self.least is None and not self.leasts
+        return self.least is None and not self.known
 
     def close(self, train: Mapping[str, Sequence[Series]]) -> Stuck:
         if not self.open:
             return self
-        return replace(self, leasts={quantity: self._least(some) for quantity, some in train.items()})
+        leasts = {q: self._least(some) for q, some in train.items() if q not in self.leasts} | self.leasts
+        return replace(self, leasts=leasts, known=True)
 
     def _least(self, train: Sequence[Series]) -> int:
         shares = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -56,6 +56,17 @@ class Step:
 
     def takes(self, series: Series) -> bool:
         return meant(series, self.quantities)
+
+
+@dataclass(frozen=True)
+class Estimated(Step):
+    """A step with numbers of each quantity: those declared stay, all others are estimated on the training split."""
+
+    known: bool = field(default=False, kw_only=True)  # whether they have been
+
+    @property
+    def open(self) -> bool:
+        return not self.known
 
 
 def missing(series: Series, found: np.ndarray) -> Done:
