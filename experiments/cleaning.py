@@ -193,11 +193,11 @@ def headline(found: Scored | None, cleaned: Dataset) -> str:
         changed, samples = (sum(row[k] for row in cleaned.manifest.get("changed", ())) for k in ("changed", "samples"))
         return f"{changed:,} of {samples:,} looks at a reading changed it"
     one = found.steps[ALL]
-    sought = [fault for fault in one.planted if getattr(faults, fault.split()[1]).sought]
+    sought = [fault for fault in one.planted if getattr(faults, kind := fault.split()[1]).sought and kind != "Gaps"]
     planted, hit = (sum(count.get(fault, 0) for fault in sought) for count in (one.planted, one.hit))
     share = 100 * hit / planted if planted else 0.0
     right = f", and {100 * one.precision:.0f} % of what was found is wrong" if one.precision is not None else ""
-    return f"{share:.0f} % of the readings that are wrong by themselves were found{right}"
+    return f"{share:.0f} % of the readings that are wrong by themselves and not merely missing were found{right}"
 
 
 def errors(width: float, found: Mapping[str, Errors]) -> Figure:

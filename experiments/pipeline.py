@@ -152,6 +152,10 @@ def check(experiment: Experiment) -> None:
     for split in SPLITS if plan else ():
         if not getattr(plan, split):
             raise InputError(f"plan.{split} is 0; an experiment needs at least 1 world run in each split")
+    if plan and experiment.train_runs is not None and experiment.train_runs > plan.train:
+        raise InputError(
+            f"train_runs is {experiment.train_runs}; it must be at most the {plan.train} runs that train has"
+        )
     if experiment.scoring.every is None and not isinstance(experiment.task, RemainingLife):
         raise InputError("evaluate.every is null; only a remaining life is asked at the newest moment alone")
     if experiment.scoring.conformal and (type(experiment.task) is not Forecast or experiment.task.loss != "pinball"):

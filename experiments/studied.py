@@ -47,6 +47,11 @@ def execute(study: Study, config: Mapping[str, Any], base: Sequence[str] = ()) -
     """
     points, paths, ran = study.points(base), {}, []
     laws.check(study, points)
+    for point in points:
+        try:
+            pipeline.check(cli.compose("train", point.overrides))
+        except InputError as error:
+            raise InputError(f"study.{point.sweep} at {point}: {error}") from error
     for done, point in enumerate(points):
         try:
             experiment = cli.compose("train", point.overrides)
@@ -199,6 +204,9 @@ def verdict(found: Mapping[str, Any]) -> words.Verdict:
     moved = [p for p in first if p["change"]["low"] is not None and _apart(p["change"])]
     headline = f"{about['title']}: {len(moved)} of {len(first)} points can be told from the first of their sweep"
     detail = ""
+    if not first:
+        headline = f"{about['title']}: no point can be set against another"
+        detail = "Each was asked about other data: readings that were changed, or units of its own training split."
     if moved:
         most = max(moved, key=lambda p: abs(p["change"]["mean"]))
         values = ", ".join(f"{k} {v}" for k, v in most["values"].items())

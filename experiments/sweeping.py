@@ -131,6 +131,7 @@ class Sweep:
     def check(self) -> None:
         """Refuse what cannot be right before any time is spent: both ends of each range, and each choice."""
         from experiments import pipeline
+        from experiments.console import say
 
         _ = self.settings, self.distributions
         pipeline.check(self.base)
@@ -141,6 +142,9 @@ class Sweep:
                 f"at most fit.steps, {budget['steps']}"
             )
         for key, law in self.laws.items():
+            own = space.at(self.base.config, key)
+            if isinstance(law, space.Range) and isinstance(own, int | float) and not law.low <= own <= law.high:
+                say(f"sweep.space.{key} is from {law.low:g} to {law.high:g}, without the preset's own {own:g}")
             for value in law.ends:
                 with _named(key):
                     self._check(key, value)

@@ -212,7 +212,7 @@ class Stream:
                 if len(found) < batch:
                     raise InputError(
                         f"{self.runs} fresh runs hold {len(found)} windows, fewer than a batch of {batch}; raise "
-                        "feed.fresh.runs"
+                        "feed.fresh_runs"
                     )
                 orders = [Order(found, batch, seed, (now[0] + 1) << 32) for seed in asked.seeds]
                 now[:] = now[0] + 1, feed, orders
