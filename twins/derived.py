@@ -6,7 +6,7 @@ What has to be estimated is estimated on the training split alone, before any ep
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -32,6 +32,27 @@ def meant(series: Series, quantities: Sequence[str]) -> bool:
     if not quantities:
         return series.role == Role.TARGET
     return any(fnmatchcase(series.quantity, pattern) for pattern in quantities)
+
+
+def refuse_unknown(steps: Sequence[Any], name: str, train: Sequence[Episode]) -> None:
+    """Refuse *steps* that name a quantity, or give a pattern, of which the training split has no series of numbers.
+
+    They name them in `quantities` and as the keys of every mapping, such as limits. Without episodes nothing is known.
+    """
+    if not train:
+        return
+    there = sorted({s.quantity for e in train for s in e.series if not s.shape and s.role not in HIDDEN})
+    for i, step in enumerate(steps):
+        for field in fields(step):
+            value = getattr(step, field.name)
+            patterns = value if field.name == "quantities" else ()
+            keys = value if isinstance(value, Mapping) else ()
+            for one in (*patterns, *keys):
+                if not (any(fnmatchcase(q, one) for q in there) if patterns else one in there):
+                    raise InputError(
+                        f"{name}[{i}] ({type(step).__name__}): {field.name} names {one!r}, which is no quantity of the "
+                        f"training split; it has {', '.join(there) or 'none'}"
+                    )
 
 
 class Passed(Protocol):

@@ -18,7 +18,7 @@ from sim.errors import InputError, require
 from sim.streams import stream_key
 from twins import units
 from twins.dataset.identity import describe
-from twins.derived import HIDDEN, meant
+from twins.derived import HIDDEN, meant, refuse_unknown
 from twins.episode import CENSORED, PLANNED, Episode, Series, Spell
 
 
@@ -268,6 +268,7 @@ class Faults:
         """With the deviation of every quantity in the training split, and the causes of failures in it."""
         if not train:
             raise InputError("faults are sized by the training split, of which there is none; give plan.train")
+        refuse_unknown(self.faults, self.name, train)
         ends = {spell.cause for episode in train for spell in episode.spells} - {PLANNED, CENSORED}
         told = [
             replace(fault, causes=tuple(sorted(ends))) if isinstance(fault, WrongLabels) and not fault.causes else fault

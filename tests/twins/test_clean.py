@@ -26,6 +26,8 @@ from twins.line import LineTwin
 from twins.workers import Local
 
 STEP_H = 0.25
+OTHER = {"temperature": "K"}
+LABELS = faults.WrongLabels(share=0.5)
 FAHRENHEIT = {"temperature": "[degF]"}
 ALL = (
     Duplicates(),
@@ -284,6 +286,32 @@ def test_nonsense_is_refused(make, said):
         make()
 
 
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        (Clean((Units(to=OTHER), Range(limits={"prize": (0, 10)}))), r"clean\[1\] \(Range\): limits names 'prize'"),
+        (Clean((Gaps(step_h=1.0, quantities=("temp*", "pres*")),)), r"\(Gaps\): quantities names 'pres\*'"),
+        (Clean((Misread(units={"Temperature": "K"}),)), r"\(Misread\): units names 'Temperature'"),
+        (Clean((Spikes(thresholds={"temp*": 9.0}),)), r"\(Spikes\): thresholds names 'temp\*'"),
+        (Clean((Stuck(quantities=("picture",)),)), r"quantities names 'picture'"),
+        (Faults((faults.Spikes(quantities=("nonesuch",)),)), r"faults\[0\] \(Spikes\): quantities names 'nonesuch'"),
+        (Faults((LABELS, faults.WrongUnit(units={"pressure": "bar"}))), r"faults\[1\] \(WrongUnit\): units names"),
+    ],
+)  # fmt: skip
+def test_quantities_that_are_not_there_are_refused(steps, said):
+    picture = replace(reading(1), quantity="picture", values=np.zeros((3, 2, 2), np.float32))
+    train = [episode(1, reading(1, quantity="flow"), picture), *TRAIN]
+    with pytest.raises(InputError, match=said + ".* it has flow, temperature$"):
+        steps.close(train)
+
+
+def test_quantities_and_patterns_that_are_there_are_taken():
+    train = [episode(1, reading(1), reading(1, quantity="flow"))]
+    named = Range(quantities=("temp*", "flow"), limits={"flow": (0, 10)})
+    assert Clean((named, *ALL)).close(train).steps[0].takes(train[0].series[1])
+    assert Faults((faults.Spikes(quantities=("*",)), LABELS)).close(train).scale.keys() == {"flow", "temperature"}
+
+
 def test_a_unit_is_converted_and_what_rounding_loses_is_kept():
     series = reading(1)
     done = Units(to={"temperature": "[degF]"}).clean(series)
@@ -296,7 +324,6 @@ def test_a_unit_is_converted_and_what_rounding_loses_is_kept():
 
 STATION = Station(Lognormal(1 / 6, 0.1), sudden=Sudden(Exponential(20.0)), repair=Exponential(2.0))
 TWIN = LineTwin(Line((STATION,) * 2, (4,)), step_h=0.5)
-LABELS = faults.WrongLabels(share=0.5)
 
 
 @pytest.fixture(scope="module")

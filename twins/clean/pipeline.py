@@ -13,6 +13,7 @@ from sim.trace import Trace
 from twins.clean.step import Step, record, undone
 from twins.dataset.identity import describe, revive
 from twins.dataset.store import Dataset
+from twins.derived import refuse_unknown
 from twins.episode import Episode, Series
 
 Key = tuple[str, str]
@@ -44,7 +45,11 @@ class Clean:
         return [f"clean[{i}] ({type(step).__name__})" for i, step in enumerate(self.steps) if step.looks_ahead]
 
     def close(self, train: Sequence[Episode]) -> Closed:
-        """With all that is estimated on the training split, each step behind those before it."""
+        """With all that is estimated on the training split, each step behind those before it.
+
+        Raises InputError where a step names a quantity that the training split does not have.
+        """
+        refuse_unknown(self.steps, self.name, train)
         open_steps = [i for i, step in enumerate(self.steps) if step.open]
         if open_steps and not train:
             kind = type(self.steps[open_steps[0]]).__name__
