@@ -15,7 +15,6 @@ import io
 import json
 import sys
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -64,8 +63,8 @@ def read(path: Path) -> dict[str, bytes]:
         raise InputError(
             f"there is no bundle {path}; `python -m experiments.export run=… output={path}` makes it"
         ) from None
-    except (OSError, EOFError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise _damaged(path, str(error).strip("'\"")) from None
+    except Exception as error:  # each way to compress has errors of its own, and a damaged archive may name any
+        raise _damaged(path, str(error).strip("'\"") or type(error).__name__) from None
     found = {name: hashlib.sha256(data).hexdigest() for name, data in files.items() if name != SUMS}
     wrong = sorted(name for name in {*sums, *found} if sums.get(name) != found.get(name))
     if wrong or len(names) != len(files):
@@ -92,7 +91,8 @@ class Bundle:
 
     `channels` are those that it knows, `targets` those that it forecasts, `ahead` those that it reads over the horizon
     as well; `manifest` says the rest: task, context and horizon in samples, the step in hours (None: samples come at
-    times of their own), frames, outputs, and what it was made with.
+    times of their own), frames, outputs, and what it was made with. `cleaning` names the steps that readings have to go
+    through before they are given, as those of training did; the bundle tells them and does not take them.
     """
 
     def __init__(
@@ -106,6 +106,7 @@ class Bundle:
         self.channels = tuple(channel["name"] for channel in manifest["channels"])
         self.targets: tuple[str, ...] = tuple(manifest["targets"])
         self.ahead: tuple[str, ...] = tuple(manifest["ahead"])
+        self.cleaning: tuple[str, ...] = tuple(map(step_of, manifest.get("cleaning", ())))
         self.context: int = manifest["context"]
         self.step_h: float | None = manifest["step_h"]
         self._net = {name: jax.device_put(array) for name, array in group(weights, "net").items()}
@@ -126,8 +127,8 @@ class Bundle:
         """What the model says after the newest sample of each of B windows; `manifest["outputs"]` says what that is.
 
         *values*: float[B, V, T] in the channels' units and order, or {channel: float[B, T]} of some of them; without
-        B it is one window. NaN, or False in a *mask* of the same form, is missing. Of more samples than the context
-        the newest are taken; fewer are a short history.
+        B it is one window. NaN, what a NumPy mask hides, or False in a *mask* of the same form, is missing. Of more
+        samples than the context the newest are taken; fewer are a short history.
         *at*: when the newest sample of each window was taken (B), local time as datetime64, or hours since a Monday
         00:00; where samples come at times of their own, when each was (B, T). One sample more than the context tells
         the gap before the first of it.
@@ -138,6 +139,10 @@ class Bundle:
         The first call of each B compiles. Raises InputError for channels, shapes and times that cannot be right.
         """
         names, x_BxVxT = self._table(values, "values")
+        if not len(x_BxVxT):
+            raise InputError("values holds no window; give at least one")
+        if self.context and not x_BxVxT.shape[2]:
+            raise InputError(f"values holds no sample; the model sees the newest {self.context}, so give at least one")
         if mask is not None:
             others, mask_BxVxT = self._table(mask, "mask")
             if others != names or mask_BxVxT.shape != x_BxVxT.shape:
@@ -148,7 +153,7 @@ class Bundle:
         if lacking := [name for name in self.targets if name not in names]:
             raise InputError(f"values lacks {', '.join(lacking)}, which the model forecasts")
         count, _, samples = x_BxVxT.shape
-        shown_BxV = np.ones((count, len(names)), bool) if present is None else np.asarray(present, bool)
+        shown_BxV = np.ones((count, len(names)), bool) if present is None else np.ma.filled(present, False).astype(bool)
         if shown_BxV.shape != (count, len(names)):
             raise InputError(f"present is of shape {shown_BxV.shape}; it must be {(count, len(names))}")
         index_V = [self.channels.index(name) for name in names]
@@ -173,11 +178,14 @@ class Bundle:
         return {name: a[:, targets_V] if name in self._by_target else a for name, a in told.items()}
 
     def check(self) -> float:
-        """By how much the example's outputs differ from those where the bundle was made, of the largest of each."""
+        """By how much the example's outputs differ from those where the bundle was made, of the largest of each.
+
+        NaN where one of the two is NaN and the other is not.
+        """
         given, expected = group(self.example, "given"), group(self.example, "told")
         more = {"ahead": group(given, "ahead"), "frames": group(given, "frames")}
         told = self.predict(given["values"], given["at"], **more)
-        return max(float(np.abs(told[k] - a).max() / max(np.abs(a).max(), 1e-30)) for k, a in expected.items())
+        return float(np.max([_apart(told[name], array) for name, array in expected.items()]))
 
     def _table(self, given: Any, what: str) -> tuple[tuple[str, ...], np.ndarray]:
         """The names of the channels that are *given*, and float32[B, V, samples]."""
@@ -207,10 +215,10 @@ class Bundle:
         before[axis] = (lacking, 0)
         return np.pad(array, before, constant_values=np.nan)
 
-    def _clock(self, at: Any, count: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
+    def _clock(self, given: Any, count: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
         """The hour of the week of each sample of the context, and the hours since the sample before; float32[B, T]."""
         try:
-            at = np.asarray(at)
+            at = np.asarray(given)
             at_h = at if at.dtype.kind in "iuf" else (at.astype("datetime64[us]") - MONDAY) / np.timedelta64(1, "h")
             wanted = (count,) if self.step_h else (count, samples)
             at_h = np.broadcast_to(at_h.astype(np.float64), wanted)
@@ -218,8 +226,10 @@ class Bundle:
             what = (
                 f"the newest sample's time of each of {count} windows" if self.step_h else f"{count} × {samples} times"
             )
-            raise InputError(f"at is of shape {np.shape(at)}; it must be {what}, as datetime64 or as hours") from None
-        if not np.isfinite(at_h).all():
+            raise InputError(
+                f"at is of shape {np.shape(given)}; it must be {what}, as datetime64 or as hours"
+            ) from None
+        if np.ma.is_masked(given) or not np.isfinite(at_h).all():
             raise InputError("at has a time that is none; give every sample's")
         if self.step_h:
             at_h = at_h[:, None] - self.step_h * np.arange(self.context - 1, -1, -1)
@@ -230,7 +240,7 @@ class Bundle:
                 raise InputError("at goes back in time; samples come in their order")
             gap = np.nan_to_num(self._newest(gap, 1))
             early = np.isnan(at_h := self._newest(at_h, 1))
-            at_h = np.where(early, np.nanmin(at_h, axis=1, keepdims=True), at_h)
+            at_h = np.where(early, np.fmin.reduce(at_h, axis=1, keepdims=True, initial=np.inf), at_h)
         return (at_h % WEEK_H).astype(np.float32), gap.astype(np.float32)
 
     def _pictures(self, given: Mapping[str, Any], count: int, samples: int) -> dict[str, np.ndarray]:
@@ -273,11 +283,31 @@ def _spread(array: np.ndarray, at_V: list[int], variates: int, fill: Any) -> np.
     return whole
 
 
+def _apart(told: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference, of the largest number expected; NaN in the same places is none."""
+    same = (told == expected) | (np.isnan(told) & np.isnan(expected))
+    largest = np.max(np.abs(expected), where=np.isfinite(expected), initial=1e-30)
+    with np.errstate(invalid="ignore"):
+        return float(np.max(np.where(same, 0, np.abs(told - expected) / largest), initial=0))
+
+
+def step_of(told: Mapping[str, Any]) -> str:
+    """A step of cleaning as the manifest has it, in words."""
+    fields = ", ".join(f"{key}={value}" for key, value in told.items() if key[0] != "_" and value not in (None, [], {}))
+    return f"{told['_class'].rpartition('.')[2]}({fields})"
+
+
 def _numbers(given: Any, what: str) -> np.ndarray:
+    """*given* as float32, NaN where a NumPy mask hides it."""
+    parts = given if isinstance(given, list | tuple) else (given,)
     try:
-        return np.asarray(given, np.float32)
+        array = np.ma.array(given) if any(isinstance(x, np.ma.MaskedArray) for x in parts) else np.asarray(given)
+        if array.dtype.kind in "cmM":
+            raise TypeError
+        array = array.astype(np.float32, copy=False)
     except (ValueError, TypeError):
         raise InputError(f"{what} is no array of numbers") from None
+    return array.filled(np.nan) if isinstance(array, np.ma.MaskedArray) else array
 
 
 def _known(names: Any) -> str:
@@ -299,6 +329,8 @@ def main() -> None:
         print(f"  {frame['name']}, frames of {' × '.join(map(str, frame['shape']))}")
     for name, of in about["outputs"].items():
         print(f"gives {name} ({', '.join(of['axes'])}): {of['what']}")
+    if bundle.cleaning:
+        print(f"readings have to be cleaned before, as those of training were: {', '.join(bundle.cleaning)}")
     apart = bundle.check()
     print(f"its example differs here by {apart:.1e} of the largest number, on {jax.devices()[0].device_kind}")
-    sys.exit(apart > CLOSE)
+    sys.exit(not apart <= CLOSE)  # nor where it is NaN

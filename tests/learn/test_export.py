@@ -281,6 +281,18 @@ def test_bit_flips_and_cuts_are_refused_or_harmless(made, tmp_path):
             bundle.read(broken)
 
 
+def test_an_archive_of_another_compression_is_refused_as_damaged(made, tmp_path):
+    """The archive's list of files, whose byte 10 is how a file is compressed, claims each method in turn."""
+    path, *_ = made("failure")
+    data = bytearray(path.read_bytes())
+    at, broken = data.index(b"PK\x01\x02") + 10, tmp_path / "broken.zip"
+    for method in (*range(1, 20), 93, 99):
+        data[at] = method
+        broken.write_bytes(data)
+        with pytest.raises(InputError, match=r"broken\.zip is damaged \(.+\)"):
+            bundle.read(broken)
+
+
 def test_a_stopped_export_leaves_what_was_there(made, tmp_path, monkeypatch):
     path, _, source, *_ = made("failure")
     there = tmp_path / "model.zip"
@@ -298,6 +310,11 @@ WRONG = {
     "arrays of shapes": lambda v, t: (v | {"wind": np.zeros((3, 7))}, t, {}),
     r"it must be \(windows, 5 channels, samples\)": lambda v, t: (np.zeros((2, 4, 24)), t, {}),
     "no array of numbers": lambda v, t: (v | {"wind": ["a"]}, t, {}),
+    "wind'\\] is no array of numbers": lambda v, t: (v | {"wind": np.array(v["wind"]) + 0j}, t, {}),
+    "load'\\] is no array of numbers": lambda v, t: (v | {"load": np.ma.array(v["load"]) * 1j}, t, {}),
+    "values holds no window": lambda v, t: (np.zeros((0, 5, 24)), np.zeros(0), {}),
+    "values holds no sample; the model sees the newest 24": lambda v, t: (np.zeros((2, 5, 0)), t, {}),
+    "at has a time that is none": lambda v, t: (v, np.ma.array([1.0, 2.0], mask=[False, True]), {}),
     "the newest sample's time of each of 2 windows": lambda v, t: (v, np.zeros((2, 3)), {}),
     "as datetime64 or as hours": lambda v, t: (v, "yesterday", {}),
     "ahead names 'wind'": lambda v, t: (v, t, {"ahead": {"wind": np.zeros((2, 4))}}),
@@ -315,6 +332,62 @@ def test_what_cannot_be_right_is_refused_in_one_sentence(made, sentence):
     values, at, more = WRONG[sentence](values, at)
     with pytest.raises(InputError, match=sentence):
         loaded.predict(values, at, **more)
+
+
+def test_what_a_numpy_mask_hides_is_missing(made):
+    _, loaded, _, windows, episodes = made("forecast")
+    _, values, at, *_ = _asked(windows, episodes)
+    array = np.stack([np.array(x) for x in values.values()], axis=1)
+    hidden = np.zeros(array.shape, bool)
+    hidden[:, :, -3:] = True
+    expected = loaded.predict(np.where(hidden, np.nan, array), at)["mean"]
+    assert np.abs(loaded.predict(array, at)["mean"] - expected).max() > 1e-3
+    masked = np.ma.array(array, mask=hidden)
+    rows = {name: [masked[0, v], masked[1, v]] for v, name in enumerate(loaded.channels)}
+    for given in (masked, rows):
+        np.testing.assert_array_equal(loaded.predict(given, at)["mean"], expected)
+    np.testing.assert_array_equal(loaded.predict(array, at, mask=np.ma.array(~hidden, mask=hidden))["mean"], expected)
+    whole = np.nan_to_num(array).astype(int)
+    expected = loaded.predict(np.where(hidden, np.nan, whole), at)["mean"]
+    np.testing.assert_array_equal(loaded.predict(np.ma.array(whole, mask=hidden), at)["mean"], expected)
+
+
+def test_a_model_without_a_context_reads_what_is_ahead_alone(tmp_path):
+    episodes = [_episode(run, {"load": Role.TARGET, "price": Role.KNOWN}, irregular=True) for run in range(2)]
+    task = Forecast(1, loss="mse")
+    windows = Windows.of(episodes, context=0, task=task)
+    module = Linear().build(task, windows)
+    module.dense.kernel[...] += 0.7
+    source = Source(module, task, 0, windows.scale, ("target", "known"), windows.step_h)
+    loaded = source.write(tmp_path / "model.zip", {"name": "line"}, {})
+    picked = anchors(windows, at_risk=False)[:5]
+    series = [{s.quantity: s.values for s in e.series} for e in episodes]
+    ahead = np.array([[series[e]["price"][k]] for e, k in picked])
+    nothing = np.zeros((5, 0))
+    told = loaded.predict({"load": nothing, "price": nothing}, nothing, ahead={"price": ahead})["mean"]
+    expected = windows.scale.restore(predict(module, None, windows, picked).mean_NxVxH)[:, :1]
+    assert np.ptp(expected) > 0.1
+    assert _apart(told, expected) < 2e-6
+    assert loaded.check() == 0
+
+
+def test_the_check_sees_answers_that_are_not_a_number(made):
+    path, loaded, *_ = made("failure")
+    weights = bundle._arrays(bundle.read(path)[bundle.WEIGHTS])
+    broken = {name: array * np.nan if name.startswith("net/") else array for name, array in weights.items()}
+    told = {name: array for name, array in loaded.example.items() if name.startswith("told/")}
+
+    def check(weights, **expected):
+        return bundle.Bundle(loaded.manifest, loaded.exported, weights, loaded.example | expected).check()
+
+    assert np.isnan(check(broken))
+    assert check(broken, **{name: np.full_like(array, np.nan) for name, array in told.items()}) == 0
+    for name, array in told.items():
+        other = np.array(array)
+        other.flat[-1] = np.nan
+        assert np.isnan(check(weights, **{name: other})), name
+        other.flat[-1] = array.flat[-1] + 0.01 * np.abs(array).max()
+        assert check(weights, **{name: other}) == pytest.approx(0.01, rel=0.02)
 
 
 def test_there_has_to_be_a_bundle(tmp_path):
