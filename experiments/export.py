@@ -21,6 +21,8 @@ def job(config: Any) -> None:
     plain = Experiment.of(config).config
     output = exported.output(plain["output"])
     found = exported.export(Path(str(plain["run"])), output, str(plain["licence"]))
+    if found.cleaning:
+        say(f"it does not clean: readings have to go through {', '.join(found.cleaning)} before they are given to it")
     say(f"its example differs by {found.check():.1e} here; `python {output}` checks the same anywhere")
     print(output)
 

@@ -12,7 +12,7 @@ from experiments.build import TARGET
 from experiments.model import Model
 from experiments.report import METRICS, decimals, interval, json_of, number
 from experiments.run_dir import config_of, to_yaml
-from learn.bundle import Bundle
+from learn.bundle import Bundle, step_of
 from learn.export import Source
 from sim.errors import InputError
 
@@ -30,7 +30,11 @@ def output(name: Any) -> Path:
 
 
 def export(run: Path, path: Path, licence: str = "unknown") -> Bundle:
-    """Write the model of a run's folder as the bundle *path*; raises InputError where there is no trained one."""
+    """Write the model of a run's folder as the bundle *path*; raises InputError where there is no trained one.
+
+    Where the model learned from cleaned data the bundle names the steps of cleaning in its manifest and card, and does
+    not take them: readings have to be cleaned before they are given to it.
+    """
     if find_spec("flatbuffers") is None:
         raise InputError("to export takes flatbuffers; install it with the extra: pip install -e '.[export]'")
     config, model = config_of(run), Model.load(run)
@@ -41,6 +45,7 @@ def export(run: Path, path: Path, licence: str = "unknown") -> Bundle:
         "licence": licence,
         "revisions": _revisions(config),
         "notice": NOTICE if _clinical(config) else "",
+        "cleaning": model.cleaning.told() if model.cleaning else [],
         "made_with": {key: value for key, value in (json_of(run / "stamp.json") or {}).items() if key != "command"},
     }
     texts = {
@@ -81,7 +86,15 @@ def card(about: Mapping[str, Any], config: Mapping[str, Any], metrics: Mapping[s
     lines = [*front, f"# {about['name']}", "", asked, ""]
     lines += [about["notice"], ""] if about["notice"] and about["notice"] not in asked else []
     return "\n".join(
-        [*lines, *_use(source), *_channels(source), *_data(about, config), *_scores(metrics), *_origin(about)]
+        [
+            *lines,
+            *_use(source),
+            *_cleaning(about),
+            *_channels(source),
+            *_data(about, config),
+            *_scores(metrics),
+            *_origin(about),
+        ]
     )
 
 
@@ -104,6 +117,21 @@ def _use(source: Source) -> list[str]:
         f"`values` are windows × channels × samples in the units below, or `{{channel: windows × samples}}`; NaN where "
         f"missing. The model sees the newest {source.context} samples. `at` is the time of {at}, local, as datetime64. "
         "`bundle.json` says what it gives, `python model.zip` whether it gives the same here.",
+        "",
+    ]
+
+
+def _cleaning(about: Mapping[str, Any]) -> list[str]:
+    if not about["cleaning"]:
+        return []
+    steps = [f"{i}. `{step}`" for i, step in enumerate(map(step_of, about["cleaning"]), 1)]
+    return [
+        "## Cleaning",
+        "",
+        "It learned from readings that went through these steps, in this order, and raw ones give other answers. This "
+        "file does not take the steps: take them before. `bundle.json` has them with all their numbers.",
+        "",
+        *steps,
         "",
     ]
 

@@ -4,20 +4,24 @@ import json
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 from experiments import exported
 from experiments.cli import compose
+from experiments.export import job
 from experiments.model import Model, blank
 from experiments.run_dir import to_yaml
 from learn import bundle
 from learn.batch import Scale
 from learn.export import Source
 from sim.errors import InputError
+from twins.clean import Range, Stuck
+from twins.clean.pipeline import Closed
 
 NAMES = ("load", "heat")
 
 
-def _run(folder, preset="line_failure", **more):
+def _run(folder, preset="line_failure", cleaning=None, **more):
     """A run's folder as training leaves it, of a small model that was not trained."""
     shape = ["model.width=16", "model.layers=1", "model.heads=2", "model.hidden=16", "context=24"]
     config = dict(compose("train", [f"experiment={preset}", *shape]).config) | more
@@ -28,7 +32,7 @@ def _run(folder, preset="line_failure", **more):
     module = experiment.part("model").build(experiment.task, like, 0)
     folder.mkdir()
     (folder / "config.yaml").write_text(to_yaml(config))
-    Model(module, experiment.task, 24, scale, roles, 0.5, step=7).save(folder)
+    Model(module, experiment.task, 24, scale, roles, 0.5, step=7, cleaning=cleaning).save(folder)
     return folder
 
 
@@ -62,6 +66,24 @@ def test_a_bundle_says_where_its_model_comes_from(run, tmp_path):
     assert told["incidence"].shape == (3, 2, 10)
 
 
+def test_a_bundle_says_by_which_steps_readings_have_to_be_cleaned(run, tmp_path, capfd):
+    steps = Closed((Range(limits={"load": (0.0, 9.0)}), Stuck(least=4)))
+    cleaned, path = _run(tmp_path / "cleaned", cleaning=steps), tmp_path / "model.zip"
+    job(OmegaConf.create({"run": str(cleaned), "output": str(path), "licence": "unknown"}))
+    assert (
+        "it does not clean: readings have to go through Range(limits={'load': [0.0, 9.0]}, " in capfd.readouterr().err
+    )
+    files, loaded = bundle.read(path), bundle.load(path)
+    assert loaded.manifest["cleaning"] == steps.told()
+    assert [step.partition("(")[0] for step in loaded.cleaning] == ["Range", "Stuck"]
+    card = files["README.md"].decode()
+    assert "## Cleaning" in card
+    assert f"1. `{loaded.cleaning[0]}`\n2. `{loaded.cleaning[1]}`\n" in card
+    exported.export(run, tmp_path / "raw.zip")
+    assert bundle.load(tmp_path / "raw.zip").cleaning == ()
+    assert "Cleaning" not in bundle.read(tmp_path / "raw.zip")["README.md"].decode()
+
+
 def test_equal_models_make_equal_bundles(run, tmp_path):
     for name in ("a", "b"):
         exported.export(run, tmp_path / f"{name}.zip")
@@ -74,6 +96,7 @@ def test_what_is_not_for_clinical_use_says_so():
     scale = Scale(NAMES, (1.0, 20.0), (2.0, 3.0), ("kW", "Cel"), ("m", "m"))
     source = Source(None, experiment.task, 24, scale, ("target", "past"), 0.5)
     about = {"name": "x", "licence": "unknown", "notice": exported.NOTICE, "steps": 1, "revisions": {}, "made_with": {}}
+    about["cleaning"] = []
     assert f"\n{exported.NOTICE}\n" in exported.card(about, experiment.config, {}, source)
 
 
