@@ -109,6 +109,7 @@ def forecasts(
     """*count* windows spread over the anchors, one target each, in its own unit; *model*, *naive* are predictions."""
     anchors_Nx2, context, horizon = np.asarray(anchors_Nx2), windows.context, windows.horizon
     from learn.baselines.series import targets as asked
+    from learn.gaps import hidden_of
 
     targets = np.flatnonzero(asked(windows).any(0) & np.isfinite(np.asarray(model.mean_NxVxH)).all((0, 2)))
     found = []
@@ -120,6 +121,8 @@ def forecasts(
             return np.asarray(x, np.float64) * std + mean
 
         values = own(windows.values_ExVxL[int(e), v, int(k) : int(k) + context + horizon])
+        gap_NxVxH = hidden_of(windows, anchors_Nx2[n : n + 1])
+        told = np.where(np.ones(horizon, bool) if gap_NxVxH is None else gap_NxVxH[0, v], 0.0, np.nan)
         found.append(
             {
                 "run": windows.runs[e],
@@ -131,9 +134,9 @@ def forecasts(
                 "past": values[:context][-3 * horizon :],
                 "future": values[context:],
                 "levels": model.levels,
-                "quantiles": own(model.quantiles_NxVxHxQ[n, v]),
-                "mean": own(model.mean_NxVxH[n, v]),
-                "naive": None if naive is None else own(naive.mean_NxVxH[n, v]),
+                "quantiles": own(model.quantiles_NxVxHxQ[n, v]) + told[:, None],
+                "mean": own(model.mean_NxVxH[n, v]) + told,
+                "naive": None if naive is None else own(naive.mean_NxVxH[n, v]) + told,
             }
         )
     return found

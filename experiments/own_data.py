@@ -16,7 +16,7 @@ from experiments.model import Model
 from experiments.source import Observed
 from learn.batch import Windows
 from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction
-from learn.tasks import Forecast, RemainingLife, Task, TimeToEvent
+from learn.tasks import Forecast, Imputation, RemainingLife, Task, TimeToEvent
 from sim.errors import InputError
 from twins.aligned import variates
 from twins.channel import Role
@@ -55,6 +55,11 @@ def trainable(table: Observed, task: Task) -> None:
 
 def matched(table: Observed, model: Model) -> tuple[Observed, list[str]]:
     """The table with its columns in the model's units and roles, and the model's channels that it does not have."""
+    if isinstance(model.task, Imputation):
+        raise InputError(
+            "run is of a model that fills gaps, and predict tells what comes next; export it, and its bundle fills "
+            "what is missing among the newest samples that it is given"
+        )
     known = dict(zip(model.scale.names, zip(model.roles, model.scale.units, strict=True), strict=True))
     said = {column.quantity or name for name, column in table.columns.items()} | {
         *table.columns,

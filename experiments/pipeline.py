@@ -41,7 +41,7 @@ from learn.metrics import (
 )
 from learn.plan import analytic
 from learn.sharding import Layout
-from learn.tasks import Classify, Counterfactual, Forecast, RemainingLife, Task, TimeToEvent
+from learn.tasks import Classify, Counterfactual, Forecast, Imputation, RemainingLife, Task, TimeToEvent
 from learn.update import Optim
 from sim.errors import InputError
 from twins.clean import Clean
@@ -54,6 +54,7 @@ PRIMARY: dict[type, tuple[str, ...]] = {  # scores of which less is better
     TimeToEvent: ("brier", "log_loss"),
     Forecast: ("crps", "mse", "mae", "wql"),
     Counterfactual: ("nrmse", "mse", "mae", "pehe", "regret"),
+    Imputation: ("crps", "mse", "mae", "wql"),
     RemainingLife: ("crps", "rmse"),
     Classify: ("brier", "log_loss"),
 }
@@ -158,6 +159,14 @@ def check(experiment: Experiment) -> None:
         )
     if experiment.scoring.every is None and not isinstance(experiment.task, RemainingLife):
         raise InputError("evaluate.every is null; only a remaining life is asked at the newest moment alone")
+    if isinstance(experiment.task, Imputation):
+        if experiment.context <= experiment.task.horizon:
+            raise InputError(
+                f"context is {experiment.context}; to see both sides of gaps in the newest task.horizon="
+                f"{experiment.task.horizon} samples it must be above that"
+            )
+        if experiment.oracle is not None:
+            raise InputError("oracle must be null where gaps are asked: nothing tells what can be known of them")
     if experiment.scoring.conformal and (type(experiment.task) is not Forecast or experiment.task.loss != "pinball"):
         raise InputError("evaluate.conformal is true; only a forecast told in quantiles, task.loss=pinball, has it")
     if experiment.scoring.mc_dropout and not getattr(experiment.part("model"), "dropout", 0):

@@ -13,7 +13,7 @@ from learn import evaluate
 from learn.batch import Windows, anchors, runs
 from learn.counterfactual import planned, told
 from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction, Prediction, Truth
-from learn.tasks import Classify, Counterfactual, Forecast, RemainingLife, Task, TimeToEvent
+from learn.tasks import Classify, Counterfactual, Forecast, Imputation, RemainingLife, Task, TimeToEvent
 from sim.errors import InputError, require
 from twins import oracle
 from twins.aligned import sampled, variates
@@ -89,6 +89,8 @@ class Futures:
             raise InputError(
                 "oracle cannot be Futures where a class or plans are asked; it must be questions.Recorded, or null"
             )
+        if isinstance(task, Imputation):
+            raise InputError("oracle cannot be Futures where gaps are asked, which lie in the past; it must be null")
         return _forecasts(self, task, twin, test, episodes, asked, **how)
 
 

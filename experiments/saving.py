@@ -98,7 +98,7 @@ class Setting:
             raise InputError("vary is not for save, whose battery is that of one street; it must be empty here")
         if not isinstance(twin, HomesTwin) or twin.step_h != 1:
             raise InputError("twin must be a HomesTwin with a step_h of 1, as prices are by the hour")
-        if not isinstance(task, Forecast):
+        if type(task) is not Forecast:
             raise InputError("task must be a Forecast, for a plan to rest on it")
 
         def part(name: str, kind: Any) -> Any:

@@ -174,6 +174,8 @@ def question(task: Mapping[str, Any]) -> str:
     if "outcome" in task:
         days = "" if task["horizon"] == 1 else f" of {task['horizon']} samples"
         return f"What would come of each plan{days}, followed or not? Research only, not for clinical use."
+    if "longest" in task:
+        return f"What was read in a gap of up to {task['longest']} samples?"
     if "horizon" in task:
         return "What comes next?" if task["horizon"] == 1 else f"What are the next {task['horizon']} samples?"
     return ""

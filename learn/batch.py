@@ -1,7 +1,8 @@
 """From episodes to what a model sees: windows that stay on the device, and batches gathered from them.
 
 A window anchored at sample k of an episode sees samples k − context … k − 1; "now" is the time of sample k, which is
-the first target. Channels of role `truth` are left out here, so that no model can reach them.
+the first target. Where blocks of its horizon are hidden, it sees the context that ends with the horizon, but for them.
+Channels of role `truth` are left out here, so that no model can reach them.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from learn.gaps import addresses, blocks
 from learn.identity import buckets, kind
 from learn.laid import ROLES, WEEK_H, Laid
-from learn.tasks import Classify, Task
+from learn.tasks import Classify, Imputation, Task
 from sim.errors import InputError
 from twins.aligned import hidden
 from twins.channel import Role
@@ -120,8 +122,21 @@ class Scale:
         "variate_mask_ExV",
         "frames",
         "marks_ExLxHxW",
+        "hidden_ExVxH",
     ],
-    meta_fields=["context", "horizon", "step_h", "scale", "runs", "assets", "first", "last", "least", "together"],
+    meta_fields=[
+        "context",
+        "horizon",
+        "step_h",
+        "scale",
+        "runs",
+        "assets",
+        "first",
+        "last",
+        "least",
+        "together",
+        "hides",
+    ],
 )
 @dataclass(frozen=True, eq=False)
 class Windows:
@@ -149,6 +164,8 @@ class Windows:
     marks_ExLxHxW: jax.Array | None = None  # uint8, the task's label of each pixel; 0 where there is none
     least: int | None = None  # samples that have to lie before an anchor; None: a whole context
     together: int = 1  # anchors that follow on each other and belong into one batch: the arms of a comparison
+    hides: Imputation | None = None  # whose blocks of the horizon are hidden
+    hidden_ExVxH: Any = None  # bool, of windows that are `taken`: where they lie
 
     @staticmethod
     def of(
@@ -176,6 +193,11 @@ class Windows:
     @property
     def variates(self) -> int:
         return len(self.scale.names)
+
+    @property
+    def seen_ahead(self) -> int:
+        """Samples from an anchor on that a model sees: of a horizon with hidden blocks all, but for these."""
+        return self.horizon if self.hides is not None else 0
 
 
 def _assemble(
@@ -292,41 +314,46 @@ def gather(windows: Windows, anchors_Bx2: Any) -> Batch:
 
 def taken(windows: Windows, anchors_Bx2: jax.Array) -> Windows:
     """Just the windows at *anchors_Bx2*, a row each, of context + horizon samples."""
-    context, horizon = windows.context, windows.horizon
+    context, horizon, seen = windows.context, windows.horizon, windows.seen_ahead
 
-    def rows(array_ExL: jax.Array, length: int) -> jax.Array:
+    def rows(array_ExL: jax.Array, length: int, late: int = 0) -> jax.Array:
         def one(e_k: jax.Array) -> jax.Array:
-            start = (e_k[0], *[0] * (array_ExL.ndim - 2), e_k[1])
+            start = (e_k[0], *[0] * (array_ExL.ndim - 2), e_k[1] + late)
             return jax.lax.dynamic_slice(array_ExL, start, (1, *array_ExL.shape[1:-1], length))[0]
 
         return jax.vmap(one)(anchors_Bx2)
 
     def frames(array_ExLxS: jax.Array) -> jax.Array:
         def one(e_k: jax.Array) -> jax.Array:
-            start = (e_k[0], e_k[1], *[0] * (array_ExLxS.ndim - 2))
+            start = (e_k[0], e_k[1] + seen, *[0] * (array_ExLxS.ndim - 2))
             return jax.lax.dynamic_slice(array_ExLxS, start, (1, context, *array_ExLxS.shape[2:]))[0]
 
         return jax.vmap(one)(anchors_Bx2)
 
-    e_B = anchors_Bx2[:, 0]
+    e_B, k_B = anchors_Bx2[:, 0], anchors_Bx2[:, 1]
+    hidden_BxVxH = None
+    if windows.hides is not None:
+        address_B = jnp.asarray(addresses(windows.runs, windows.assets))[e_B]
+        hidden_BxVxH = blocks(windows.hides, address_B, k_B, windows.variates)
     return replace(
         windows,
         values_ExVxL=rows(windows.values_ExVxL, context + horizon),
         **{
-            f"{name}_ExL": rows(getattr(windows, f"{name}_ExL"), context)
+            f"{name}_ExL": rows(getattr(windows, f"{name}_ExL"), context, seen)
             for name in ("hour", "gap", "event_h", "cause")
         },
         role_ExV=windows.role_ExV[e_B],
         variate_mask_ExV=windows.variate_mask_ExV[e_B],
         frames=tuple(map(frames, windows.frames)),
         marks_ExLxHxW=None if windows.marks_ExLxHxW is None else frames(windows.marks_ExLxHxW),
+        hidden_ExVxH=hidden_BxVxH,
         **NOBODY,
     )
 
 
 def batch_of(taken: Windows) -> Batch:
     """The batch of `taken` windows."""
-    context, scale, values_BxVxL = taken.context, taken.scale, taken.values_ExVxL
+    context, scale, values_BxVxL, late = taken.context, taken.scale, taken.values_ExVxL, taken.seen_ahead
     mask_BxVxL = jnp.isfinite(values_BxVxL)
     values_BxVxL = jnp.where(mask_BxVxL, values_BxVxL, 0.0)
     angle_BxT = taken.hour_ExL[..., None] * jnp.asarray([2 * np.pi / 24, 2 * np.pi / WEEK_H])
@@ -334,12 +361,20 @@ def batch_of(taken: Windows) -> Batch:
     role_BxV = taken.role_ExV
     target_BxV = taken.variate_mask_ExV & (role_BxV == ROLES.index(Role.TARGET))
 
+    future_mask_BxVxH = mask_BxVxL[..., context:] & target_BxV[..., None]
+    seen_BxVxL, x_BxVxL = mask_BxVxL, values_BxVxL
+    if taken.hidden_ExVxH is not None:
+        future_mask_BxVxH &= taken.hidden_ExVxH
+        there_BxVxH = mask_BxVxL[..., context:] & ~future_mask_BxVxH
+        seen_BxVxL = jnp.concatenate((mask_BxVxL[..., :context], there_BxVxH), axis=-1)
+        x_BxVxL = jnp.where(seen_BxVxL, values_BxVxL, 0.0)
+
     def each(of_V: np.ndarray) -> jax.Array:
         return jnp.broadcast_to(jnp.asarray(of_V), (len(role_BxV), *of_V.shape))
 
     return Batch(
-        x_BxVxT=values_BxVxL[..., :context],
-        mask_BxVxT=mask_BxVxL[..., :context],
+        x_BxVxT=x_BxVxL[..., late : late + context],
+        mask_BxVxT=seen_BxVxL[..., late : late + context],
         time_BxTxF=time_BxTxF,
         role_BxV=role_BxV,
         words_BxVxW=each(buckets(scale.names, scale.units, scale.kinds)),
@@ -348,7 +383,7 @@ def batch_of(taken: Windows) -> Batch:
         group_BxV=jnp.zeros_like(role_BxV),
         variate_mask_BxV=taken.variate_mask_ExV,
         future_BxVxH=values_BxVxL[..., context:],
-        future_mask_BxVxH=mask_BxVxL[..., context:] & target_BxV[..., None],
+        future_mask_BxVxH=future_mask_BxVxH,
         event_h_BxT=taken.event_h_ExL,
         cause_BxT=taken.cause_ExL,
         frames=taken.frames,

@@ -13,6 +13,7 @@ from learn.baselines.lives import left
 from learn.baselines.series import ahead, targets
 from learn.batch import Windows, anchors
 from learn.choices import choice_scores
+from learn.gaps import hidden_of
 from learn.metrics import (
     EventPrediction,
     EventTruth,
@@ -272,11 +273,12 @@ def class_truth(windows: Windows, anchors_Nx2: np.ndarray) -> EventTruth:
 def forecast_truth(
     windows: Windows, anchors_Nx2: np.ndarray, train: Windows, period: int | None = None
 ) -> ForecastTruth:
-    """What came after each anchor; with a *period* (samples), also MASE's scale, from *train*."""
+    """What came after each anchor, or its gaps hide; with a *period* (samples), also MASE's scale, from *train*."""
     y_NxVxH = ahead(windows, anchors_Nx2)
     target_NxV = targets(windows)[anchors_Nx2[:, 0]]
     scale_NxV = None if period is None else np.broadcast_to(seasonal_mae(train, period), target_NxV.shape)
-    return ForecastTruth(y_NxVxH, np.isfinite(y_NxVxH) & target_NxV[..., None], scale_NxV)
+    counts_NxVxH, hidden_NxVxH = np.isfinite(y_NxVxH) & target_NxV[..., None], hidden_of(windows, anchors_Nx2)
+    return ForecastTruth(y_NxVxH, counts_NxVxH if hidden_NxVxH is None else counts_NxVxH & hidden_NxVxH, scale_NxV)
 
 
 def seasonal_mae(windows: Windows, period: int) -> np.ndarray:

@@ -28,7 +28,7 @@ from learn.batch import ROLES, WEEK_H, Batch, Scale
 from learn.heads import incidence
 from learn.identity import buckets
 from learn.metrics import quadrature
-from learn.tasks import Classify, Forecast, RemainingLife, Task
+from learn.tasks import Classify, Forecast, Imputation, RemainingLife, Task
 from twins.channel import Role
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -66,8 +66,9 @@ def outputs(task: Task, marks: bool) -> dict[str, dict[str, Any]]:
         pixels = {"axes": ["window", "row", "column", "mark"], "what": f"probability of {', '.join(task.kinds)}"}
         return told | ({"marks": pixels} if marks else {})
     if isinstance(task, Forecast):
-        mean = {"axes": ["window", "target", "step"], "what": "expected value, in the target's unit"}
-        levels = {"axes": ["window", "target", "step", "level"], "what": "quantiles, in the target's unit"}
+        where = f" at the newest {task.horizon} samples, of use where they are missing" * isinstance(task, Imputation)
+        mean = {"axes": ["window", "target", "step"], "what": f"expected value{where}, in the target's unit"}
+        levels = {"axes": ["window", "target", "step", "level"], "what": f"quantiles{where}, in the target's unit"}
         return (
             {"mean": mean} if task.loss == "mse" else {"mean": mean, "quantiles": levels | {"levels": task.quantiles}}
         )

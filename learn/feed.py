@@ -19,6 +19,7 @@ import jax
 import numpy as np
 
 from learn.batch import NOBODY, Scale, Windows, allowed
+from learn.gaps import hidden_of
 from learn.laid import Laid
 from learn.tasks import Task
 from sim.errors import InputError
@@ -130,12 +131,14 @@ class Feed:
         laid = self.laid
         values = laid.empty(len(anchors_Bx2), laid.context + laid.horizon)
         beside = laid.told(len(anchors_Bx2), laid.context)
+        late = laid.horizon if self.hides is not None else 0
         for i, (e, k) in enumerate(np.asarray(anchors_Bx2).tolist()):
-            laid.fill(e, k - laid.context, values[i], *(array[i] for array in beside))
+            laid.each[e].fill(values[i], laid.names, k - laid.context)
+            laid.tell(e, k - laid.context + late, *(array[i] for array in beside))
         self.scale.onto(values)
         e_B = np.asarray(anchors_Bx2)[:, 0]
         arrays: Any = (values, *beside, self.role_ExV[e_B], self.variate_mask_ExV[e_B])
-        return Windows(*arrays, **laid.about(self.scale) | NOBODY)
+        return Windows(*arrays, **laid.about(self.scale) | NOBODY, hidden_ExVxH=hidden_of(self, anchors_Bx2))
 
     def steps(self, asked: Asked) -> Steps:
         """What each step of training sees."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from learn.labels import followed_h, labels, lives
-from learn.tasks import Classify, Counterfactual, RemainingLife, Task, TimeToEvent
+from learn.tasks import Classify, Counterfactual, Imputation, RemainingLife, Task, TimeToEvent
 from sim.errors import InputError
 from twins.aligned import Aligned, hidden
 from twins.channel import Role
@@ -87,6 +87,7 @@ class Laid:
             "first": self.first,
             "last": self.last,
             "least": self.task.history if isinstance(self.task, Counterfactual) else None,
+            "hides": self.task if isinstance(self.task, Imputation) else None,
         }
 
     def empty(self, count: int, length: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from flax import nnx
 
 from learn.batch import ROLES, Batch, Scale, Windows
 from learn.heads import Told, dense, first_bias, lives, outputs_per_step, quantiles
-from learn.tasks import Classify, Forecast, RemainingLife, Task, TimeToEvent
+from learn.tasks import Classify, Forecast, Imputation, RemainingLife, Task, TimeToEvent
 from sim.errors import InputError
 from twins.channel import Role
 
@@ -33,7 +33,10 @@ class LinearNet(nnx.Module):
     def __init__(self, task: Task, windows: Windows, rngs: nnx.Rngs):
         role_V = np.asarray(windows.role_ExV).max(0)
         self.task = task
-        self.known = tuple(int(v) for v in np.flatnonzero(role_V == ROLES.index(Role.KNOWN)))
+        known_V = (role_V == ROLES.index(Role.KNOWN)) & (
+            not isinstance(task, Imputation)
+        )  # which sees all of it anyway
+        self.known = tuple(int(v) for v in np.flatnonzero(known_V))
         self.targets = tuple(int(v) for v in np.flatnonzero(role_V == ROLES.index(Role.TARGET)))
         self.variates = windows.variates
         inputs = windows.variates * windows.context + len(self.known) * windows.horizon

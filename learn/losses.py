@@ -12,7 +12,7 @@ import numpy as np
 from learn.batch import ROLES, Batch
 from learn.heads import Told
 from learn.metrics import quadrature
-from learn.tasks import Classify, Counterfactual, Forecast, RemainingLife, Task
+from learn.tasks import Classify, Counterfactual, Forecast, Imputation, RemainingLife, Task
 from twins.channel import Role
 
 
@@ -109,6 +109,8 @@ def loss(task: Task, outputs: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
     if isinstance(task, Classify):
         each, mask = told(task, outputs, batch)
     elif isinstance(task, Forecast):
+        if isinstance(task, Imputation):  # both sides of a gap are seen at the newest moment alone
+            outputs = outputs[:, :, -1:]
         y, mask = targets(batch, outputs.shape[2])
         each = squared_error(outputs[..., 0], y) if task.loss == "mse" else pinball(outputs, y, task.quantiles)
     else:

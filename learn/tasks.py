@@ -1,5 +1,5 @@
-"""What a model is asked: the future values of a series, when and how an asset fails, how long it lives on, or what
-something is that was just seen."""
+"""What a model is asked: the future values of a series or those that are missing, when and how an asset fails, how
+long it lives on, or what something is that was just seen."""
 
 from __future__ import annotations
 
@@ -64,6 +64,26 @@ class Counterfactual(Forecast):
         require(self.paired is None or self.paired >= 1, self, "paired", "at least 1 sample, or null")
         weighs = 0 <= self.difference_weight < math.inf and (self.difference_weight == 0 or self.paired is not None)
         require(weighs, self, "difference_weight", "0, or above it, finite and with task.paired")
+
+
+@dataclass(frozen=True)
+class Imputation(Forecast):
+    """What was read where a target has a gap: a block of samples among the *horizon* newest of a window.
+
+    Of each target a block from *shortest* to *longest* samples is hidden, with something after it; all else, before
+    and after, is seen. Which block that is depends on (seed, episode, moment, target) alone. Of what a model tells of
+    the horizon only hidden samples count.
+    """
+
+    shortest: int = 1
+    longest: int = 12
+    seed: int = 0  # of the blocks; scores are comparable where it is the same
+
+    def __post_init__(self):
+        super().__post_init__()
+        require(1 <= self.shortest <= self.longest, self, "shortest", f"from 1 to longest, {self.longest} samples")
+        require(self.longest < self.horizon, self, "longest", f"below the horizon of {self.horizon} samples")
+        require(0 <= self.seed < 2**32, self, "seed", "from 0 to below 2³²")
 
 
 @dataclass(frozen=True)

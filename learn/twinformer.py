@@ -24,7 +24,7 @@ from learn.identity import BUCKETS
 from learn.layers import Block, Past, Wide, dropout
 from learn.losses import targets
 from learn.scaling import Sums, before, causal_scale, growth
-from learn.tasks import Classify, Counterfactual, Forecast, RemainingLife, Task, TimeToEvent
+from learn.tasks import Classify, Counterfactual, Forecast, Imputation, RemainingLife, Task, TimeToEvent
 from sim.errors import InputError, require
 from twins.channel import Role
 
@@ -178,7 +178,8 @@ class TwinFormerNet(nnx.Module):
         self.role = share("role", lambda: embed(len(ROLES))) if apart else None
         self.from_gap = share("from_gap", lambda: gap(shape.patch, width), same_patch) if apart else None
         plan = isinstance(task, Counterfactual) and windows.horizon > 1
-        self.known = tuple(ROLES.index(role) for role in ((Role.KNOWN, Role.ACTION) if plan else (Role.KNOWN,)))
+        read = (Role.KNOWN, Role.ACTION) if plan else () if isinstance(task, Imputation) else (Role.KNOWN,)
+        self.known = tuple(ROLES.index(role) for role in read)
         known = windows.horizon > 0 and bool(np.isin(np.asarray(windows.role_ExV), self.known).any())
         coming = partial(linear, together * windows.horizon, width, use_bias=False)
         self.from_known = share("from_known", coming, lambda n: n.horizon == windows.horizon) if known else None

@@ -13,6 +13,7 @@ import numpy as np
 
 from learn.baselines.classifiers import BoostedTrees, SupportVectors, features
 from learn.baselines.defects import DefectLogistic, DefectTrees, RateByLevel, RateByVerdict
+from learn.baselines.filling import GapRidge, Interpolated, LastSeen, SameHourBetween
 from learn.baselines.hazard import AgeWeibull, Weibull, horizon_labels
 from learn.baselines.lives import AgeLife, FeatureRidge, LifeTrees
 from learn.baselines.plans import Known, LinearPlan, MarginalStructural
@@ -42,7 +43,10 @@ __all__ = [
     "DefectTrees",
     "FeatureRidge",
     "ForecastTrees",
+    "GapRidge",
+    "Interpolated",
     "Known",
+    "LastSeen",
     "LifeTrees",
     "LinearPlan",
     "MarginalStructural",
@@ -51,6 +55,7 @@ __all__ = [
     "RepeatLast",
     "Ridge",
     "SameHour",
+    "SameHourBetween",
     "SupportVectors",
     "TrainMean",
     "Weibull",

@@ -81,7 +81,7 @@ class Spread:
 
     @staticmethod
     def fit(mean: Mean, windows: Windows, levels: Sequence[float]) -> Spread:
-        asked = _sample(windows)
+        asked = sampled(windows)
         target_NxV = targets(windows)[asked[:, 0]]
         error_NxVxH = ahead(windows, asked) - mean(windows, asked)
         offset_VxHxQ = np.zeros((*error_NxVxH.shape[1:], len(levels)), np.float32)
@@ -199,7 +199,7 @@ def cut(x_ExVxL: np.ndarray, context: int, anchors_Nx2: np.ndarray, offset: int,
     return x_NxVxC if inside_NxC.all() else np.where(inside_NxC[:, None], x_NxVxC, np.float32(np.nan))
 
 
-def _sample(windows: Windows, lookback: int = 0) -> np.ndarray:
+def sampled(windows: Windows, lookback: int = 0) -> np.ndarray:
     """Anchors evenly spaced, as many as memory takes, with *lookback* samples behind them where there are such."""
     every = anchors(windows, at_risk=False)
     whole = every[every[:, 1] >= lookback]
@@ -222,7 +222,7 @@ def _features(windows: Windows, anchors_Nx2: np.ndarray, lookback: int) -> tuple
 
 def _regression(windows: Windows, lookback: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Features, what followed less the last value (gaps filled), and which rows are of targets: NxVxP, NxVxH, NxV."""
-    asked = _sample(windows, lookback)
+    asked = sampled(windows, lookback)
     x_NxVxP, last_NxVx1 = _features(windows, asked, lookback)
     later = asked + np.array([0, windows.horizon])
     y_NxVxH = past(windows, later, windows.horizon) - last_NxVx1

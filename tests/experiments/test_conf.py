@@ -64,6 +64,19 @@ def test_a_score_that_cannot_be_primary_is_refused_before_any_work(preset, prima
         check(load(preset, [f"evaluate.primary={primary}"]))
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("context=24", "context is 24"),
+        ("oracle=futures", "oracle must be null"),
+        ("evaluate.conformal=true", "conformal"),
+    ],
+)
+def test_gaps_that_cannot_be_asked_for_are_refused_before_any_work(given, said):
+    with pytest.raises(InputError, match=said):
+        check(load("homes_imputation", [given]))
+
+
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_a_split_without_runs_is_refused_before_any_work(split):
     with pytest.raises(InputError, match=rf"plan\.{split} is 0; an experiment needs at least 1 world run"):

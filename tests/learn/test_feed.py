@@ -12,7 +12,7 @@ from learn.batch import Windows, anchors, batch_of, gather
 from learn.feed import Ahead, Feed, Stream
 from learn.fit import Budget, fit
 from learn.linear import Linear
-from learn.tasks import Forecast, TimeToEvent
+from learn.tasks import Forecast, Imputation, TimeToEvent
 from learn.twinformer import TwinFormer
 from learn.update import Optim
 from sim.errors import InputError
@@ -52,7 +52,9 @@ def mixed(run):
 
 
 @pytest.mark.parametrize(
-    ("kind", "task"), [(visits, Forecast(3)), (mixed, Forecast(3)), (None, TimeToEvent()), (None, Forecast(4))]
+    ("kind", "task"),
+    [(visits, Forecast(3)), (mixed, Forecast(3)), (None, TimeToEvent()), (None, Forecast(4))]
+    + [(kind, Imputation(6, longest=4)) for kind in (visits, mixed)],
 )
 def test_cut_windows_are_those_of_the_whole(make_episode, kind, task):
     episodes = [(kind or make_episode)(run) for run in range(3)]
