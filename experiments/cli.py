@@ -18,6 +18,7 @@ import contextlib
 import difflib
 import errno
 import functools
+import itertools
 import multiprocessing
 import os
 import shlex
@@ -124,8 +125,8 @@ def command() -> str:
 
 def another(module: str, overrides: Sequence[str]) -> str:
     """The command of *module* with these overrides, and the folder of a plant that was typed."""
-    kept = []
-    for flag, value in zip(sys.argv[1:], [*sys.argv[2:], ""], strict=True):
+    kept, typed = [], sys.argv[1:]
+    for flag, value in itertools.zip_longest(typed, typed[1:], fillvalue=""):
         if flag in ("--config-dir", "-cd"):
             kept += [flag, value]
         elif flag.startswith(("--config-dir=", "-cd=")):

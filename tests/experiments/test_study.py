@@ -147,6 +147,7 @@ def test_a_power_law_is_found_again_with_its_interval():
         power_law(x[:2], score[:, :2], floor)
 
 
+@pytest.mark.long
 def test_a_sweep_tells_its_law_above_the_oracle(work):
     base = [
         "experiment=line_failure",

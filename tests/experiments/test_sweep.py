@@ -104,7 +104,7 @@ def test_a_sweep_tells_every_trial_and_how_to_repeat_the_best(run):
     assert not list(folders.glob("*/metrics.json"))  # no trial has seen the test split
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_once_and_with_more_workers_a_sweep_ends_with_the_same_trials(work, run):
     folder = work / "killed" / run.relative_to(work / "outputs")
     more = ("outputs=killed", "workers=2", "sweep.trials=5")

@@ -60,5 +60,5 @@ def test_what_cannot_be_is_refused_by_its_key(override, message):
 
 
 def test_a_table_has_no_worlds_to_vary():
-    with pytest.raises(InputError, match="vary is of simulated worlds"):
+    with pytest.raises(InputError, match="vary and render are of simulated worlds"):
         _ = load("etth1", ["source.path=x.csv", "+vary.world.crew={choices: [1]}"]).source
