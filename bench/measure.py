@@ -10,8 +10,9 @@ import numpy as np
 
 from bench import lean_line, minute_homes
 from bench.executing import memory, ray, workers
+from bench.learning import against_torch, products
 from bench.rivals import against_ciw, against_salabim, against_simprocesd
-from bench.sensing import pictures, rendering, sampling, white, window
+from bench.sensing import pictures, rendering, sampling, white, window, writing
 from bench.turns import MINUTE_H, MONTH_H, Measured, turns
 from experiments.experiment import Experiment
 from sim import factory as factories
@@ -232,11 +233,14 @@ MEASURES = (
     rendering,
     white,
     window,
+    writing,
     split,
     workers,
     ray,
     memory,
     training,
+    against_torch,
+    products,
     factory,
     inspected,
     supplied,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 from statistics import median
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from bench import ticking_line
 from bench.turns import MINUTE_H, MONTH_H, Measured, turns
@@ -14,6 +18,7 @@ from sim.compiled import compiled
 from twins import kernels
 from twins.camera import Camera
 from twins.channel import Channel, Role
+from twins.dataset import files, shards
 from twins.line import LineTwin
 from twins.noise import Noise, address
 from twins.render import Panel
@@ -122,6 +127,34 @@ def window(bench: Experiment, repeats: int) -> Measured:
         "window", "time to render a window of 128 samples of 50 sensors, anywhere in a month", "µs", 100.0, False,
         tuple(1e6 * s / count for s in ours),
         {"normals_us": 1e6 * median(normals) / count, "noisy": sum(c.noise.white > 0 for c in panel.channels)},
+    )  # fmt: skip
+
+
+def writing(bench: Experiment, repeats: int) -> Measured:
+    """Shards, hashed and moved into place, against pyarrow writing tables that are there already, in the same coding.
+
+    In the detail, against pyarrow as it is without being told anything: which codes otherwise and larger.
+    """
+    world, twin = bench.world, replace(bench.twin, step_h=MINUTE_H)
+    episodes = [e for seed in range(2) for e in twin.observe(world.run(world.start(seed), MONTH_H))]
+    table = pq.read_table(pa.BufferReader(shards.series_bytes(episodes)))
+    rows, values = shards.ROW_GROUP["series"], sum(s.values.size for e in episodes for s in e.series)
+    coding = {"compression": "zstd", "use_dictionary": False, "use_byte_stream_split": shards.FLOATS["series"]}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        theirs = {
+            "coded": lambda k: pq.write_table(table, path / "coded", row_group_size=rows, **coding),
+            "plain": lambda k: pq.write_table(table, path / "plain", row_group_size=rows),
+        }
+        ours, coded = turns(
+            lambda k: files.write(path / "ours", [shards.series_bytes(episodes)]), theirs["coded"], repeats
+        )
+        again, plain = turns(lambda k: files.write(path / "ours", [shards.series_bytes(episodes)]), theirs["plain"], 3)
+        sizes = {f"{name}_mb": (path / name).stat().st_size / 1e6 for name in ("ours", "coded", "plain")}
+    return Measured(
+        "writing", "rate of writing a shard's series over that of pyarrow writing the same table", "×", 0.5, True,
+        tuple(b / a for a, b in zip(ours, coded, strict=True)),
+        {"values_per_s": values / median(ours), "against_plain": median(plain) / median(again), **sizes},
     )  # fmt: skip
 
 
