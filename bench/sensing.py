@@ -52,7 +52,7 @@ def sampling(bench: Experiment, repeats: int) -> Measured:
     ours, ticking = turns(render_all, lambda k: ticking_line.run(twin, k, MONTH_H), repeats)
     what = "time of a SimPy process per sensor, sampling at ticks, over trace plus rendering"
     return Measured(
-        "sampling", what, "×", 250.0, True,
+        "sampling", what, "×", 400.0, True,
         tuple(b / a * months for a, b in zip(ours, ticking, strict=True)),
         {"ours_s": median(ours) / months, "ticking_s": median(ticking), "channels": len(channels), "samples": count},
     )  # fmt: skip
