@@ -24,6 +24,7 @@ def test_another_throughput_is_refused_and_so_is_one_that_is_not_known():
         rivals.agree(mine, rng.normal(100, 20, 6).tolist(), "it")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("rival", "runs"), [("salabim", 30), ("simprocesd", 24), ("ciw", 14)])
 def test_a_rival_makes_as_many_parts(rival, runs):
     """In a week from empty."""

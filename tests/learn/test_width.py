@@ -48,12 +48,14 @@ def moved(series_windows):
     return changes
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_step_changes_is_as_large_at_any_width(moved, kind):
     """The coordinate check of Yang et al. 2022: eight times as wide, features and answers move alike."""
     np.testing.assert_allclose(moved(kind, 256, 32) / moved(kind, 32, None), 1, atol=0.2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_the_base_width_a_step_changes_more_the_wider_the_model(moved, kind):
     """The planted fault: the same check of models that are widened alone."""
