@@ -30,6 +30,7 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 POLL_S = 1e-3
 BESIDE = ("hour_ExL", "gap_ExL", "event_h_ExL", "cause_ExL")
+ARRAYS = ("values_ExVxL", "marks_ExLxHxW")  # what takes all windows to tell
 
 
 class Order:
@@ -95,8 +96,11 @@ class Feed:
             raise AttributeError(name)
         if name in BESIDE:
             return self._beside()[BESIDE.index(name)]
-        found = self._said.get(name, _Unsaid)
-        return getattr(self.whole(), name) if found is _Unsaid else found
+        if name in self._said:
+            return self._said[name]
+        if name not in ARRAYS:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+        return getattr(self.whole(), name)
 
     def _beside(self) -> tuple[np.ndarray, ...]:
         """Calendar and labels of all samples."""
@@ -111,7 +115,10 @@ class Feed:
     def _said(self) -> dict[str, Any]:
         """What is asked for again and again and takes little room."""
         small = {name: getattr(self.laid, name) for name in ("role_ExV", "variate_mask_ExV")}
-        return self.laid.about(self.scale) | small | {"variates": len(self.scale.names), "frames": ()}
+        about = self.laid.about(self.scale)
+        ahead = self.laid.horizon if about["hides"] is not None else 0
+        sizes = {"variates": len(self.scale.names), "seen_ahead": ahead, "together": 1}
+        return about | small | sizes | {"frames": (), "hidden_ExVxH": None}
 
     def whole(self, count: int | None = None) -> Windows:
         """All windows in memory; or those of at most *count* episodes, evenly over all of them."""
@@ -252,10 +259,6 @@ class _Split:
 
     def span(self, split: str) -> tuple[float, float]:
         return self.limits
-
-
-class _Unsaid:
-    pass
 
 
 class Ahead(Generic[Item, Made]):

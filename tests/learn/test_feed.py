@@ -2,7 +2,7 @@
 
 import threading
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import jax
 import numpy as np
@@ -66,6 +66,26 @@ def test_cut_windows_are_those_of_the_whole(make_episode, kind, task):
     same(feed.whole(), whole)
     assert feed.whole(2).runs == (0, 2)
     assert (feed.runs, feed.step_h, feed.variates) == (whole.runs, whole.step_h, whole.variates)
+
+
+@pytest.mark.parametrize("task", [TimeToEvent(), Imputation(6, longest=4)])
+def test_a_feed_tells_of_itself_without_reading_all_windows(make_episode, task, monkeypatch):
+    episodes = [make_episode(run) for run in range(2)]
+    whole, feed = Windows.of(episodes, context=8, task=task), Feed.of(episodes, context=8, task=task)
+
+    def forbidden(*_):
+        raise AssertionError("all windows were read")
+
+    monkeypatch.setattr(Feed, "whole", forbidden)
+    for name in ("like", "frame", "_hidden"):
+        assert getattr(feed, name, None) is None
+        with pytest.raises(AttributeError, match=name):
+            getattr(feed, name)
+    told = [field.name for field in fields(Windows)] + ["variates", "seen_ahead"]
+    for name in set(told) - {"values_ExVxL", "marks_ExLxHxW"}:
+        same(getattr(feed, name), getattr(whole, name))
+    with pytest.raises(AssertionError, match="all windows"):
+        feed.values_ExVxL  # noqa: B018
 
 
 @pytest.mark.parametrize(("shape", "task"), [(SHAPE, TimeToEvent()), (Linear(), Forecast(4))])
