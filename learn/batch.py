@@ -25,7 +25,7 @@ from twins.aligned import hidden
 from twins.channel import Role
 from twins.episode import Episode, Series
 
-NOBODY: dict[str, tuple] = {"runs": (), "assets": (), "first": (), "last": ()}  # of windows that were taken out
+NOBODY: dict[str, Any] = {"runs": (), "assets": (), "first": (), "last": (), "until_h": np.inf}  # of windows taken out
 TIME_FEATURES = 4  # sine and cosine of the hour of the day and of the hour of the week
 
 
@@ -133,6 +133,7 @@ class Scale:
         "assets",
         "first",
         "last",
+        "until_h",
         "least",
         "together",
         "hides",
@@ -162,6 +163,7 @@ class Windows:
     last: tuple[int, ...]  # and the one before which they end
     frames: tuple[jax.Array, ...] = ()  # of each frame of the scale, ExLx*shape: float32, normalised; NaN where missing
     marks_ExLxHxW: jax.Array | None = None  # uint8, the task's label of each pixel; 0 where there is none
+    until_h: float = np.inf  # when the split is cut off: what comes later is not known in it
     least: int | None = None  # samples that have to lie before an anchor; None: a whole context
     together: int = 1  # anchors that follow on each other and belong into one batch: the arms of a comparison
     hides: Imputation | None = None  # whose blocks of the horizon are hidden

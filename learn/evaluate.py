@@ -250,15 +250,16 @@ def seen_lives(
 ) -> Lives:
     """How long the life under way at each anchor goes on, and whether it fails then or is lost sight of.
 
-    A life that planned work cut is followed to the failure that was to come where a twin tells it, as in `event_truth`.
+    A life that planned work cut is followed to the failure that was to come where a twin tells it, as in `event_truth`,
+    but not beyond the end of the record or of the split: there every life is lost sight of, whatever was done to it.
     """
     at = anchors_Nx2[:, 0], anchors_Nx2[:, 1] + windows.context - 1
     event_h_N, failed_N = np.array(windows.event_h_ExL[at]), np.asarray(windows.cause_ExL)[at] > 0
     for n, (e, k) in enumerate(anchors_Nx2):
         spell = at_risk(episodes[e], k * step_h)
         if spell is not None and spell.cause == PLANNED and math.isfinite(spell.unmaintained_h):
-            event_h_N[n] += spell.start_h + spell.unmaintained_h - spell.end_h
-            failed_N[n] = True
+            end_h, cut_h = spell.start_h + spell.unmaintained_h, min(windows.until_h, episodes[e].end_h)
+            event_h_N[n], failed_N[n] = min(end_h, cut_h) - k * step_h, end_h < cut_h
     return Lives(event_h_N, failed_N, task.edges_h, task.horizon_h)
 
 

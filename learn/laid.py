@@ -86,6 +86,7 @@ class Laid:
             "assets": tuple(one.episode.asset for one in self.each),
             "first": self.first,
             "last": self.last,
+            "until_h": self.span[1],
             "least": self.task.history if isinstance(self.task, Counterfactual) else None,
             "hides": self.task if isinstance(self.task, Imputation) else None,
         }

@@ -1,6 +1,8 @@
 """Skill between two marks, paired intervals that cover, and what counts as a failure within the horizon."""
 
 import json
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -201,6 +203,29 @@ def test_lives_that_planned_work_cut_are_followed_to_the_failure_that_was_to_com
     labels = np.asarray(windows.event_h_ExL)[0, anchors[:, 1] + 3]
     np.testing.assert_allclose(found.event_h_N - labels, [0, 0, 22, 0])
     assert found.failed_N.tolist() == [True, False, True, False]
+
+
+@pytest.mark.parametrize("cut_h", [130.0, 150.0, 170.0])  # before the planned work, before the failure, after both
+@pytest.mark.parametrize("recorded", [False, True])
+def test_lives_are_lost_sight_of_where_the_split_or_the_record_ends(cut_h, recorded):
+    spells = (Spell(0, 50, "wear", 50), Spell(102, 140, PLANNED, 38, unmaintained_h=60))  # to 162 h
+    episode, task = machine(spells), TimeToEvent(horizon_h=24.0)
+    episode = replace(episode, end_h=cut_h) if recorded else episode
+    windows = Windows.of([episode] if recorded else Split([episode], cut_h), context=4, task=task)
+    found = seen_lives(windows, [episode], np.array([[0, 2 * 30], [0, 2 * 120]]), 0.5, task)
+    np.testing.assert_allclose(found.event_h_N, [20, min(162, cut_h) - 120])
+    assert found.failed_N.tolist() == [True, cut_h > 162]
+
+
+class Split(NamedTuple):
+    listed: list
+    until_h: float
+
+    def episodes(self, split):
+        return self.listed
+
+    def span(self, split):
+        return -np.inf, self.until_h
 
 
 @settings(max_examples=25)
