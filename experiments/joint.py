@@ -16,7 +16,7 @@ from sim.errors import InputError, require
 
 ALONE = "trained_alone"
 # Of a model what is its preset's own; the rest is one for all.
-OWN = ("patch", "frame_patch", "wave_patch", "levels", "overlap", "growth", "mix")
+OWN = ("patch", "frame_patch", "wave_patch", "levels", "overlap", "skip", "growth", "mix")
 
 
 @dataclass(frozen=True)

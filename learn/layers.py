@@ -130,3 +130,27 @@ class Block(nnx.Module):
             z_BxVxPxD = z_BxVxPxD + dropout(jnp.swapaxes(across_BxPxVxD, 1, 2), self.rate, keys[1])
         gate, up = jnp.split(self.gate_up(self.mlp_norm(z_BxVxPxD)), 2, axis=-1)
         return z_BxVxPxD + dropout(self.down(jax.nn.silu(gate) * up), self.rate, keys[2])
+
+
+class LinearSkip(nnx.Module):
+    """The samples of the context → the horizon, by one linear map for all channels, about where a series lies so far.
+
+    At each patch it sees as many patches as a context has; what lies before the first, or is missing, counts as lying
+    there. A transformer beside it has only the rest to learn (the residual of Das et al. 2023, TiDE, section 4.2).
+    """
+
+    def __init__(self, patches: int, patch: int, horizon: int, rngs: nnx.Rngs):
+        zeros = nnx.initializers.zeros
+        self.lags = patches, patch, horizon
+        self.map = nnx.Conv(patch, horizon, patches, padding="VALID", use_bias=False, kernel_init=zeros, rngs=rngs)
+
+    def __call__(
+        self, x_BxVxPxS: jax.Array, mask_BxVxPxS: jax.Array, location_BxVxP: jax.Array, newest: jax.Array | None
+    ) -> tuple[jax.Array, jax.Array]:
+        """(B, V, P, H), and the newest samples with which of them are there (2, B, V, ·, S), for patches that follow."""
+        new = jnp.stack((jnp.where(mask_BxVxPxS, x_BxVxPxS, 0.0), mask_BxVxPxS.astype(x_BxVxPxS.dtype)))
+        if newest is None:
+            newest = jnp.zeros((*new.shape[:3], self.lags[0] - 1, new.shape[-1]), new.dtype)
+        seen = jnp.concatenate((newest, new), axis=3)
+        level, weight = self.map(seen)
+        return level - location_BxVxP[..., None] * weight, seen[:, :, :, new.shape[3] :]

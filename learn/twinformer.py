@@ -21,7 +21,7 @@ from learn.batch import ROLES, TIME_FEATURES, Batch, Windows
 from learn.frames import FrameReader
 from learn.heads import ClassHead, HazardHead, LifeHead, QuantileHead, Told, dense, first_bias
 from learn.identity import BUCKETS
-from learn.layers import Block, Past, Wide, dropout
+from learn.layers import Block, LinearSkip, Past, Wide, dropout
 from learn.losses import targets
 from learn.scaling import Sums, before, causal_scale, growth
 from learn.tasks import Classify, Counterfactual, Forecast, Imputation, RemainingLife, Task, TimeToEvent
@@ -52,6 +52,7 @@ class TwinFormer:
     levels: bool = True  # the embedding sees where and how wide a series lies; leave it out where levels wander off
     join: bool = False  # one token a moment for all channels together: of forecasts of one target among a few channels
     overlap: int = 0  # samples before a patch that its embedding sees as well
+    skip: bool = False  # forecasts begin with a linear map of the samples of the context, to which the blocks add
     growth: bool = False  # targets begin at a natural 0: they are read by their growth, told as multiples of the newest
     bf16: bool = False  # compute in bfloat16; parameters, scales and losses stay float32
     mup_base_width: int | None = None  # at which the learning rate was found: it holds at this width, of as many heads
@@ -76,6 +77,8 @@ class TwinFormer:
         asked = (np.asarray(windows.role_ExV) == ROLES.index(Role.TARGET)).any(0).sum()
         if self.join and (not isinstance(task, Forecast) or asked != 1 or windows.scale.frames):
             raise InputError("model.join is true; it takes a forecast of one target, and no frames")
+        if self.skip and (not isinstance(task, Forecast) or isinstance(task, Imputation) or self.join or self.growth):
+            raise InputError("model.skip is true; it takes a forecast, and model.join and model.growth false")
         for frame in windows.scale.frames:
             if len(frame.shape) > 2 or any(side % self.piece(frame.shape) for side in frame.shape):
                 raise InputError(
@@ -125,6 +128,7 @@ class SoFar(NamedTuple):
 
     sums: Sums | None
     pasts: tuple[Any, ...]  # of each block
+    newest: jax.Array | None = None  # samples that the linear map looks back on, as `LinearSkip` has them
 
 
 class PatchReader(nnx.Module):
@@ -186,6 +190,9 @@ class TwinFormerNet(nnx.Module):
         self.blocks = share("blocks", lambda: nnx.List([shape.block(dtype, rngs) for _ in range(shape.layers)]))
         self.norm = share("norm", lambda: nnx.RMSNorm(width, dtype=dtype, rngs=rngs))
         frames = windows.scale.frames
+        lags = windows.context // shape.patch, shape.patch, windows.horizon
+        skip = partial(LinearSkip, *lags, rngs)
+        self.skip = share("skip", skip, lambda n: n.skip.lags == lags) if shape.skip else None
         self.readers = nnx.List([FrameReader(shape, frame.shape, dtype, rngs) for frame in frames])
         kinds = task.kinds if isinstance(task, Classify) and task.marks is not None and frames else ()
         rare = np.full(shape.frame_patch**2 * len(kinds), -4.0, np.float32)
@@ -271,12 +278,16 @@ class TwinFormerNet(nnx.Module):
             else:
                 z, past = block.onward(z, reads, so_far.pasts[i])
                 pasts.append(past)
-        now = SoFar(sums, tuple(pasts))
+        level, newest = None, None
+        if self.skip is not None:
+            level, newest = self.skip(x, mask, location, None if so_far is None else so_far.newest)
+        now = SoFar(sums, tuple(pasts), newest)
         if last:
             z, location, spread = z[:, :, -1:], location[..., -1:], spread[..., -1:]
         z = self.norm(z).astype(jnp.float32)
         if isinstance(self.head, QuantileHead):
-            return self.head(z, location, spread), now
+            out = self.head(z, location, spread)
+            return out if level is None else out + level[:, :, -1 if last else 0 :, :, None], now
         out = self.head(z, present)
         if not isinstance(self.head, ClassHead):
             return out, now

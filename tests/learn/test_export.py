@@ -32,6 +32,7 @@ BY_PLACE = {k: v for k, v in ROLES.items() if k != "heat"}
 TASKS = {
     "forecast": (SMALL, Forecast(4), ROLES),
     "joined": (TwinFormer(**vars(SMALL) | {"join": True}), Forecast(4), BY_PLACE),
+    "skip": (TwinFormer(**vars(SMALL) | {"skip": True}), Forecast(4), ROLES),
     "grown": (TwinFormer(**vars(SMALL) | {"growth": True, "overlap": 2, "mix": False}), Forecast(4), ROLES),
     "linear": (Linear(), Forecast(4), ROLES),
     "recurrent": (Recurrent(**vars(SMALL)), Forecast(4), ROLES),

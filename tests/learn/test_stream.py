@@ -1,6 +1,7 @@
 """Patch by patch the same is said as in one pass over all of them; and what cannot run so is refused."""
 
 import itertools
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +24,8 @@ SHAPE = TwinFormer(width=16, layers=2, heads=2, hidden=24, patch=PATCH)
 
 
 def awake(model):
-    model.head.out.kernel[...] = 0.1 * jax.random.normal(jax.random.PRNGKey(1), model.head.out.kernel.shape)
+    for kernel in (model.head.out.kernel, *([model.skip.map.kernel] if model.skip else [])):
+        kernel[...] = 0.1 * jax.random.normal(jax.random.PRNGKey(1), kernel.shape)
     return model
 
 
@@ -38,13 +40,13 @@ def known_windows():
     return Windows.of([Episode(0, "g", series)], context=24, task=Forecast(4))
 
 
-@pytest.fixture(scope="module", params=["event", "series", "known", "alone", "recurrent"])
+@pytest.fixture(scope="module", params=["event", "series", "known", "alone", "skip", "recurrent"])
 def case(request, event_windows, series_windows, known_windows):
     """(model, batch, outputs of one pass with patches first)"""
     windows = {"event": event_windows, "known": known_windows}.get(request.param, series_windows)
     shape = TwinFormer(width=16, layers=1, heads=2, hidden=24, patch=PATCH, mix=False, levels=False)
     task = TimeToEvent() if request.param == "event" else Forecast(4)
-    shapes = {"alone": shape, "recurrent": Recurrent(width=16, layers=2, heads=2, hidden=24, patch=PATCH)}
+    shapes = {"alone": shape, "skip": replace(SHAPE, skip=True), "recurrent": Recurrent(width=16, layers=2, heads=2, hidden=24, patch=PATCH)}
     model = awake(shapes.get(request.param, SHAPE).build(task, windows))
     batch = gather(windows, jnp.asarray(anchors(windows)[:20:5]))
     axis = 1 if request.param == "event" else 2

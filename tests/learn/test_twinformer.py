@@ -1,5 +1,7 @@
 """TwinFormer: causal to the last bit, blind to the truth, of the stated sizes, and able to tell levels apart."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,17 +27,19 @@ RECURRENT = Recurrent(width=16, layers=2, heads=2, hidden=24, patch=PATCH)
 
 
 def awake(model):
-    """The model with its last layer, which starts at zero, at work."""
-    model.head.out.kernel[...] = 0.1 * jax.random.normal(jax.random.PRNGKey(1), model.head.out.kernel.shape)
+    """The model with its last layers, which start at zero, at work."""
+    for kernel in (model.head.out.kernel, *([model.skip.map.kernel] if model.skip else [])):
+        kernel[...] = 0.1 * jax.random.normal(jax.random.PRNGKey(1), kernel.shape)
     return model
 
 
-@pytest.fixture(scope="module", params=["event", "series", "recurrent event", "recurrent series"])
+@pytest.fixture(scope="module", params=["event", "series", "skip series", "recurrent event", "recurrent series"])
 def case(request, event_windows, series_windows):
     """(model, batch, outputs with patches first)"""
     event = request.param.endswith("event")
     windows, task = (event_windows, TimeToEvent()) if event else (series_windows, Forecast(4))
-    model = awake((RECURRENT if "recurrent" in request.param else SMALL).build(task, windows))
+    shape = RECURRENT if "recurrent" in request.param else replace(SMALL, skip="skip" in request.param)
+    model = awake(shape.build(task, windows))
     axis = 1 if event else 2
     batch = gather(windows, jnp.asarray(anchors(windows)[:20:5]))
     return model, batch, jax.jit(lambda b: jnp.moveaxis(model(b), axis, 0))
@@ -222,6 +226,30 @@ def test_dropout_needs_a_key_and_follows_it(event_windows):
     np.testing.assert_array_equal(outputs(None), outputs(None))
     np.testing.assert_array_equal(outputs(keys[0]), outputs(keys[0]))
     assert not np.array_equal(outputs(keys[0]), outputs(keys[1]))
+
+
+@pytest.mark.parametrize("lag", [1, 8, 24])
+def test_the_linear_skip_repeats_what_lay_a_lag_before(series_windows, lag):
+    """One weight of 1 on the sample so many back: each step of the horizon is moved by how far that lay from the mean."""
+    batch = gather(series_windows, jnp.asarray([[0, 40], [1, 60]]))
+    model = replace(SMALL, skip=True).build(Forecast(4), series_windows)
+    plain = jax.jit(lambda b: model(b))(batch)
+    kernel = model.skip.map.kernel
+    patch, within = divmod(24 - lag, PATCH)
+    kernel[...] = kernel[...].at[patch, within].set(1.0)
+    out = jax.jit(lambda b: model(b))(batch)
+    x, seen = (np.asarray(a).reshape(2, 3, 4, PATCH) for a in (batch.x_BxVxT, batch.mask_BxVxT))
+    (location, *_), _ = causal_scale(jnp.asarray(x), jnp.asarray(seen))
+    for p in range(4):
+        at = (p + 1) * PATCH - lag
+        there = (at >= 0) & np.asarray(batch.mask_BxVxT)[..., max(at, 0)]
+        moved = np.where(there, np.asarray(batch.x_BxVxT)[..., max(at, 0)] - location[..., p], 0.0)
+        np.testing.assert_allclose(out[:, :, p] - plain[:, :, p], moved[..., None, None] * np.ones((4, 21)), atol=1e-5)
+
+
+def test_a_linear_skip_is_of_forecasts_alone(event_windows):
+    with pytest.raises(InputError, match=r"model\.skip is true; it takes a forecast"):
+        replace(SMALL, skip=True).build(TimeToEvent(), event_windows)
 
 
 @pytest.mark.parametrize("wrong", [{"width": 90}, {"layers": 0}, {"dropout": 1.0}, {"patch": 0}])
