@@ -147,7 +147,7 @@ class LinearSkip(nnx.Module):
     def __call__(
         self, x_BxVxPxS: jax.Array, mask_BxVxPxS: jax.Array, location_BxVxP: jax.Array, newest: jax.Array | None
     ) -> tuple[jax.Array, jax.Array]:
-        """(B, V, P, H), and the newest samples with which of them are there (2, B, V, ·, S), for patches that follow."""
+        """(B, V, P, H), and the newest samples and which are there (2, B, V, ·, S), for the patches that follow."""
         new = jnp.stack((jnp.where(mask_BxVxPxS, x_BxVxPxS, 0.0), mask_BxVxPxS.astype(x_BxVxPxS.dtype)))
         if newest is None:
             newest = jnp.zeros((*new.shape[:3], self.lags[0] - 1, new.shape[-1]), new.dtype)

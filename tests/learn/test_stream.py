@@ -46,7 +46,8 @@ def case(request, event_windows, series_windows, known_windows):
     windows = {"event": event_windows, "known": known_windows}.get(request.param, series_windows)
     shape = TwinFormer(width=16, layers=1, heads=2, hidden=24, patch=PATCH, mix=False, levels=False)
     task = TimeToEvent() if request.param == "event" else Forecast(4)
-    shapes = {"alone": shape, "skip": replace(SHAPE, skip=True), "recurrent": Recurrent(width=16, layers=2, heads=2, hidden=24, patch=PATCH)}
+    recurrent = Recurrent(width=16, layers=2, heads=2, hidden=24, patch=PATCH)
+    shapes = {"alone": shape, "skip": replace(SHAPE, skip=True), "recurrent": recurrent}
     model = awake(shapes.get(request.param, SHAPE).build(task, windows))
     batch = gather(windows, jnp.asarray(anchors(windows)[:20:5]))
     axis = 1 if request.param == "event" else 2

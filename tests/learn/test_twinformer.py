@@ -230,7 +230,7 @@ def test_dropout_needs_a_key_and_follows_it(event_windows):
 
 @pytest.mark.parametrize("lag", [1, 8, 24])
 def test_the_linear_skip_repeats_what_lay_a_lag_before(series_windows, lag):
-    """One weight of 1 on the sample so many back: each step of the horizon is moved by how far that lay from the mean."""
+    """One weight of 1 on the sample so many back: all of the horizon is moved by how far that lay from the mean."""
     batch = gather(series_windows, jnp.asarray([[0, 40], [1, 60]]))
     model = replace(SMALL, skip=True).build(Forecast(4), series_windows)
     plain = jax.jit(lambda b: model(b))(batch)
