@@ -1,6 +1,7 @@
 """Cleaning finds what was planted, depends on nothing later, and can be undone bit for bit."""
 
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +24,7 @@ from twins.derived import configuration, derive, origin
 from twins.episode import Episode, Series
 from twins.faults import Faults
 from twins.line import LineTwin
+from twins.observed import Cuts, Table, ensure_observed
 from twins.workers import Local
 
 STEP_H = 0.25
@@ -320,6 +322,41 @@ def test_a_unit_is_converted_and_what_rounding_loses_is_kept():
     told = record(series, done)
     assert 0 < len(told["at"]) < len(series.values)  # float32 does not always come back by itself
     assert (undone(done.series, told).values == series.values).all()
+
+
+LOST = {
+    "none": [],
+    "the end of train and the beginning of validation": [*range(55, 63)],
+    "the beginning of all and of test": [0, 1, 2, 80, 81],
+    "all but one of validation": [*range(60, 70), *range(71, 80)],
+    "all of validation but two, and some within": [20, 21, *range(60, 66), *range(68, 83)],
+}
+
+
+@pytest.mark.parametrize("writable", [True, False])
+@pytest.mark.parametrize("lost", LOST.values(), ids=LOST)
+def test_stretches_that_lost_their_ends_are_read_on_one_clock(tmp_path, monkeypatch, lost, writable):
+    path, hours = tmp_path / "my.csv", [i for i in range(100) if i not in lost]
+    path.write_text("t,x\n" + "".join(f"{i},{i}\n" for i in hours))
+    table = Table(str(path), {"x": {"unit": "Cel"}}, time="t", clock="explicit", splits=Cuts(60 - hours[0], 20))
+    cleaned = derive(ensure_observed(table, tmp_path), Clean((Gaps(),)), tmp_path)
+    if not writable:
+        access = os.access
+        monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and access(path, mode))
+    for split, end in (("train", 60), ("validation", 80), ("test", 100)):
+        (series,) = cleaned.episodes(split)[0].series
+        there, before = np.isfinite(series.values), [i for i in hours if i < end]
+        assert series.clock_h()[there].tolist() == series.values[there].tolist() == before
+        assert len(series.values) == before[-1] - before[0] + 1
+
+
+def test_a_sample_that_two_stretches_tell_is_told_by_the_first(tmp_path):
+    path = tmp_path / "my.csv"
+    path.write_text("t,x\n" + "".join(f"{i + 0.5 * (i < 60)},{i}\n" for i in range(100)))  # 59.5 is told at 60
+    table = Table(str(path), {"x": {"unit": "Cel"}}, time="t", clock="explicit", splits=Cuts(59.5, 20))
+    (series,) = derive(ensure_observed(table, tmp_path), Clean((Gaps(),)), tmp_path).episodes("test")[0].series
+    assert series.values.tolist() == [*range(60), *range(61, 100)]
+    assert series.clock_h().tolist() == [*range(1, 100)]
 
 
 STATION = Station(Lognormal(1 / 6, 0.1), sudden=Sudden(Exponential(20.0)), repair=Exponential(2.0))

@@ -23,7 +23,7 @@ from sim.house import House
 from sim.laws import Exponential, Lognormal, Weibull
 from sim.line import Line, Station, Sudden
 from tests.plants.ticker import Ticker, TickerTwin
-from twins.dataset import Plan, describe, ensure, files, identity, open_dataset, shards
+from twins.dataset import Dataset, Plan, describe, ensure, files, identity, open_dataset, shards
 from twins.dataset.__main__ import main
 from twins.dataset.manifest import MANIFEST
 from twins.house import HouseTwin
@@ -165,6 +165,16 @@ def test_episodes_and_traces_come_back_as_they_were(made):
             seed += 1
 
 
+def test_a_trace_is_read_from_the_shard_that_holds_it_and_no_other(made, monkeypatch):
+    read, verified = [], Dataset._verified
+    monkeypatch.setattr(Dataset, "_verified", lambda self, name: read.append(name) or verified(self, name))
+    dataset = open_dataset(made.path)
+    for run in range(8):
+        assert dataset.trace(run).seed == run
+    shards_of = ["train-00000"] * 2 + ["train-00001"] * 2 + ["train-00002", "validation-00000"] + ["test-00000"] * 2
+    assert read == [f"traces/{name}.parquet" for name in shards_of]
+
+
 def test_values_are_read_only_slices_of_one_mapped_file(made):
     series = made.episodes("train")[3].series[0]
     assert series.values.dtype == np.float32
@@ -246,7 +256,7 @@ SLOW = replace(TWIN, work_s=0.1)
 SCRIPT = """
 import sys
 from tests.plants.ticker import TickerTwin
-from twins.dataset import Plan, ensure
+from twins.dataset import Dataset, Plan, ensure
 if __name__ == "__main__":
     ensure(TickerTwin(work_s=0.1), Plan(5, 1, 2, 60.0, runs_per_shard=2), sys.argv[1], workers=2)
 """

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from twins.dataset import files, shards
-
-KEY = ("run", "asset", "entity", "quantity")
-
-
-def key(row: dict) -> tuple:
-    """What tells one series from another."""
-    return tuple(row[name] for name in KEY)
+from twins.dataset.layout import KEY, Place, key, told
 
 
-def build(path: Path, content: str, layout: str, parts: list[list[Path]]) -> None:
-    """Write the values of the shards of *parts*, page checksums verified, and a certificate beside them."""
-    digest, _ = files.write(path, _values(parts))
-    files.write_json(_certificate(path), {"content": content, "layout": layout, "sha256": digest})
+def build(path: Path, content: str, places: Sequence[Place], parts: list[list[Path]]) -> None:
+    """Write the values of the shards of *parts* to their *places*, page checksums verified, and a certificate."""
+    digest, _ = files.write(path, _values(parts, places))
+    files.write_json(_certificate(path), {"content": content, "layout": told(places), "sha256": digest})
 
 
 def certified(path: Path, content: str, layout: str | None = None, thorough: bool = False) -> bool:
@@ -49,9 +43,9 @@ def _digest(path: Path, stamp: files.Stamp) -> str:
     return files.sha256(path)
 
 
-def gathered(parts: list[list[Path]]) -> np.ndarray:
+def gathered(parts: list[list[Path]], places: Sequence[Place]) -> np.ndarray:
     """The same values in memory, for a folder that can only be read."""
-    return np.concatenate([np.empty(0, np.float32), *_values(parts)])
+    return np.concatenate([np.empty(0, np.float32), *_values(parts, places)])
 
 
 def mapped(path: Path) -> np.ndarray:
@@ -63,7 +57,7 @@ def _certificate(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def _values(parts: list[list[Path]]) -> Iterable[np.ndarray]:
+def _values(parts: list[list[Path]], places: Sequence[Place]) -> Iterable[np.ndarray]:
     if len(parts) == 1:
         return (array for path in parts[0] for table in _read(path) for array in shards.floats(table.column("values")))
     pieces: dict[tuple, list[np.ndarray]] = {}
@@ -73,7 +67,16 @@ def _values(parts: list[list[Path]]) -> Iterable[np.ndarray]:
                 rows = table.select(KEY).to_pylist()
                 for row, array in zip(rows, shards.floats(table.column("values")), strict=True):
                     pieces.setdefault(key(row), []).append(array)
-    return (array for arrays in pieces.values() for array in arrays)
+    return (
+        _led(piece, lead * place.size)
+        for place in places
+        for piece, lead in zip(pieces[key(place.row)], place.leads, strict=True)
+    )
+
+
+def _led(piece: np.ndarray, lead: int) -> np.ndarray:
+    """A piece behind *lead* missing values; below 0 it goes without so many of its first."""
+    return np.append(np.full(lead, np.nan, np.float32), piece) if lead > 0 else piece[-lead:]
 
 
 def _read(path: Path) -> Iterator:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
-import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
@@ -19,13 +17,11 @@ import pyarrow as pa
 
 from sim.errors import InputError
 from sim.trace import Trace
-from twins.dataset import cache, files, manifest, shards
+from twins.dataset import cache, files, layout, manifest, shards
 from twins.dataset.live import Readings, kept_as_traces
 from twins.episode import Episode
 from twins.platform import probe
 from twins.varied import twin_of
-
-METADATA = ("run", "asset", "entity", "quantity", "unit", "role", "start_h", "step_h", "samples", "shape", "times_h")
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,12 +116,11 @@ class Dataset:
 
     def trace(self, run: int) -> Trace:
         """What the simulation left behind in world run *run*."""
-        for counts in self.manifest["splits"].values():
-            if run in counts["runs"]:
-                for name in counts["shards"]:
-                    for trace in self._traces(name, run):
-                        origin = self.origin(run)
-                        return replace(trace, seed=origin[1]) if origin else trace  # which addresses its noise
+        name, told = self._recorded.get(run, ("", {}))
+        for trace in self._traces(name, run):
+            return (
+                replace(trace, seed=told["origin"]["run"]) if "origin" in told else trace
+            )  # which addresses its noise
         raise InputError(f"{self.path} has no trace of run {run!r}; `runs(split)` lists what it has")
 
     def drawn(self, split: str) -> dict[int, dict[str, Any]]:
@@ -135,12 +130,19 @@ class Dataset:
 
     def origin(self, run: int) -> tuple[str, int] | None:
         """The dataset that a run of a merged one comes from, and its number there."""
-        for counts in self.manifest["splits"].values():
-            if run in counts["runs"]:
-                found = (told for name in counts["shards"] for told in self.record(name)["runs"] if told["run"] == run)
-                origin = next(found).get("origin")
-                return None if origin is None else (origin["dataset"], origin["run"])
-        raise InputError(f"{self.path} has no run {run!r}; `runs(split)` lists what it has")
+        if run not in self._recorded:
+            raise InputError(f"{self.path} has no run {run!r}; `runs(split)` lists what it has")
+        origin = self._recorded[run][1].get("origin")
+        return None if origin is None else (origin["dataset"], origin["run"])
+
+    @cached_property
+    def _recorded(self) -> dict[int, tuple[str, dict]]:
+        """The first shard with anything of a run, and what that says of the run."""
+        found: dict[int, tuple[str, dict]] = {}
+        for shard in (shard for split in self.splits for shard in self._split(split)["shards"]):
+            for told in self.record(shard)["runs"]:
+                found.setdefault(told["run"], (shard, told))
+        return found
 
     def record(self, shard: str) -> dict:
         """What a shard says of itself: its files, and of each run the content hash, what was drawn, its origin."""
@@ -161,7 +163,7 @@ class Dataset:
         self, name: str, traces: bool = True
     ) -> Iterator[tuple[Trace | None, list[Episode], dict[str, list[int]]]]:
         """Of each run of a shard its trace, its episodes, and by asset which of its series have no values."""
-        tables = {kind: self._rows(kind, name) for kind in ("episodes", "records")}
+        tables = {kind: self.rows(kind, name) for kind in ("episodes", "records")}
         series: dict[tuple, list] = {}
         missing: dict[tuple, list[int]] = {}
         table = shards.read(self._verified(f"series/{name}.parquet"))
@@ -190,7 +192,8 @@ class Dataset:
 
     def rows(self, kind: str, shard: str) -> list[dict] | None:
         """The rows of a table of a shard; None where it has none of that kind."""
-        return self._rows(kind, shard)
+        name = f"{kind}/{shard}.parquet"
+        return shards.read(self._verified(name)).to_pylist() if name in self.manifest["files"] else None
 
     def verify(self) -> None:
         """Read every file again; raises InputError naming those damaged or gone. A damaged cache is removed."""
@@ -203,11 +206,6 @@ class Dataset:
         if split not in self.manifest["splits"]:
             raise InputError(f"{self.path} has no split {split!r}; it has {', '.join(self.splits)}")
         return self.manifest["splits"][split]
-
-    def _rows(self, kind: str, shard: str) -> list[dict] | None:
-        """The rows of a table of a shard; None where it has no such table."""
-        name = f"{kind}/{shard}.parquet"
-        return shards.read(self._verified(name)).to_pylist() if name in self.manifest["files"] else None
 
     def _verified(self, name: str) -> pa.BufferReader:
         """A file of the dataset, once what was read of it has its SHA-256; raises InputError naming it otherwise."""
@@ -222,44 +220,45 @@ class Dataset:
         return [self.path / kind / f"{name}.parquet" for name in self._split(split)["shards"]]
 
     def _episodes(self, name: str, parts: list[str], upto: int) -> list[Episode]:
-        values, layout = self._mapped(name, parts)
+        values, places = self._mapped(name, parts)
         episodes: dict[tuple, dict] = {}
         records: dict[tuple, tuple] = {}
         kept = False
         for shard in (shard for split in parts[:upto] for shard in self._split(split)["shards"]):
-            if (told := self._rows("records", shard)) is not None:
+            if (told := self.rows("records", shard)) is not None:
                 kept = True
                 records |= shards.records_of(told)
-            for row in self._rows("episodes", shard) or ():
+            for row in self.rows("episodes", shard) or ():
                 _merge(episodes.setdefault((row["run"], row["asset"]), row), row)
         series: dict[tuple, list] = {key: [] for key in episodes}
-        for row, at, counts, times in layout:
+        for place in places:
+            row = place.row
             if (key := (row["run"], row["asset"])) in series:
-                count = sum(counts[:upto])
-                times_h = None if row["step_h"] is not None else times[:count]
-                flat = values[at : at + count * _size(row)]
+                count = sum(place.counts[:upto])
+                times_h = None if row["step_h"] is not None else place.times_h[:count]
+                flat = values[place.at : place.at + count * place.size]
                 series[key].append(shards.series_of(row, flat, times_h))
         return [
             shards.episode_of(row, tuple(series[key]), records.get(key, ()) if kept else None)
             for key, row in episodes.items()
         ]
 
-    def _mapped(self, name: str, parts: list[str]) -> tuple[np.ndarray, list[tuple]]:
-        """The values of *parts*, series by series, and where each lies: row, offset, samples a part, times."""
+    def _mapped(self, name: str, parts: list[str]) -> tuple[np.ndarray, list[layout.Place]]:
+        """The values of *parts*, series by series, and where each lies."""
         path, content = self.path / "cache" / f"{name}.f32", self.manifest["content"]
         tables = [self._tables("series", part) for part in parts]
-        layout = _layout([[*map(_metadata, paths)] for paths in tables])
-        if cache.certified(path, content, _told(layout)):
-            return cache.mapped(path), layout
+        places = layout.of(tables)
+        if cache.certified(path, content, layout.told(places)):
+            return cache.mapped(path), places
         for table in itertools.chain(*tables):
             if not files.intact(table, self.manifest["files"][f"series/{table.name}"]):
                 raise files.damaged(table)
         if not os.access(self.path, os.W_OK):
-            return cache.gathered(tables), layout
+            return cache.gathered(tables, places), places
         with files.locked(self.path):
-            if not cache.certified(path, content, _told(layout)):
-                cache.build(path, content, _told(layout), tables)
-        return cache.mapped(path), layout
+            if not cache.certified(path, content, layout.told(places)):
+                cache.build(path, content, places, tables)
+        return cache.mapped(path), places
 
 
 def open_dataset(path: str | Path) -> Dataset:
@@ -270,45 +269,6 @@ def open_dataset(path: str | Path) -> Dataset:
 def _rendered(episode: Episode) -> Episode:
     """All values in memory."""
     return replace(episode, series=tuple(replace(s, values=np.asarray(s.values)) for s in episode.series))
-
-
-def _metadata(path: Path) -> tuple[list[dict], list[np.ndarray]]:
-    """The rows of a series table but for the values, and the times of each."""
-    with files.whole(path):
-        table = shards.read(path, METADATA)
-        for name in set(METADATA) - {"shape"}:
-            table.column(name)  # which a rotten footer may have lost
-        return table.drop_columns("times_h").to_pylist(), shards.floats(table.column("times_h"))
-
-
-def _told(layout: Sequence[tuple]) -> str:
-    """SHA-256 of where values lie and what they are of."""
-    digest = hashlib.sha256()
-    for *said, times_h in layout:
-        digest.update(json.dumps(said).encode())
-        digest.update(np.ascontiguousarray(times_h).data)
-    return digest.hexdigest()
-
-
-def _size(row: dict) -> int:
-    """Numbers in one sample of a series; datasets of schema 1 and 2 know no frames."""
-    return math.prod(row.get("shape") or ())
-
-
-def _layout(parts: list[list[tuple]]) -> list[tuple]:
-    found: dict[tuple, tuple] = {}
-    for i, tables in enumerate(parts):
-        for rows, times in tables:
-            for row, times_h in zip(rows, times, strict=True):
-                key = cache.key(row)
-                _, counts, pieces = found.setdefault(key, (row, [0] * len(parts), []))
-                counts[i] = row["samples"]
-                pieces.append(times_h)
-    layout, at = [], 0
-    for row, counts, pieces in found.values():
-        layout.append((row, at, counts, np.concatenate(pieces) if len(pieces) > 1 else pieces[0]))
-        at += sum(counts) * _size(row)
-    return layout
 
 
 def _merge(first: dict, row: dict) -> None:
