@@ -23,14 +23,12 @@ from experiments.experiment import Experiment
 from experiments.run_dir import write_text
 from experiments.source import passed
 from sim.errors import InputError
-from twins import faults
 from twins.clean import Clean
 from twins.clean.pipeline import Closed, restored
 from twins.clean.scored import ALL, Errors, Scored, scored
 from twins.dataset import Dataset, shards
 from twins.episode import Series
 from twins.faults import Closed as Planted
-from twins.faults import Faults
 
 SHOWN = 240  # samples of an example
 STAGES = {"healthy": plots.GREEN, "faulty": plots.VERMILLION, "cleaned": plots.BLUE}
@@ -63,7 +61,7 @@ def write(experiment: Experiment) -> Path:
     found = None
     if source.faults:
         twin = experiment.twin if hasattr(source, "plan") else None
-        found = _scored(raw, cleaned, source.faults, twin, split)
+        found = _scored(raw, cleaned, twin, split)
     runs = proven(faulty, cleaned)
     for line in datasets.changes(cleaned.manifest):
         say(line)
@@ -77,12 +75,10 @@ def write(experiment: Experiment) -> Path:
     return path
 
 
-def _scored(raw: Dataset, cleaned: Dataset, declared: Sequence[Any], twin: Any, split: str) -> Scored:
+def _scored(raw: Dataset, cleaned: Dataset, twin: Any, split: str) -> Scored:
     told = cleaned.manifest["closed"]
-    planted = Planted(Faults(tuple(declared)), told["faults"][-1]["deviations"])
-    names = raw.manifest["splits"][split]["shards"]
-    runs = itertools.chain.from_iterable(raw.shard(name) for name in names)
-    return scored(runs, planted, Closed.of(told["clean"]), twin, split)
+    runs = itertools.chain.from_iterable(raw.shard(name) for name in raw.manifest["splits"][split]["shards"])
+    return scored(runs, Planted.of(told["faults"]), Closed.of(told["clean"]), twin, split)
 
 
 def proven(before: Dataset, cleaned: Dataset) -> int:
@@ -193,8 +189,7 @@ def headline(found: Scored | None, cleaned: Dataset) -> str:
         changed, samples = (sum(row[k] for row in cleaned.manifest.get("changed", ())) for k in ("changed", "samples"))
         return f"{changed:,} of {samples:,} looks at a reading changed it"
     one = found.steps[ALL]
-    sought = [fault for fault in one.planted if getattr(faults, kind := fault.split()[1]).sought and kind != "Gaps"]
-    planted, hit = (sum(count.get(fault, 0) for fault in sought) for count in (one.planted, one.hit))
+    planted, hit = (sum(count.get(fault, 0) for fault in found.sought) for count in (one.planted, one.hit))
     share = 100 * hit / planted if planted else 0.0
     right = f", and {100 * one.precision:.0f} % of what was found is wrong" if one.precision is not None else ""
     return f"{share:.0f} % of the readings that are wrong by themselves and not merely missing were found{right}"

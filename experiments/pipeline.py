@@ -183,7 +183,7 @@ def examine(experiment: Experiment, model: Model, dataset: Dataset, split: str) 
     A dataset that is not cleaned yet goes through the steps behind which the model learned.
     """
     if model.cleaning and "clean" not in dataset.manifest["configuration"]:
-        dataset = derive(dataset, Clean(model.cleaning.steps), Path(str(experiment.config["datasets"])))
+        dataset = derive(dataset, model.cleaning, Path(str(experiment.config["datasets"])))
     episodes = branched(experiment, dataset, split)
     windows = Windows.of(dataset, split, model.context, task=model.task, scale=model.scale)
     asked = ask(model.task, experiment.scoring, experiment.windows("train"), windows, episodes)

@@ -21,6 +21,7 @@ from twins.dataset.making import ShardFiles, shard_files
 from twins.dataset.store import Dataset, open_dataset
 from twins.episode import Episode, Series
 from twins.executor import Executor
+from twins.platform import probe
 
 HIDDEN = (Role.TRUTH, Role.STATIC)
 
@@ -34,24 +35,43 @@ def meant(series: Series, quantities: Sequence[str]) -> bool:
     return any(fnmatchcase(series.quantity, pattern) for pattern in quantities)
 
 
-def refuse_unknown(steps: Sequence[Any], name: str, train: Sequence[Episode]) -> None:
-    """Refuse *steps* that name a quantity, or give a pattern, of which the training split has no series of numbers.
+def numbered(steps: Sequence[Any]) -> list[str]:
+    """What each step is called in counts and tables: its place and its kind."""
+    return [f"{i} {type(step).__name__}" for i, step in enumerate(steps)]
 
-    They name them in `quantities` and as the keys of every mapping, such as limits. Without episodes nothing is known.
+
+def declared(name: str, place: int, step: Any) -> str:
+    """What a step is called where something is wrong with it: `clean[0] (Range)`."""
+    return f"{name}[{place}] ({type(step).__name__})"
+
+
+def refuse_unknown(steps: Sequence[Any], name: str, train: Sequence[Episode]) -> None:
+    """Refuse *steps* that name a quantity, or give a pattern, of which the training split has no series of numbers, or
+    declare something, such as limits, of one that they do not take.
+
+    They name them in `quantities` and as the keys of every mapping. Without episodes nothing is known.
     """
     if not train:
         return
-    there = sorted({s.quantity for e in train for s in e.series if not s.shape and s.role not in HIDDEN})
+    kinds = {(s.quantity, s.role): s for e in train for s in e.series if not s.shape and s.role not in HIDDEN}.values()
+    there = sorted({s.quantity for s in kinds})
     for i, step in enumerate(steps):
         for field in fields(step):
-            value = getattr(step, field.name)
+            value, said = getattr(step, field.name), f"{declared(name, i, step)}: {field.name} names"
             patterns = value if field.name == "quantities" else ()
             keys = value if isinstance(value, Mapping) else ()
             for one in (*patterns, *keys):
                 if not (any(fnmatchcase(q, one) for q in there) if patterns else one in there):
                     raise InputError(
-                        f"{name}[{i}] ({type(step).__name__}): {field.name} names {one!r}, which is no quantity of the "
-                        f"training split; it has {', '.join(there) or 'none'}"
+                        f"{said} {one!r}, which is no quantity of the training split; it has "
+                        f"{', '.join(there) or 'none'}"
+                    )
+            taken = sorted({s.quantity for s in kinds if step.takes(s)}) if keys else []
+            for one in keys:
+                if one not in taken:
+                    raise InputError(
+                        f"{said} {one!r}, which it does not take; it takes {', '.join(taken) or 'none'}, unless "
+                        "quantities names others"
                     )
 
 
@@ -112,6 +132,7 @@ class _Maker:
     source: Dataset
     closed: Closed
     identity: str
+    home: str  # the numeric probe of the process that asks
 
     def __call__(self, part: _Part) -> ShardFiles:
         runs: list[tuple[Trace | None, list[Episode]]] = []
@@ -129,7 +150,7 @@ class _Maker:
             kept = {key: before[run][key] for key in ("drawn", "origin") if key in before[run]}
             differ[run] = {**kept, "before": before[run]["content"], "changed": list(told.values())}
         more = {"changes": shards.changes_bytes(rows)} if rows else {}
-        return shard_files(self.identity, part.split, part.name, runs, differ, more=more)
+        return shard_files(self.identity, part.split, part.name, runs, differ, self.home, more)
 
 
 def configuration(source: dict, steps: Steps) -> dict:
@@ -157,7 +178,7 @@ def derive(
     closed = steps.close(source.episodes("train") if "train" in source.splits else ())
     parts = [_Part(split, name) for split in source.splits for name in source.manifest["splits"][split]["shards"]]
 
-    make = _Maker(source, closed, named)
+    make = _Maker(source, closed, named, probe())
     extra = {key: source.manifest[key] for key in ("spans", "source", "findings") if key in source.manifest}
     extra |= {"made_from": {"name": source.path.name, "content": source.manifest["content"]}}
     extra |= {"closed": {**source.manifest.get("closed", {}), steps.name: closed.told()}}

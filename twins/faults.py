@@ -17,8 +17,8 @@ import numpy as np
 from sim.errors import InputError, require
 from sim.streams import stream_key
 from twins import units
-from twins.dataset.identity import describe
-from twins.derived import HIDDEN, meant, refuse_unknown
+from twins.dataset.identity import describe, revive
+from twins.derived import HIDDEN, declared, meant, numbered, refuse_unknown
 from twins.episode import CENSORED, PLANNED, Episode, Series, Spell
 
 
@@ -32,16 +32,21 @@ class Struck(NamedTuple):
 
 @dataclass(frozen=True)
 class Fault:
-    """What all faults share."""
+    """What all faults share. A `share` is of readings or of time, a `size` in deviations, where a fault has them."""
 
     quantities: tuple[str, ...] = ()  # patterns such as vibration_*; none: every target
 
     revision: ClassVar[int] = 1
-    sought: ClassVar[bool] = True  # whether single readings can be told to be wrong
+    sought: ClassVar[bool] = True  # whether single readings that are there can be told to be wrong
     whole: ClassVar[bool] = False  # whether an asset's channels are struck together, as by their logger
 
     def __post_init__(self):
         object.__setattr__(self, "quantities", tuple(self.quantities))
+        require(0 <= getattr(self, "share", 0.0) < 1, self, "share", "at least 0 and below 1")
+        require(0 <= getattr(self, "size", 0.0) < math.inf, self, "size", "at least 0")
+
+    def takes(self, series: Series) -> bool:
+        return meant(series, self.quantities)
 
     def strike(self, series: Series, scale: float, rng: np.random.Generator) -> Struck:
         raise NotImplementedError
@@ -54,9 +59,10 @@ class Stretches(Fault):
     share: float = 0.02
     mean_h: float = 4.0
 
+    revision: ClassVar[int] = 2
+
     def __post_init__(self):
         super().__post_init__()
-        require(0 <= self.share < 1, self, "share", "at least 0 and below 1")
         require(0 < self.mean_h < math.inf, self, "mean_h", "above 0")
 
     def firsts(self, series: Series, rng: np.random.Generator) -> np.ndarray:
@@ -69,7 +75,7 @@ class Stretches(Fault):
 
     def stretches(self, series: Series, rng: np.random.Generator) -> np.ndarray:
         """The number of the stretch that each sample lies in, −1 outside all, int64[n]."""
-        clock_h = series.clock_h()
+        clock_h = reached_h(series)
         if not len(clock_h) or self.share == 0:
             return np.full(len(clock_h), -1)
         apart_h = self.mean_h * (1 - self.share) / self.share
@@ -80,6 +86,11 @@ class Stretches(Fault):
             at = float(ends[-1][-1])
         number = np.searchsorted(np.concatenate(ends), clock_h, side="right")
         return np.where(number % 2 == 1, number // 2, -1)
+
+
+def reached_h(series: Series) -> np.ndarray:
+    """The latest time told up to each sample, float64[n]: time stands still where a clock has gone back."""
+    return np.maximum.accumulate(series.clock_h())
 
 
 def _changed(series: Series, values: np.ndarray) -> Struck:
@@ -96,10 +107,6 @@ class Noise(Fault):
 
     sought: ClassVar[bool] = False
 
-    def __post_init__(self):
-        super().__post_init__()
-        require(0 <= self.size < math.inf, self, "size", "at least 0")
-
     def strike(self, series: Series, scale: float, rng: np.random.Generator) -> Struck:
         return _changed(series, series.values + self.size * scale * rng.standard_normal(len(series.values)))
 
@@ -110,11 +117,6 @@ class Spikes(Fault):
 
     share: float = 0.002
     size: float = 8.0
-
-    def __post_init__(self):
-        super().__post_init__()
-        require(0 <= self.share < 1, self, "share", "at least 0 and below 1")
-        require(0 <= self.size < math.inf, self, "size", "at least 0")
 
     def strike(self, series: Series, scale: float, rng: np.random.Generator) -> Struck:
         hit, far, side = rng.random((len(series.values), 3)).T
@@ -136,6 +138,8 @@ class Stuck(Stretches):
 class Gaps(Stretches):
     """No readings."""
 
+    sought: ClassVar[bool] = False
+
     def strike(self, series: Series, scale: float, rng: np.random.Generator) -> Struck:
         return _changed(series, np.where(self.stretches(series, rng) >= 0, np.nan, series.values))
 
@@ -149,12 +153,8 @@ class Drift(Stretches):
 
     sought: ClassVar[bool] = False
 
-    def __post_init__(self):
-        super().__post_init__()
-        require(0 <= self.size < math.inf, self, "size", "at least 0")
-
     def strike(self, series: Series, scale: float, rng: np.random.Generator) -> Struck:
-        first, clock_h = self.firsts(series, rng), series.clock_h()
+        first, clock_h = self.firsts(series, rng), reached_h(series)
         since_h = np.where(first >= 0, clock_h - clock_h[first], 0.0)
         side = np.where(first & 1, 1.0, -1.0)
         return _changed(series, series.values + side * self.size * scale * since_h / self.mean_h)
@@ -171,9 +171,10 @@ class WrongUnit(Stretches):
         for unit in self.units.values():
             units.parse(unit)
 
+    def takes(self, series: Series) -> bool:
+        return super().takes(series) and series.quantity in self.units
+
     def strike(self, series: Series, scale: float, rng: np.random.Generator) -> Struck:
-        if series.quantity not in self.units:
-            return Struck(series, np.zeros(len(series.values), bool))
         other = units.convert(series.values, series.unit, self.units[series.quantity])
         return _changed(series, np.where(self.stretches(series, rng) >= 0, other, series.values))
 
@@ -185,10 +186,6 @@ class Duplicates(Fault):
     share: float = 0.01
 
     whole: ClassVar[bool] = True
-
-    def __post_init__(self):
-        super().__post_init__()
-        require(0 <= self.share < 1, self, "share", "at least 0 and below 1")
 
     def strike(self, series: Series, scale: float, rng: np.random.Generator) -> Struck:
         count = 1 + (rng.random(len(series.values)) < self.share)
@@ -230,15 +227,28 @@ class WrongLabels:
     causes: tuple[str, ...] = ()  # that are told instead, or planned work; none: those seen in training
 
     revision: ClassVar[int] = 1
+    sought: ClassVar[bool] = False
 
     def __post_init__(self):
         object.__setattr__(self, "causes", tuple(self.causes))
         require(0 <= self.share <= 1, self, "share", "at least 0 and at most 1")
 
+    def close(self, train: Sequence[Episode], where: str) -> WrongLabels:
+        """With the causes of failures in the training split; raises InputError where it has lives but no failure."""
+        ends = {spell.cause for episode in train for spell in episode.spells} - {CENSORED}
+        if self.causes or not ends:
+            return self
+        if ends == {PLANNED}:
+            raise InputError(
+                f"{where} tells other causes of failure, but no life of the training split ended in one; give causes"
+            )
+        return replace(self, causes=tuple(sorted(ends - {PLANNED})))
+
     def relabel(self, spell: Spell, draws: np.ndarray) -> Spell:
-        if spell.cause == CENSORED or draws[0] >= self.share:
-            return spell
+        """The spell as it was written down, by two uniform *draws*; as it is where there is no other cause to tell."""
         others = [cause for cause in (PLANNED, *self.causes) if cause != spell.cause]
+        if spell.cause == CENSORED or draws[0] >= self.share or not others:
+            return spell
         nan = math.nan
         return spell._replace(
             cause=others[int(draws[1] * len(others))], unmaintained_h=nan, unmaintained_operating_h=nan
@@ -269,10 +279,9 @@ class Faults:
         if not train:
             raise InputError("faults are sized by the training split, of which there is none; give plan.train")
         refuse_unknown(self.faults, self.name, train)
-        ends = {spell.cause for episode in train for spell in episode.spells} - {PLANNED, CENSORED}
         told = [
-            replace(fault, causes=tuple(sorted(ends))) if isinstance(fault, WrongLabels) and not fault.causes else fault
-            for fault in self.faults
+            fault.close(train, declared(self.name, i, fault)) if isinstance(fault, WrongLabels) else fault
+            for i, fault in enumerate(self.faults)
         ]
         values: dict[str, list[np.ndarray]] = {}
         for episode in train:
@@ -306,20 +315,15 @@ class Hit(NamedTuple):
 
     @property
     def counts(self) -> list[dict[str, Any]]:
-        told: dict[tuple, dict[str, Any]] = {}
-        by = {series.key: series for series in self.episode.series}
-        for key, masks in self.wrong.items():
-            for i, mask in masks.items():
-                name = f"{i} {type(self.faults[i]).__name__}"
-                one = told.setdefault((name, key[1]), {"step": name, "quantity": key[1], "samples": 0, "changed": 0})
-                one["samples"] += len(by[key].values)
-                one["changed"] += int(mask.sum())
-        found = list(told.values())
-        for i, fault in enumerate(self.faults):
-            if isinstance(fault, WrongLabels):
-                name = f"{i} {type(fault).__name__}"
-                found.append({"step": name, "quantity": "lives", "samples": self.lives, "changed": self.labels})
-        return found
+        names, count = numbered(self.faults), {s.key: len(s.values) for s in self.episode.series}
+        of_readings = [
+            {"step": names[i], "quantity": key[1], "samples": count[key], "changed": int(mask.sum())}
+            for key, masks in self.wrong.items()
+            for i, mask in masks.items()
+        ]
+        of_lives = {"quantity": "lives", "samples": self.lives, "changed": self.labels}
+        wrong_labels = (i for i, fault in enumerate(self.faults) if isinstance(fault, WrongLabels))
+        return of_readings + [{"step": names[i], **of_lives} for i in wrong_labels]
 
 
 @dataclass(frozen=True)
@@ -342,7 +346,7 @@ class Closed:
                     episode = replace(episode, spells=told)
                 continue
             for key, one in series.items():
-                if not meant(one, fault.quantities):
+                if not fault.takes(one):
                     continue
                 rng = _rng(episode, i, "" if fault.whole else "/".join(key))
                 struck = fault.strike(one, self.scale.get(one.quantity, 0.0), rng)
@@ -356,6 +360,12 @@ class Closed:
     def told(self) -> list[Any]:
         scale = {quantity: value for quantity, value in sorted(self.scale.items())}
         return [*(describe(fault) for fault in self.faults.faults), {"deviations": scale}]
+
+    @staticmethod
+    def of(told: Sequence[Any]) -> Closed:
+        """From what `told` gave; raises InputError where the code here has changed."""
+        *faults, last = told
+        return Closed(Faults(tuple(revive(f, f"faults[{i}]") for i, f in enumerate(faults))), last["deviations"])
 
 
 def _rng(episode: Episode, place: int, what: str) -> np.random.Generator:

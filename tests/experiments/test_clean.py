@@ -53,6 +53,14 @@ def test_the_page_tells_what_each_step_found_and_loads_nothing(work, capsys):
     assert "What was changed on the way" in page
 
 
+def test_faults_of_ones_own_and_wrong_labels_are_scored_as_they_were_planted(work, capsys):
+    kinds = ("tests.plants.clipped.Clipped", "twins.faults.Gaps", "twins.faults.WrongLabels")
+    planted = ", ".join(f"{{_target_: {kind}}}" for kind in kinds)
+    path = cleaning.write(command(work, f"source.faults=[{planted}]", *PLANT[1:], "examples=0", "split=train"))
+    assert "recall of 0 Clipped" in (out := " ".join(capsys.readouterr().out.split())), out
+    assert re.search(r"\d+ % of the readings that are wrong by themselves", Path(path).read_text())
+
+
 def steps_scored(work, *steps):
     experiment = command(work, *PLANT)
     raw = experiment.source.raw(Path(experiment.config["datasets"]))
@@ -169,7 +177,8 @@ def test_a_model_keeps_its_steps_and_is_scored_behind_them(work):
     assert again.cleaning == model.cleaning
     assert again.cleaning == Closed.of(experiment.dataset.manifest["closed"]["clean"])
     raw = compose("train", small).dataset
-    scores = [
-        examine(experiment, again, dataset, "test")["rows"][-1]["scores"] for dataset in (raw, experiment.dataset)
-    ]
-    assert scores[0] == scores[1]
+    more = Range(limits={"of_another_plant": (0.0, 1.0)}, spread=None)  # a model may know more than a dataset has
+    wider = replace(again, cleaning=Closed((*again.cleaning.steps, more)))
+    asked = ((again, raw), (wider, raw), (again, experiment.dataset))
+    scores = [examine(experiment, model, dataset, "test")["rows"][-1]["scores"] for model, dataset in asked]
+    assert scores[0] == scores[1] == scores[2]

@@ -16,15 +16,17 @@ from twins import faults
 from twins.channel import Role
 from twins.clean import Clean, ClockJumps, Duplicates, Gaps, Misread, Range, Spikes, Stuck, Units, restored
 from twins.clean.pipeline import Closed, before
+from twins.clean.scored import scored
 from twins.clean.step import record, undone
 from twins.dataset import Plan, ensure, manifest
 from twins.dataset.identity import identity
 from twins.dataset.shards import content
 from twins.derived import configuration, derive, origin
-from twins.episode import Episode, Series
+from twins.episode import CENSORED, PLANNED, Episode, Series, Spell
 from twins.faults import Faults
 from twins.line import LineTwin
 from twins.observed import Cuts, Table, ensure_observed
+from twins.render import clean as noise_free
 from twins.workers import Local
 
 STEP_H = 0.25
@@ -109,6 +111,12 @@ def test_a_quantity_that_mostly_rests_is_left_alone():
         0,
         0,
     ]
+
+
+def test_spikes_are_not_sought_where_the_training_split_has_nothing():
+    level = replace(reading(0), quantity="flow", values=np.repeat(np.float32([1, 2, 3]), 50))
+    (count,) = Clean((Spikes(alarms=None),)).close(TRAIN)(episode(0, level)).counts
+    assert (count["quantity"], count["changed"]) == ("flow", 0)
 
 
 MESS = (
@@ -235,6 +243,35 @@ def test_faults_of_a_longer_record_begin_alike_and_one_more_leaves_the_others_al
     assert all((more[i] == mask).all() for i, mask in closed(episode(5), "").wrong["m1", "temperature"].items())
 
 
+AFTER_JUMPS = (faults.Stuck(share=0.2), faults.Gaps(share=0.2), faults.Drift(share=0.5, mean_h=9.0), MESS[4])
+
+
+@pytest.mark.parametrize("fault", AFTER_JUMPS, ids=lambda fault: type(fault).__name__)
+def test_that_holds_behind_a_clock_that_jumps_back(fault):
+    closed = Faults((faults.ClockJumps(share=0.3, mean_h=20.0, size_h=90.0), fault)).close(TRAIN)
+    for seed in range(20):
+        long = closed(episode(seed), "").episode.series[0]
+        for n in (50, 150, 350, 700):
+            short = closed(episode(seed, replace(reading(seed), values=reading(seed).values[:n])), "").episode.series[0]
+            assert np.array_equal(short.values, long.values[:n], equal_nan=True)
+
+
+def lives(*causes: str) -> tuple[Spell, ...]:
+    return tuple(Spell(i, i + 1.0, cause, 1.0) for i, cause in enumerate(causes))
+
+
+def test_planned_lives_without_a_failure_need_causes_to_be_written_down_as_others():
+    planned = [replace(TRAIN[0], spells=lives(PLANNED, CENSORED))]
+    every = faults.WrongLabels(share=1.0)
+    with pytest.raises(InputError, match=r"faults\[0\] \(WrongLabels\) .* no life of the training split ended in one;"):
+        Faults((every,)).close(planned)
+    named = Faults((replace(every, causes=("wear",)),)).close(planned)
+    assert [s.cause for s in named(planned[0], "train").episode.spells] == ["wear", CENSORED]
+    later = Faults((every,)).close(TRAIN)(planned[0], "validation")  # of which training knew nothing
+    assert (later.episode.spells, later.labels) == (planned[0].spells, 0)
+    assert faults.Closed.of(json.loads(json.dumps(named.told()))) == named
+
+
 def test_limits_come_from_the_training_split_alone_and_steps_revive():
     closed = Clean(ALL).close(TRAIN)
     again = Closed.of(json.loads(json.dumps(closed.told())))
@@ -304,6 +341,21 @@ def test_quantities_that_are_not_there_are_refused(steps, said):
     picture = replace(reading(1), quantity="picture", values=np.zeros((3, 2, 2), np.float32))
     train = [episode(1, reading(1, quantity="flow"), picture), *TRAIN]
     with pytest.raises(InputError, match=said + ".* it has flow, temperature$"):
+        steps.close(train)
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        (Clean((Range(limits={"flow": (0, 10)}),)), r"clean\[0\] \(Range\): limits names 'flow', .* temperature,"),
+        (Clean((Spikes(floors={"temperature": 1.0}, quantities=("fl*",)),)), "floors names 'temperature', .* flow,"),
+        (Clean((Misread(units=FAHRENHEIT, limits={"flow": (0, 10)}),)), "limits names 'flow', .* takes temperature,"),
+        (Faults((faults.WrongUnit(units={"flow": "K"}),)), r"faults\[0\] \(WrongUnit\): units names 'flow', .* none,"),
+    ],
+)  # fmt: skip
+def test_what_is_declared_of_a_channel_that_is_not_taken_is_refused(steps, said):
+    train = [episode(1, reading(1), replace(reading(2, quantity="flow"), role=Role.PAST))]
+    with pytest.raises(InputError, match=f"{said} unless quantities names others$"):
         steps.close(train)
 
 
@@ -391,6 +443,36 @@ def test_a_dataset_goes_through_faults_and_cleaning_and_back(made):
     two = derive(raw, Clean((Spikes(),)), root / "two", executor=Local(2))
     one = derive(raw, Clean((Spikes(),)), root / "one")
     assert two.manifest["files"] == one.manifest["files"]
+
+
+def test_steps_that_are_closed_are_taken_as_they_are(made):
+    _, raw, _, _ = made
+    limits = {"motor_current": (0.0, 1.0), "nonesuch": (0.0, 1.0)}
+    closed = Closed((Range(limits=limits, spread=None),))
+    with pytest.raises(InputError, match="limits names 'nonesuch'"):
+        derive(raw, Clean(closed.steps), raw.path.parent)
+    cleaned = derive(raw, closed, raw.path.parent)
+    assert Closed.of(cleaned.manifest["closed"]["clean"]) == closed
+    assert {row["quantity"] for row in cleaned.manifest["changed"] if row["changed"]} == {"motor_current"}
+
+
+def test_truth_is_told_at_the_times_of_a_record_that_starts_late(made):
+    _, raw, _, _ = made
+    trace, (whole, *_) = next(raw.shard("test-00000"))
+    late = replace(
+        whole, series=tuple(replace(s, values=s.values[9:], start_h=9 * 0.5) for s in whole.series if s.step_h == 0.5)
+    )
+    planted, closed = Faults((faults.Noise(size=0.0),)).close([late]), Clean((Range(),)).close([late])
+    channels = {channel.key: channel for channel in TWIN.channels}
+    for twin in (TWIN, None):
+        found = scored([(trace, [late])], planted, closed, twin, "test").errors
+        assert found
+        for series in (s for s in late.series if s.quantity in found and s.role == Role.TARGET):
+            truth = series.values if twin is None else noise_free(trace, channels[series.key])[9:]
+            off = (series.values.astype(float) - truth)[np.isfinite(series.values) & np.isfinite(truth)]
+            one = found[series.quantity]
+            assert one.count["healthy"] == len(off)
+            assert one.rmse("healthy") == pytest.approx(np.sqrt(np.mean(off**2)))
 
 
 def test_wrong_labels_are_never_those_that_are_scored(made):

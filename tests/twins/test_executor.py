@@ -10,8 +10,10 @@ from sim.errors import InputError
 from tests.plants.ticker import TickerTwin
 from tests.twins.test_dataset import contents
 from twins import workers
+from twins.clean import Clean, Range
 from twins.dataset import Plan, ensure, open_dataset
 from twins.dataset.again import replay
+from twins.derived import derive
 from twins.executor import LATER, Again, Failed, Queue
 from twins.workers import Local, crew
 
@@ -174,6 +176,8 @@ def test_or_its_shards_are_stamped_apart(made, tmp_path, monkeypatch, capsys):
     assert {told["probe"] for told in apart.values()} == theirs
     assert "apart" not in made.manifest
     assert apart["test-00000"]["libraries"] == dataset.manifest["platform"]["libraries"]
+    derived = derive(made, Clean((Range(quantities=("level",)),)), tmp_path, executor=Local(2, mixed=True))
+    assert derived.manifest["apart"] == apart
     with pytest.raises(SystemExit):
         data.main(["show", str(dataset.path)])
     assert "but test-00000 on" in capsys.readouterr().out

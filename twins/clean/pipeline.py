@@ -13,7 +13,7 @@ from sim.trace import Trace
 from twins.clean.step import Step, record, undone
 from twins.dataset.identity import describe, revive
 from twins.dataset.store import Dataset
-from twins.derived import refuse_unknown
+from twins.derived import declared, numbered, refuse_unknown
 from twins.episode import Episode, Series
 
 Key = tuple[str, str]
@@ -42,7 +42,7 @@ class Clean:
     @property
     def looking_ahead(self) -> list[str]:
         """The steps by which a reading depends on later ones."""
-        return [f"clean[{i}] ({type(step).__name__})" for i, step in enumerate(self.steps) if step.looks_ahead]
+        return [declared(self.name, i, step) for i, step in enumerate(self.steps) if step.looks_ahead]
 
     def close(self, train: Sequence[Episode]) -> Closed:
         """With all that is estimated on the training split, each step behind those before it.
@@ -52,10 +52,8 @@ class Clean:
         refuse_unknown(self.steps, self.name, train)
         open_steps = [i for i, step in enumerate(self.steps) if step.open]
         if open_steps and not train:
-            kind = type(self.steps[open_steps[0]]).__name__
-            raise InputError(
-                f"clean[{open_steps[0]}] ({kind}) is estimated on the training split, of which there is none"
-            )
+            first = declared(self.name, open_steps[0], self.steps[open_steps[0]])
+            raise InputError(f"{first} is estimated on the training split, of which there is none")
         series = [s for episode in _some(train) for s in episode.series] if open_steps else []
         closed: list[Step] = []
         for i, step in enumerate(self.steps):
@@ -84,15 +82,25 @@ class Cleaned(NamedTuple):
 
 @dataclass(frozen=True)
 class Closed:
-    """Steps with every number in them."""
+    """Steps with every number in them. To `twins.derived.derive` they are steps too, of which nothing is estimated."""
 
     steps: tuple[Step, ...]
+
+    name: ClassVar[str] = Clean.name
+
+    @property
+    def revisions(self) -> list[int]:
+        return [step.revision for step in self.steps]
+
+    def close(self, train: Sequence[Episode]) -> Closed:
+        return self
 
     def __call__(self, episode: Episode, split: str = "") -> Cleaned:
         found: dict[Key, dict[int, np.ndarray]] = {}
         counts: list[dict[str, Any]] = []
         rows: list[dict[str, Any]] = []
         after: list[Series] = []
+        names = numbered(self.steps)
         for series in episode.series:
             raw, place = len(series.values), None
             for i, step in enumerate(self.steps):
@@ -103,8 +111,7 @@ class Closed:
                 mask = np.zeros(raw, bool)
                 mask[where[where >= 0]] = True
                 found.setdefault(series.key, {})[i] = mask
-                name = f"{i} {type(step).__name__}"
-                count = {"step": name, "quantity": series.quantity}
+                count = {"step": names[i], "quantity": series.quantity}
                 counts.append(count | {"samples": len(series.values), "changed": int(done.found.sum())})
                 if (told := record(series, done)) is not None:
                     key = {"run": episode.run, "asset": episode.asset, "entity": series.entity}

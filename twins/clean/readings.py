@@ -85,7 +85,7 @@ class Spikes(Estimated):
     *floor*, the noise from one reading to the next. Where *alarms* is given, the threshold of each quantity is raised
     to what no more than that share of its training readings exceeds, since a machine that stops and starts leaps too.
     Of two far readings in a row that agree only the first is a spike: the second is a new level. A quantity that mostly
-    rests, whose floor comes out as 0, is left alone.
+    rests, whose floor comes out as 0, is left alone, as is one of which the training split has nothing.
     """
 
     window: int = 15  # readings before; with centred, as many in all
@@ -95,7 +95,7 @@ class Spikes(Estimated):
     floors: dict[str, float] = field(default_factory=dict)  # of quantities that have their own
     thresholds: dict[str, float] = field(default_factory=dict)  # likewise
 
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
 
     def __post_init__(self):
         super().__post_init__()
@@ -112,10 +112,12 @@ class Spikes(Estimated):
             return self
         floors = {q: _noise(some) for q, some in train.items() if q not in self.floors} | self.floors
         thresholds = dict(self.thresholds)
-        for quantity, some in ((quantity, some) for quantity, some in train.items() if floors[quantity]):
+        for quantity, some in train.items():
+            if self.alarms is None or not floors[quantity] or quantity in thresholds:
+                continue
             scores = np.concatenate([np.empty(0), *(self._scores(s, floors[quantity])[0] for s in some)])
             scores = scores[np.isfinite(scores)]
-            if self.alarms is not None and quantity not in thresholds and scores.size:
+            if scores.size:
                 thresholds[quantity] = max(self.threshold, float(np.quantile(scores, 1 - self.alarms)))
         return replace(self, floors=floors, thresholds=thresholds, known=True)
 
@@ -125,9 +127,9 @@ class Spikes(Estimated):
 
     def clean(self, series: Series) -> Done:
         values, floor = series.values.astype(np.float64), self.floors.get(series.quantity)
-        if floor == 0:
+        if not floor:
             return Done(series, np.zeros(len(values), bool))
-        score, size = self._scores(series, floor or 0.0)
+        score, size = self._scores(series, floor)
         threshold = self.thresholds.get(series.quantity, self.threshold)
         return missing(series, kernels.spikes(values, np.nan_to_num(score, nan=0.0), size, threshold))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from sim.trace import Trace
 from twins import units
 from twins.clean.pipeline import Closed
+from twins.derived import numbered
 from twins.episode import Episode, Series
 from twins.faults import Closed as Planted
 from twins.render import clean as noise_free
@@ -45,12 +46,14 @@ class Errors:
     square: dict[str, float] = field(default_factory=dict)  # sum over readings, by healthy, faulty, cleaned
     count: dict[str, int] = field(default_factory=dict)  # readings
 
-    def add(self, stage: str, series: Series, truth: np.ndarray, step_h: float) -> None:
-        clock_h, values = series.clock_h(), units.convert(series.values, series.unit, self.unit)
-        at = np.rint(clock_h / step_h).astype(np.int64)
-        there = np.isfinite(values) & (at >= 0) & (at < len(truth))
-        there &= np.isfinite(truth[np.clip(at, 0, max(len(truth) - 1, 0))]) if len(truth) else False
-        wrong = values[there] - truth[at[there]]
+    def add(self, stage: str, series: Series, truth: Series) -> None:
+        """Count the readings of *series* at times at which *truth* tells something, in `unit`, on a regular clock."""
+        assert truth.step_h
+        values, true = units.convert(series.values, series.unit, self.unit), truth.values.astype(np.float64)
+        at = np.rint(series.clock_h() / truth.step_h).astype(np.int64) - round(truth.start_h / truth.step_h)
+        there = np.isfinite(values) & (at >= 0) & (at < len(true))
+        there[there] = np.isfinite(true[at[there]])
+        wrong = values[there] - true[at[there]]
         self.square[stage] = self.square.get(stage, 0.0) + float(wrong @ wrong)
         self.count[stage] = self.count.get(stage, 0) + int(there.sum())
 
@@ -63,14 +66,16 @@ class Scored(NamedTuple):
 
     steps: dict[str, Found]
     errors: dict[str, Errors]
+    sought: tuple[str, ...]  # the faults that leave readings which are wrong by themselves
 
 
 def scored(
     runs: Iterable[tuple[Trace | None, Iterable[Episode]]], faults: Planted, clean: Closed, twin: Any, split: str
 ) -> Scored:
     """Steps against faults planted into healthy *runs* of a *twin*; without one, the healthy reading is the truth."""
-    kinds = [f"{i} {type(fault).__name__}" for i, fault in enumerate(faults.faults.faults)]
-    judging = {i: f"{i} {type(step).__name__}" for i, step in enumerate(clean.steps) if step.judges}
+    planted = faults.faults.faults
+    kinds = numbered(planted)
+    judging = {i: name for i, name in enumerate(numbered(clean.steps)) if clean.steps[i].judges}
     steps = {name: Found() for name in (*judging.values(), ALL)}
     errors: dict[str, Errors] = {}
     for trace, episodes in runs:
@@ -88,12 +93,14 @@ def scored(
                 _judge(steps, judging, masks, cleaned.found.get(key, {}), series["faulty"][key])
                 if healthy.step_h is None:
                     continue
-                channel = channels.get(key)
-                truth = healthy.values if channel is None or trace is None else noise_free(trace, channel)
+                truth, channel = healthy, channels.get(key)
+                if channel is not None and trace is not None:
+                    first = round(healthy.start_h / healthy.step_h)
+                    truth = replace(healthy, values=noise_free(trace, channel, first, len(healthy.values)))
                 one = errors.setdefault(healthy.quantity, Errors(healthy.unit))
                 for stage in series:
-                    one.add(stage, series[stage][key], np.asarray(truth, np.float64), healthy.step_h)
-    return Scored(steps, errors)
+                    one.add(stage, series[stage][key], truth)
+    return Scored(steps, errors, tuple(kind for kind, one in zip(kinds, planted, strict=True) if one.sought))
 
 
 def _judge(
