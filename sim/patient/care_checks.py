@@ -69,9 +69,10 @@ class Beds(Replicated):
         busy = float(p @ np.minimum(k, c))
         rate = busy / self.stay_h
         why = "chance of a few beds; " + NOTICE
+        few = "too few admissions to tell 2 % at the confidence of a suite; " + NOTICE
         told = [
             Target("beds taken", busy, "Erlang, finite population", 0.02, reason=why),
-            Target("admissions an hour", rate, "Little's law", 0.04),
+            Target("admissions an hour", rate, "Little's law", 0.04, reason=few),
         ]
         if self.beds:
             told.insert(

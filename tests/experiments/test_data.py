@@ -241,10 +241,11 @@ def test_another_world_is_simulated_and_said_so(made, tmp_path):
     bare = tmp_path / made.path.name
     shutil.copytree(made.path, bare)
     told = files.read_json(bare / MANIFEST)
-    files.write_json(bare / MANIFEST, told | {"platform": told["platform"] | {"probe": "other"}})
-    assert rerender(open_dataset(bare), {"twin.step_h": 1.0}, tmp_path)[1].startswith(
-        "simulated, since the traces were"
-    )
+    other = told["platform"] | {"probe": "other"}
+    for elsewhere in ({"platform": other}, {"apart": {made.manifest["splits"]["test"]["shards"][0]: other}}):
+        files.write_json(bare / MANIFEST, told | elsewhere)
+        how = rerender(open_dataset(bare), {"twin.step_h": 1.0}, tmp_path).how
+        assert how.startswith("simulated, since the traces were")
 
 
 def test_a_twin_that_looks_beyond_the_trace_is_simulated(tmp_path):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sim.patient.care_checks import Hearts, Placebo, in_ward, kaplan_meier
+from sim.patient.care_checks import Beds, Hearts, Placebo, in_ward, kaplan_meier
 from sim.trace import Event, Trace
 from sim.verify import run_check
 
@@ -14,6 +14,10 @@ from sim.verify import run_check
 def test_a_check_passes_and_finds_its_fault(check):
     assert {r.verdict for r in run_check("right", check, 0.002)} == {"pass"}
     assert "fail" in {r.verdict for r in run_check("wrong", replace(check, fault=0.05), 0.002)}
+
+
+def test_what_beds_may_be_off_is_told_with_its_reason():
+    assert all(target.reason for target in Beds().targets())
 
 
 def test_beds_for_all_are_binomial_and_one_bed_is_the_repairman():

@@ -12,13 +12,14 @@ from sim.laws import Exponential, Lognormal
 from sim.line import Line, Station, Sudden
 from sim.wear import Wiener
 from tests.plants.ticker import TickerTwin
-from twins.dataset import Live, Plan, again, ensure, live, open_dataset, shards
+from twins.dataset import Dataset, Live, Plan, again, ensure, live, open_dataset, shards
 from twins.dataset.merge import merge
 from twins.line import LineTwin
 from twins.records import Alarm
 from twins.render import Panel, Sensed
 from twins.varied import Choices, Varied
 from twins.windows import WindowReader
+from twins.workers import Local
 
 STATION = Station(Lognormal(1 / 6, 0.1), wear=Wiener(0.01, 0.03), sudden=Sudden(Exponential(30.0)))
 LINE = LineTwin(Line((STATION,) * 2, (4,)), step_h=0.05, alarms=(Alarm("vibration_rms", 1.5, 1.2),))
@@ -113,7 +114,14 @@ def test_live_data_is_mended_merged_and_seen_otherwise(both, tmp_path):
     same([replace(e, run=0) for e in found], [replace(e, run=0) for e in expected])
 
 
-def test_numbers_that_come_out_differently_are_refused(both, monkeypatch):
-    monkeypatch.setattr("twins.dataset.store.probe", lambda: "another")
-    with pytest.raises(InputError, match="kept as traces alone"):
-        open_dataset(both[1].path).sensed("train")
+def test_numbers_that_come_out_differently_are_refused(both):
+    told = both[1].manifest
+    here, names = told["platform"], [name for split in told["splits"].values() for name in split["shards"]]
+    other = here | {"probe": "another"}
+    for platform, apart in ((other, {}), (here, {names[-1]: other}), (other, {names[0]: here})):
+        with pytest.raises(InputError, match="kept as traces alone"):
+            Dataset(both[1].path, told | {"platform": platform, "apart": apart}).sensed("train")
+    alike = Dataset(both[1].path, told | {"platform": other, "apart": dict.fromkeys(names, here)})
+    same(alike.episodes("train"), both[0].episodes("train"))
+    with pytest.raises(InputError, match=r"set executor\.mixed=false"):
+        ensure(LINE, Live(*NUMBERS), both[1].path.parent, executor=Local(2, mixed=True))

@@ -2,6 +2,9 @@
 
 import os
 import shutil
+import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -143,6 +146,16 @@ def test_secrets_are_not_told(made):
         assert told.value.__cause__ is None
     assert is_url("s3://a/b")
     assert not is_url("datasets/line-1")
+
+
+def test_the_extra_that_brings_fsspec_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    with pytest.raises(InputError, match=r"pip install -e '\.\[\w+\]'") as told:
+        pull("memory://shelf/plants", tmp_path)
+    extras = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    assert any(named.startswith("fsspec") for named in extras[str(told.value).split("[")[1].split("]")[0]])
 
 
 def test_s3(made, tmp_path, monkeypatch):

@@ -147,7 +147,7 @@ def rerender(
 
 def _told_by(dataset: Dataset, twin: Twin) -> str | None:
     """Why the traces of a dataset cannot stand in for the simulation; None where they can."""
-    if dataset.manifest["platform"]["probe"] != probe():
+    if not manifest.made_here(dataset.manifest):
         return "the traces were made where numbers come out differently"
     run = next(run for split in dataset.splits for run in dataset.runs(split))
     try:

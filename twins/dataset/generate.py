@@ -137,6 +137,11 @@ def make(
     simulate: Simulate | None = None,
 ) -> Dataset:
     """`ensure` in a folder of any name."""
+    if isinstance(plan, Live) and executor.mixed:
+        raise InputError(
+            "what is kept as traces (twins.dataset.Live) is rendered where it is read, so all of it has to be made "
+            "where numbers come out alike; set executor.mixed=false"
+        )
     for channel in twin.channels:
         units.parse(channel.unit)
         _check_clock(channel, plan.duration_h)
@@ -164,7 +169,7 @@ def complete(
         done = len(wanted) - len(todo)
         tell(done, len(wanted), "making shards" if todo else "checked")
         for shard in todo:
-            if whole and whole.get("apart", {}).get(shard.name, whole["platform"])["probe"] != probe():
+            if whole and not manifest.made_here(whole, shard.name):
                 raise InputError(
                     f"{directory} lacks {shard.name} and was made where numbers come out differently; mend it on such "
                     "a machine, or remove it to make it anew here"

@@ -171,6 +171,13 @@ def check(directory: Path, identity: str | None = None, thorough: bool = False) 
     return manifest
 
 
+def made_here(manifest: dict, *names: str) -> bool:
+    """Whether the shards of those *names*, or else all, were made where numbers come out as they do here."""
+    names = names or tuple(name for split in manifest["splits"].values() for name in split["shards"])
+    apart = manifest.get("apart", {})
+    return all(apart.get(name, manifest["platform"])["probe"] == probe() for name in names)
+
+
 def missing(directory: Path, manifest: dict) -> list[str]:
     """The files of the manifest that are not there."""
     return [name for name in manifest["files"] if not (directory / name).exists()]

@@ -122,7 +122,7 @@ def _store(url: str) -> Iterator[tuple[Any, str]]:
     try:
         import fsspec
     except ImportError:
-        raise InputError(f"{shown(url)} needs fsspec; install it with pip install -e '.[data]'") from None
+        raise InputError(f"{shown(url)} needs fsspec; install it with pip install -e '.[store]'") from None
     try:
         fs, root = fsspec.url_to_fs(url)
         yield fs, root.rstrip("/")

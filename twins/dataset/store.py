@@ -20,7 +20,6 @@ from sim.trace import Trace
 from twins.dataset import cache, files, layout, manifest, shards
 from twins.dataset.live import Readings, kept_as_traces
 from twins.episode import Episode
-from twins.platform import probe
 from twins.varied import twin_of
 
 
@@ -107,7 +106,7 @@ class Dataset:
         from twins.dataset.again import parts_of
 
         twin, _ = parts_of(self.manifest, self.path)
-        if self.manifest["platform"]["probe"] != probe():
+        if not manifest.made_here(self.manifest):
             raise InputError(
                 f"{self.path} is kept as traces alone, made where numbers come out differently; read it on such a "
                 "machine, or generate it anew here"
