@@ -192,7 +192,7 @@ class TwinFormerNet(nnx.Module):
         frames = windows.scale.frames
         lags = windows.context // shape.patch, shape.patch, windows.horizon
         skip = partial(LinearSkip, *lags, rngs)
-        self.skip = share("skip", skip, lambda n: n.skip.lags == lags) if shape.skip else None
+        self.skip = share("skip", skip, lambda n: n.skip is not None and n.skip.lags == lags) if shape.skip else None
         self.readers = nnx.List([FrameReader(shape, frame.shape, dtype, rngs) for frame in frames])
         kinds = task.kinds if isinstance(task, Classify) and task.marks is not None and frames else ()
         rare = np.full(shape.frame_patch**2 * len(kinds), -4.0, np.float32)
