@@ -1,8 +1,8 @@
 """What every test stands on: the examples of property-based tests are the same each time.
 
 A suite that passes today passes tomorrow; `HYPOTHESIS_PROFILE=search` looks for other examples. XLA optimises little
-for the tests in this process, whose tiny models take much longer to compile than to run; the commands that tests start
-as a user would (`tests/test_every_experiment.py`) run as they are.
+for the tests, whose tiny models take much longer to compile than to run; but for the main experiment's command in
+`tests/test_every_experiment.py`, which runs as a user's does.
 """
 
 from __future__ import annotations
