@@ -1,8 +1,9 @@
 """Faults of sensors, loggers and clerks, put on purpose into a dataset whose truth is known: declared and addressed.
 
-What befalls a series depends on the world run, the asset, the channel and the fault's place in the list, and on nothing
-else; a longer record has the same faults in its beginning. Sizes are in deviations of the quantity (the normal one of
-its quartiles), estimated on the training split. Faults come in the order of the list, each upon what those before left.
+What befalls a series depends on the world run, the asset, the channel (unless a whole asset is struck) and the fault's
+place in the list, and on nothing else; a longer record has the same faults in its beginning. Sizes are in deviations of
+the quantity (the normal one of its quartiles), estimated on the training split. Faults come in the order of the list,
+each upon what those before left.
 """
 
 from __future__ import annotations
