@@ -97,7 +97,7 @@ def mirror(before: Sequence[FrozenTrial], pruning: Pruning, sampler: BaseSampler
 
 def play(job: Job) -> Outcome:
     """Train, or go on with it; what is wrong with the trial itself comes back as its outcome."""
-    from experiments import pipeline
+    from experiments import checked, training
     from experiments.cli import sentence
     from learn.fit import Budget
 
@@ -108,7 +108,7 @@ def play(job: Job) -> Outcome:
         trial = study.ask()
         try:
             experiment = Experiment(job.config)
-            pipeline.check(experiment)
+            checked.check(experiment)
             last = experiment.part("fit", Budget).steps
 
             def judge(step: int, loss: float) -> None:
@@ -122,12 +122,12 @@ def play(job: Job) -> Outcome:
                     losses[step] = row["validation"]
                     judge(step, losses[step])
 
-            costs = pipeline.Costs(run.path / "cost.json")
+            costs = training.Costs(run.path / "cost.json")
             try:
                 with costs.stage("training", accelerated=True):
                     for step, loss in list(losses.items()):
                         judge(step, loss)
-                    pipeline.train(experiment, run, watch)
+                    training.train(experiment, run, watch)
             finally:
                 seconds = costs.seconds.get("training", 0.0)
             score = min((loss for loss in losses.values() if math.isfinite(loss)), default=None)

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import own_data, pipeline
+from experiments import own_data, training
 from experiments.build import build, fit
+from experiments.cli import command
 from experiments.console import progress
 from experiments.experiment import Experiment
 from experiments.model import Model
@@ -115,7 +116,7 @@ def execute(experiment: Experiment, run: RunDir) -> tuple[dict[str, Any], dict[s
     from experiments import decided
 
     environment, worlds, families, limits = parts(experiment)
-    costs = pipeline.Costs(run.path / "cost.json")
+    costs = training.Costs(run.path / "cost.json")
     with costs.stage("training", accelerated=True):
         model = model_of(experiment, run, experiment.config["decisions"]["run"])
     workers = int(experiment.config["workers"])
@@ -140,7 +141,7 @@ def execute(experiment: Experiment, run: RunDir) -> tuple[dict[str, Any], dict[s
             lambda found: _names(found) == {*families, FORECAST, CLAIRVOYANT},
         )
     played = {name: Played(kind, values, [Account(*a) for a in runs]) for name, (kind, values, runs) in raw.items()}
-    write_json(run.path / "stamp.json", stamp(experiment.source.identity) | {"command": pipeline.command()})
+    write_json(run.path / "stamp.json", stamp(experiment.source.identity) | {"command": command()})
     scores = score(environment.prices, played, found, experiment.config["decisions"]["resamples"])
     write_json(run.path / "metrics.json", scores | {"search": found, "choice": chosen, "cost": costs.report()})
     decided.write(run.path)
@@ -194,7 +195,7 @@ def model_of(experiment: Experiment, run: RunDir, other: str | None) -> Model:
     """The model of the *other* run, where one is named, else the one that is trained here."""
     if other is not None:
         return Model.load(Path(other))
-    return Model.load(run.path) if Model.saved(run.path) else pipeline.train(experiment, run)[0]
+    return Model.load(run.path) if Model.saved(run.path) else training.train(experiment, run)[0]
 
 
 def _search(environment: Environment, families: Mapping[str, list[Policy]], seeds: range, workers: int) -> dict:

@@ -82,7 +82,7 @@ class Together:
     @contextlib.contextmanager
     def open_run(self) -> Iterator[RunDir]:
         """The folder of the run, locked; named by the presets as well, and their data."""
-        from experiments.pipeline import check
+        from experiments.checked import check
 
         for name, experiment in self.experiments.items():
             try:
@@ -96,11 +96,11 @@ class Together:
 
     def execute(self, run: RunDir) -> tuple[dict[str, Any], dict[str, float]]:
         """Do what is left to do of a run. Returns the scores of all presets and the seconds of each stage."""
-        from experiments import joined, pipeline
+        from experiments import joined, pipeline, training
         from experiments.model import Model
         from experiments.run_dir import stamp, write_json
 
-        costs = pipeline.Costs(run.path / "cost.json")
+        costs = training.Costs(run.path / "cost.json")
         with costs.stage("datasets"):
             content = " ".join(e.dataset.manifest["content"] for e in self.experiments.values())
             write_json(run.path / "stamp.json", stamp(content) | {"command": cli.command()})
@@ -114,7 +114,7 @@ class Together:
                 beside: dict[str, Model] = {}
                 if fitting(self.config["alone"], bool, "alone"):
                     with open_run(path / "alone", inner.config, False) as alone:
-                        beside[ALONE], _ = pipeline.train(inner, alone)
+                        beside[ALONE], _ = training.train(inner, alone)
                 if not Model.saved(part.path):
                     models[name].save(part.path)
                 scores[name], _ = pipeline.execute(inner, part, beside)
@@ -130,7 +130,7 @@ class Together:
 
         from experiments.console import progress, say
         from experiments.model import Model
-        from experiments.pipeline import learned_from
+        from experiments.training import learned_from
         from learn import joint
         from learn.fit import Budget, fit_together
         from learn.sharding import Layout

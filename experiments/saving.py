@@ -14,12 +14,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import pipeline, predictions
+from experiments import predictions, training
 from experiments.build import build, fit
+from experiments.cli import command
 from experiments.console import progress
 from experiments.decisions import kept, model_of
 from experiments.experiment import Experiment
 from experiments.model import Model
+from experiments.pipeline import MODEL
 from experiments.run_dir import RunDir, stamp, write_json
 from learn.evaluate import interval, resample, skill
 from learn.metrics import ForecastPrediction, Ratio
@@ -142,7 +144,7 @@ def execute(experiment: Experiment, run: RunDir) -> tuple[dict[str, Any], dict[s
     from experiments import saved
 
     setting = Setting.of(experiment)
-    costs = pipeline.Costs(run.path / "cost.json")
+    costs = training.Costs(run.path / "cost.json")
     with costs.stage("training", accelerated=True):
         model = model_of(experiment, run, experiment.config["saving"]["run"])
     with costs.stage("forecasts"):
@@ -156,7 +158,7 @@ def execute(experiment: Experiment, run: RunDir) -> tuple[dict[str, Any], dict[s
     with costs.stage("test"):
         played = kept(run.path / "played.json", lambda: play(setting, chosen, test), lambda found: FORESIGHT in found)
         offered = kept(run.path / "tariffs.json", lambda: offers(experiment, setting, chosen, test), bool)
-    write_json(run.path / "stamp.json", stamp(experiment.source.identity) | {"command": pipeline.command()})
+    write_json(run.path / "stamp.json", stamp(experiment.source.identity) | {"command": command()})
     scores = score(played, offered, chosen, setting.resamples) | {"week": week(setting, chosen, test[0])}
     write_json(run.path / "metrics.json", scores | {"choice": chosen, "cost": costs.report()})
     saved.write(run.path)
@@ -190,7 +192,7 @@ def sites(experiment: Experiment, setting: Setting, model: Model, run: RunDir, s
         name: told(lambda b=baseline: b.fit(train, validation, experiment.task))
         for name, baseline in experiment.part("baselines").items()
     }
-    makers[pipeline.MODEL] = told(lambda: model.predict)
+    makers[MODEL] = told(lambda: model.predict)
     forecasts: dict[str, ForecastPrediction] = {}
     with progress(f"forecasts of {split}") as advance:
         for done, (name, make) in enumerate(makers.items()):
@@ -301,7 +303,7 @@ def play(setting: Setting, chosen: Mapping[str, Any], runs: Sequence[Site]) -> d
     with progress("test") as advance:
         for done, site in enumerate(runs):
             advance(done, len(runs), f"run {site.seed}")
-            horizon = next(iter(site.foretold[pipeline.MODEL].values())).shape[1]
+            horizon = next(iter(site.foretold[MODEL].values())).shape[1]
             ways = {
                 NOTHING: by_orders(setting, 0 * site.load_kw),
                 CLOCK: by_orders(setting, clock.orders_kw(site.hour, setting.battery)),
@@ -324,7 +326,7 @@ def offers(experiment: Experiment, setting: Setting, chosen: Mapping[str, Any], 
     A day begins with the battery half full, and is planned once. The cost of a tariff is that of the plan which a
     forecast makes under it; in hindsight loads are known. Returns EUR a day of each run by way of choosing.
     """
-    naive = min((n for n in chosen["levels"] if n != pipeline.MODEL), key=lambda n: chosen["cost_eur"][f"plan_{n}"])
+    naive = min((n for n in chosen["levels"] if n != MODEL), key=lambda n: chosen["cost_eur"][f"plan_{n}"])
     calendar, battery, held = experiment.world.calendar, setting.battery, start_kwh(setting)
     found: dict[str, list[float]] = {}
     taken: dict[str, int] = dict.fromkeys(setting.tariffs, 0)
@@ -340,7 +342,7 @@ def offers(experiment: Experiment, setting: Setting, chosen: Mapping[str, Any], 
                 continue
             load, day = site.load_kw[k : k + 24], slice(k, k + 24)
             planned: dict[str, dict[str, tuple[float, float]]] = {}  # forecast, tariff: what is expected, what it costs
-            for name in (naive, pipeline.MODEL):
+            for name in (naive, MODEL):
                 told = site.foretold[name][chosen["levels"][name]][k // setting.every][:24]
                 planned[name] = {}
                 for tariff, whole in terms.items():
@@ -349,11 +351,11 @@ def offers(experiment: Experiment, setting: Setting, chosen: Mapping[str, Any], 
                     cost = whole[day].bill_eur(load + done.grid_kw_h, float(done.held_kwh[-1]))
                     planned[name][tariff] = made.cost_eur, cost
             best = min(plan(battery, held, load, whole[day]).cost_eur for whole in terms.values())
-            costs = {f"always_{tariff}": cost for tariff, (_, cost) in planned[pipeline.MODEL].items()}
+            costs = {f"always_{tariff}": cost for tariff, (_, cost) in planned[MODEL].items()}
             for name, told in planned.items():
                 tariff = min(told, key=lambda t: told[t][0])
                 costs[f"by_{name}"] = told[tariff][1]
-                if name == pipeline.MODEL:
+                if name == MODEL:
                     taken[tariff] += 1
             for way, cost in costs.items():
                 days.setdefault(way, []).append(cost - best)
@@ -381,13 +383,13 @@ def score(
 
     drawn = {name: {m: mean([one[m] for one in runs]) for m in MEASURES} for name, runs in played.items()}
     cost = {name: measures["cost_eur"] for name, measures in drawn.items()}
-    rivals = [name for name in chosen["cost_eur"] if name != f"plan_{pipeline.MODEL}"]
+    rivals = [name for name in chosen["cost_eur"] if name != f"plan_{MODEL}"]
     best = min(rivals, key=lambda name: chosen["cost_eur"][name])
 
     def kind(name: str) -> str:
         if name in (AHEAD, FORESIGHT):
             return "oracle"
-        return "naive" if name == NOTHING else "model" if name == f"plan_{pipeline.MODEL}" else "baseline"
+        return "naive" if name == NOTHING else "model" if name == f"plan_{MODEL}" else "baseline"
 
     def closed(name: str) -> dict[str, float | None] | str:
         share_R = skill(cost[name], cost[NOTHING], cost[FORESIGHT])
@@ -399,7 +401,7 @@ def score(
             "kind": kind(name),
             "scores": {measure: interval(value_R) for measure, value_R in measures.items()},
             "closed": closed(name),
-            "difference": interval(cost[name] - cost[f"plan_{pipeline.MODEL}"]),
+            "difference": interval(cost[name] - cost[f"plan_{MODEL}"]),
         }
         for name, measures in drawn.items()
     ]
@@ -417,7 +419,7 @@ def score(
 def week(setting: Setting, chosen: Mapping[str, Any], site: Site) -> dict[str, list[float]]:
     """The first week of a test run, for the report: load, what the grid sees by the model's plan, price, battery."""
     hours = slice(0, min(168, len(site.load_kw)))
-    done = by_plan(setting, site, site.foretold[pipeline.MODEL][chosen["levels"][pipeline.MODEL]])
+    done = by_plan(setting, site, site.foretold[MODEL][chosen["levels"][MODEL]])
     columns = {
         "load_kw": site.load_kw,
         "net_kw": site.load_kw + done.grid_kw_h,

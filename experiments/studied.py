@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from experiments import cli, console, laws, pipeline, plots, predictions, report, words
+from experiments import checked, cli, console, laws, pipeline, plots, predictions, report, training, words
 from experiments.experiment import Experiment, run_path
 from experiments.grid import MEASURES, Point, Study
 from experiments.model import Model
@@ -49,7 +49,7 @@ def execute(study: Study, config: Mapping[str, Any], base: Sequence[str] = ()) -
     laws.check(study, points)
     for point in points:
         try:
-            pipeline.check(cli.compose("train", point.overrides))
+            checked.check(cli.compose("train", point.overrides))
         except InputError as error:
             raise InputError(f"study.{point.sweep} at {point}: {error}") from error
     for done, point in enumerate(points):
@@ -92,7 +92,7 @@ def _read(study: Study, point: Point, experiment: Experiment) -> Ran:
     rows = {name: Row(kinds[name], predictions.load(path / "predictions" / f"{name}.npz")) for name in wanted}
     task, scoring = experiment.task, experiment.scoring
     test = experiment.windows("test")
-    episodes = pipeline.branched(experiment, experiment.dataset, "test")
+    episodes = training.branched(experiment, experiment.dataset, "test")
     asked = ask(task, scoring, experiment.windows("train"), test, episodes)
     kept = Asked(None, asked.anchors_Nx2, asked.truth, asked.cluster_N)  # type: ignore[arg-type]  # windows may go
     return Ran(point, path, kept, _digest(kept, task, scoring), rows, measures)

@@ -130,11 +130,11 @@ class Sweep:
 
     def check(self) -> None:
         """Refuse what cannot be right before any time is spent: both ends of each range, and each choice."""
-        from experiments import pipeline
+        from experiments import checked
         from experiments.console import say
 
         _ = self.settings, self.distributions
-        pipeline.check(self.base)
+        checked.check(self.base)
         budget = self.base.config["fit"]
         if not 1 <= budget["validate_every"] <= budget["steps"]:
             raise InputError(
@@ -183,14 +183,14 @@ class Sweep:
 
     def execute(self, run: RunDir) -> dict[str, Any]:
         """Do what is left to do of a sweep. Returns what was found, as sweep.json holds it."""
-        from experiments import pipeline
+        from experiments import training
         from experiments.console import progress
         from experiments.run_dir import stamp
 
         stamped = stamp(self.base.dataset.manifest["content"])  # the data are there before any worker asks for them
         write_json(run.path / "stamp.json", stamped | {"command": cli.command()})
         for split in ("train", "validation") if self.base.config.get("branches") is not None else ():
-            pipeline.learned_from(self.base, split)  # plans that are tried once, and kept beside the data
+            training.learned_from(self.base, split)  # plans that are tried once, and kept beside the data
         run.report.unlink(missing_ok=True)  # of fewer trials; without one the sweep is not done
         study, total = _journal(run.path), self.settings.trials
         with progress("trials") as advance:
@@ -328,10 +328,10 @@ def _named(key: str) -> Iterator[None]:
 
 
 def _wrong(experiment: Experiment) -> InputError | None:
-    from experiments import pipeline
+    from experiments import checked
 
     try:
-        pipeline.check(experiment)
+        checked.check(experiment)
     except InputError as error:
         return error
     return None

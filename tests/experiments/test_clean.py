@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from experiments import cleaning, load, looking, own_data
+from experiments.checked import check
 from experiments.cli import compose
 from experiments.model import Model
-from experiments.pipeline import check, examine
+from experiments.pipeline import examine
 from experiments.run_dir import config_hash, to_yaml
 from experiments.source import Observed
 from sim.errors import InputError

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from experiments import load
+from experiments.checked import check
 from experiments.cli import compose
 from experiments.optimising import Study
-from experiments.pipeline import check
 from sim.errors import InputError
 
 CONF = Path(__file__).parents[2] / "conf"

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import load, pipeline
+from experiments import checked, load, training
 from experiments.run_dir import config_hash
 from learn.batch import Windows
 from learn.feed import Feed, Stream
@@ -37,10 +37,10 @@ def trained(experiment):
             costs[name] = seconds
 
     with experiment.open_run() as run:
-        model, _ = pipeline.train(experiment, run, costs=Costs())
+        model, _ = training.train(experiment, run, costs=Costs())
         rows = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
     assert all(seconds >= 0 for seconds in costs.values())
-    return jax.tree.leaves(pipeline.update.split(model.module)[1]), rows
+    return jax.tree.leaves(training.update.split(model.module)[1]), rows
 
 
 def test_rendered_or_read_from_disk_it_is_the_same_model(experiment):
@@ -62,7 +62,7 @@ def test_rendered_or_read_from_disk_it_is_the_same_model(experiment):
 
 def test_fresh_runs_are_learned_from_and_baselines_from_a_sample(experiment):
     fresh = experiment("feed.fresh_runs=1", "feed.fresh_steps=10", "feed.sample=3")
-    assert isinstance(pipeline.learned_from(fresh, "train"), Stream)
+    assert isinstance(training.learned_from(fresh, "train"), Stream)
     assert len(fresh.windows("train").runs) == 3
     assert len(trained(fresh)[1]) == 2
     assert trained(fresh)[1] != trained(experiment())[1]
@@ -81,4 +81,4 @@ def test_what_is_not_said_leaves_the_run_where_it_was(experiment):
 )
 def test_bad_settings_are_refused_by_name(experiment, given, said):
     with pytest.raises(InputError, match=said):
-        pipeline.check(experiment(given))
+        checked.check(experiment(given))

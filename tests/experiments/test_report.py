@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiments import console, figures, load, pipeline, plots, report, words
+from experiments import checked, cli, console, figures, load, plots, report, words
 from learn.evaluate import Row, evaluate
 from learn.metrics import EventPrediction, EventTruth, ForecastPrediction, ForecastTruth
 from sim.errors import InputError
@@ -276,7 +276,7 @@ class Bare:
 def test_a_command_can_be_pasted(monkeypatch):
     typed = ["twinworlds-train", "experiment=line_failure", "task.causes=[wear, sudden]"]
     monkeypatch.setattr(sys, "argv", typed)
-    assert pipeline.command() == "python -m experiments.train experiment=line_failure 'task.causes=[wear, sudden]'"
+    assert cli.command() == "python -m experiments.train experiment=line_failure 'task.causes=[wear, sudden]'"
 
 
 def test_thinning_keeps_every_peak():
@@ -331,7 +331,7 @@ def test_units_are_shown_as_people_write_them(ucum, shown):
 
 def test_a_key_is_refused_as_it_was_typed():
     with pytest.raises(InputError, match=r"^seed is 'abc'"):
-        pipeline.check(load("house_price", ["seed=abc"]))
+        checked.check(load("house_price", ["seed=abc"]))
 
 
 def test_the_integral_transform_is_flat_of_honest_quantiles_and_humped_of_wide_ones():

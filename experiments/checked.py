@@ -1,0 +1,83 @@
+"""What cannot be right about an experiment is refused before any time is spent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from experiments import own_data
+from experiments.branches import Branches
+from experiments.experiment import Experiment
+from experiments.settings import Scoring
+from experiments.source import Observed
+from learn.fit import Budget
+from learn.sharding import Layout
+from learn.tasks import Classify, Counterfactual, Forecast, Imputation, RemainingLife, Task, TimeToEvent
+from learn.update import Optim
+from sim.errors import InputError
+from twins.clean import Clean
+from twins.dataset import SPLITS
+
+PRIMARY: dict[type, tuple[str, ...]] = {  # scores of which less is better
+    TimeToEvent: ("brier", "log_loss"),
+    Forecast: ("crps", "mse", "mae", "wql"),
+    Counterfactual: ("nrmse", "mse", "mae", "pehe", "regret"),
+    Imputation: ("crps", "mse", "mae", "wql"),
+    RemainingLife: ("crps", "rmse"),
+    Classify: ("brier", "log_loss"),
+}
+PARTS: dict[str, Any] = {
+    "source": Any,
+    "task": Task,
+    "model": Any,
+    "optim": Optim,
+    "fit": Budget,
+    "mesh": Layout,
+    "evaluate": Scoring,
+    "baselines": dict[str, Any],
+}
+
+
+def check(experiment: Experiment) -> None:
+    """Build every part, so that what cannot be right is refused before any time is spent."""
+    for name in ("context", "seed", "feeding"):  # first, since other parts take them over
+        getattr(experiment, name)
+    for key, kind in PARTS.items():
+        experiment.part(key, kind)
+    experiment.part("mesh", Layout).mesh()
+    if experiment.config.get("branches") is not None:
+        experiment.part("branches", Branches)
+    for name in ("oracle", "source"):
+        getattr(experiment, name)
+    if ahead := Clean(clean).looking_ahead if (clean := getattr(experiment.source, "clean", ())) else []:
+        raise InputError(
+            f"source.{ahead[0]} looks ahead: a reading would depend on later ones, so a model would be fed what nobody "
+            "can know at the time; leave it out of what is learned from (experiments.clean take it)"
+        )
+    if isinstance(experiment.source, Observed):
+        own_data.trainable(experiment.source, experiment.task)
+    plan = getattr(experiment.part("source"), "plan", None)
+    for split in SPLITS if plan else ():
+        if not getattr(plan, split):
+            raise InputError(f"plan.{split} is 0; an experiment needs at least 1 world run in each split")
+    if plan and experiment.train_runs is not None and experiment.train_runs > plan.train:
+        raise InputError(
+            f"train_runs is {experiment.train_runs}; it must be at most the {plan.train} runs that train has"
+        )
+    if experiment.scoring.every is None and not isinstance(experiment.task, RemainingLife):
+        raise InputError("evaluate.every is null; only a remaining life is asked at the newest moment alone")
+    if isinstance(experiment.task, Imputation):
+        if experiment.context <= experiment.task.horizon:
+            raise InputError(
+                f"context is {experiment.context}; to see both sides of gaps in the newest task.horizon="
+                f"{experiment.task.horizon} samples it must be above that"
+            )
+        if experiment.oracle is not None:
+            raise InputError("oracle must be null where gaps are asked: nothing tells what can be known of them")
+    if experiment.scoring.conformal and (type(experiment.task) is not Forecast or experiment.task.loss != "pinball"):
+        raise InputError("evaluate.conformal is true; only a forecast told in quantiles, task.loss=pinball, has it")
+    if experiment.scoring.mc_dropout and not getattr(experiment.part("model"), "dropout", 0):
+        raise InputError("evaluate.mc_dropout asks a model with units dropped out; model.dropout must be above 0")
+    scoring, choice = experiment.scoring, PRIMARY[type(experiment.task)]
+    choice = (*choice, "mase") if scoring.season and isinstance(experiment.task, Forecast) else choice
+    if scoring.primary not in (None, *choice):
+        raise InputError(f"evaluate.primary is {scoring.primary!r}; it must be one of {', '.join(choice)}, or null")
