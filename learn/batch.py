@@ -38,6 +38,7 @@ class Batch(NamedTuple):
     role_BxV: jax.Array  # int32, index into ROLES
     words_BxVxW: jax.Array  # int32, what each channel is, as `learn.identity.buckets`
     zero_BxV: jax.Array  # float32, where a channel's own 0 lies
+    one_BxV: jax.Array  # float32, how far from there its own 1 does
     gap_BxT: jax.Array  # float32, hours since the sample before
     group_BxV: jax.Array  # int32; variates of one group look at each other
     variate_mask_BxV: jax.Array  # bool, False where padded
@@ -92,6 +93,11 @@ class Scale:
     def zero(self) -> np.ndarray:
         """Where each variate's own 0 lies, float32[V]."""
         return -np.asarray(self.mean, np.float32) / np.asarray(self.std, np.float32)
+
+    @property
+    def one(self) -> np.ndarray:
+        """How far from there each variate's own 1 does, float32[V]."""
+        return 1 / np.asarray(self.std, np.float32)
 
     def _column(self, values: tuple[float, ...], axes: int) -> np.ndarray:
         return np.asarray(values, np.float32).reshape(-1, *[1] * axes)
@@ -381,6 +387,7 @@ def batch_of(taken: Windows) -> Batch:
         role_BxV=role_BxV,
         words_BxVxW=each(buckets(scale.names, scale.units, scale.kinds)),
         zero_BxV=each(scale.zero),
+        one_BxV=each(scale.one),
         gap_BxT=taken.gap_ExL,
         group_BxV=jnp.zeros_like(role_BxV),
         variate_mask_BxV=taken.variate_mask_ExV,

@@ -2,9 +2,9 @@
 
 What they say together is their mixture, each equally likely: probabilities and hazards are those of drawing a member
 and then what it foretells, quantiles are the quantiles of that (a linear pool). Where members disagree it is wider than
-their mean. Laws are told by their quantiles, so that nothing is known beyond the outermost: of members that lie a
-deviation apart, the 1 % quantile covers about 1.4 %; inner levels are right to about .01. (Deep ensembles:
-Lakshminarayanan et al. 2017. Dropout at prediction: Gal & Ghahramani 2016.)
+their mean. Laws of counts are mixed as they are. Others are told by their quantiles, so that nothing is known beyond
+the outermost: of members that lie a deviation apart, the 1 % quantile covers about 1.4 %; inner levels are right to
+about .01. (Deep ensembles: Lakshminarayanan et al. 2017. Dropout at prediction: Gal & Ghahramani 2016.)
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from learn import counts
 from learn.batch import Batch
 from learn.heads import Told
 from learn.metrics import quadrature
@@ -71,6 +72,8 @@ def mixed(task: Task, outputs_M: Any) -> Any:
     """The outputs (as in `learn.heads`) of the mixture of M models, whose own lie along a first axis."""
     if isinstance(task, Forecast) and task.loss == "mse":
         return outputs_M.mean(0)
+    if isinstance(task, Forecast) and task.loss == "counts":
+        return counts.mixture(outputs_M)
     if isinstance(task, Forecast | RemainingLife):
         return mixture(outputs_M, np.asarray(task.quantiles))
     if isinstance(task, Classify):

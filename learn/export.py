@@ -23,7 +23,7 @@ import numpy as np
 from flax import nnx
 from jax import export
 
-from learn import bundle
+from learn import bundle, counts
 from learn.batch import ROLES, WEEK_H, Batch, Scale
 from learn.heads import incidence
 from learn.identity import buckets
@@ -43,6 +43,9 @@ def answer(task: Task, out: Any, channels: Arrays) -> dict[str, jax.Array]:
         told = {"p": jax.nn.softmax(out.logits_BxPxC[:, -1])}
         return told if out.marks_BxPxHxWxK is None else told | {"marks": jax.nn.sigmoid(out.marks_BxPxHxWxK[:, -1])}
     if isinstance(task, Forecast):
+        if task.loss == "counts":
+            law_BxVxHxKx3 = out[:, :, -1]
+            return {"mean": counts.mean(law_BxVxHxKx3), "quantiles": counts.quantiles(law_BxVxHxKx3, task.quantiles)}
         std, mean = (channels[name][:, None] for name in ("std", "mean"))
         quantiles_BxVxHxQ = out[:, :, -1]
         if task.loss == "mse":
@@ -130,6 +133,7 @@ class Source:
             "mean": np.asarray(scale.mean, np.float32),
             "std": np.asarray(scale.std, np.float32),
             "zero": scale.zero,
+            "one": scale.one,
             "role": np.asarray(self._roles, np.int32),
             "words": buckets(scale.names, scale.units, scale.kinds),
         }
@@ -160,6 +164,7 @@ class Source:
             role_BxV=role_BxV,
             words_BxVxW=jnp.broadcast_to(channels["words"], (b, *channels["words"].shape)),
             zero_BxV=jnp.broadcast_to(channels["zero"], (b, v)),
+            one_BxV=jnp.broadcast_to(channels["one"], (b, v)),
             gap_BxT=given["gap"],
             group_BxV=jnp.zeros_like(role_BxV),
             variate_mask_BxV=given["present"],

@@ -1,7 +1,8 @@
 """From a model's last features to predictions: quantiles that cannot cross, and competing discrete-time hazards.
 
 Outputs, for all models alike, at each of P moments of a window (the last one is "now"):
-`Forecast`: quantiles_BxVxPxHxQ in the windows' scaled units (Q = 1, the mean, where the loss is `mse`).
+`Forecast`: quantiles_BxVxPxHxQ in the windows' scaled units (Q = 1, the mean, where the loss is `mse`); where the
+loss is `counts` law_BxVxPxHxKx3, as in `learn.counts`.
 `TimeToEvent`: logits_BxPxKxC over bins K; of the C entries 0 is "survives the bin", 1 … are the task's causes.
 `RemainingLife`: quantiles_BxPxQ in the task's unit, not yet held between 0 and the cap.
 `Classify`: `Told`, logits_BxPxC of the classes and, where a model looks at frames, of the marks on each pixel.
@@ -17,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from learn import counts
 from learn.layers import Wide
 from learn.tasks import Classify, Forecast, RemainingLife, Task, TimeToEvent
 
@@ -29,11 +31,13 @@ class Told(NamedTuple):
 
 
 def outputs_per_step(task: Forecast) -> int:
-    return len(task.quantiles) if task.loss == "pinball" else 1
+    """Free numbers that a model gives of each step."""
+    return {"mse": 1, "pinball": len(task.quantiles), "counts": len(counts.first_bias())}[task.loss]
 
 
 def first_bias(task: Task, event_h_x: np.ndarray | None = None, cause_x: np.ndarray | None = None) -> np.ndarray:
-    """Biases of one output group before training: normal quantiles (Q), or the hazards of the labels, flat (K · C).
+    """Biases of one output group before training: normal quantiles (Q), a law of counts, or the hazards of the labels,
+    flat (K · C).
 
     Of classes: the logarithms of their shares (C). A hazard is the share of those at risk at a bin's start that end in
     it, of each cause. Half a case is added.
@@ -41,6 +45,8 @@ def first_bias(task: Task, event_h_x: np.ndarray | None = None, cause_x: np.ndar
     if isinstance(task, Forecast | RemainingLife):
         if isinstance(task, Forecast) and task.loss == "mse":
             return np.zeros(1, np.float32)
+        if isinstance(task, Forecast) and task.loss == "counts":
+            return counts.first_bias()
         normal = np.array([NormalDist().inv_cdf(q) for q in task.quantiles])
         middle = len(normal) // 2
         gaps = np.diff(normal, prepend=normal[0] - 1)
@@ -101,6 +107,29 @@ class QuantileHead(nnx.Module):
         raw = self.out(z_BxVxPxD).reshape(*z_BxVxPxD.shape[:-1], self.steps, self.count)
         scaled = quantiles(raw) if self.count > 1 else raw
         return location_BxVxP[..., None, None] + spread_BxVxP[..., None, None] * scaled
+
+
+class CountHead(nnx.Module):
+    """Features of each variate at each moment → the laws of its next H samples, about the causal scale.
+
+    *zero_BxV* and *one_BxV* say where 0 lies in scaled units, and how far from it 1 does.
+    """
+
+    def __init__(self, width: int, task: Forecast, rngs: nnx.Rngs, wider: float = 1.0):
+        self.steps = task.horizon
+        self.out = dense(width, np.tile(first_bias(task), self.steps), rngs, wider)
+
+    def __call__(
+        self,
+        z_BxVxPxD: jax.Array,
+        location_BxVxP: jax.Array,
+        spread_BxVxP: jax.Array,
+        zero_BxV: jax.Array,
+        one_BxV: jax.Array,
+    ) -> jax.Array:
+        raw = self.out(z_BxVxPxD).reshape(*z_BxVxPxD.shape[:-1], self.steps, -1)
+        zero, one = zero_BxV[..., None, None], one_BxV[..., None, None]
+        return counts.law(raw, (location_BxVxP[..., None] - zero) / one, spread_BxVxP[..., None] / one)
 
 
 def pool(z_BxVxPxD: jax.Array, variate_mask_BxV: jax.Array) -> jax.Array:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from learn.labels import followed_h, labels, lives
-from learn.tasks import Classify, Counterfactual, Imputation, RemainingLife, Task, TimeToEvent
+from learn.tasks import Classify, Counterfactual, Forecast, Imputation, RemainingLife, Task, TimeToEvent
 from sim.errors import InputError
 from twins.aligned import Aligned, hidden
 from twins.channel import Role
@@ -45,9 +45,11 @@ class Laid:
         task: Task | None,
         scale: Scale | None,
     ) -> Laid:
-        """Raises InputError where clocks differ, and where a variate is not in *scale*, which is given of all splits
-        but the first."""
+        """Raises InputError where clocks differ, where a variate is not in *scale*, which is given of all splits but
+        the first, and where counts are asked of what is none."""
         each = [Aligned(episode) for episode in episodes]
+        if isinstance(task, Forecast) and task.loss == "counts":
+            _require_counts(each)
         names = scale.names if scale else tuple(dict.fromkeys(name for one in each for name in one.series))
         unknown = {name for one in each for name in one.series} - set(names)
         if unknown:
@@ -150,3 +152,16 @@ class Laid:
             at = one.at(label)
             here = (at >= a) & (at < b)
             cause[at[here] - a], event_h[at[here] - a] = np.asarray(label.values)[here].astype(np.int32), 0.0
+
+
+def _require_counts(each: Sequence[Aligned]) -> None:
+    """Refuse targets with a value that is no whole number of at least 0."""
+    for one in each:
+        for series in (s for s in one.series.values() if s.role == Role.TARGET):
+            x = np.asarray(series.values)
+            wrong = np.flatnonzero(np.isfinite(x) & ((x < 0) | (x != np.rint(x))))
+            if len(wrong):
+                raise InputError(
+                    f"{'/'.join(series.key)} of run {one.episode.run} is {x[wrong[0]]:g} at sample {wrong[0]}; where "
+                    "task.loss is counts every target must be a whole number of at least 0"
+                )

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from learn import counts
 from learn.batch import ROLES, Batch, Scale, Windows
 from learn.heads import Told, dense, first_bias, lives, outputs_per_step, quantiles
 from learn.tasks import Classify, Forecast, Imputation, RemainingLife, Task, TimeToEvent
@@ -57,9 +58,13 @@ class LinearNet(nnx.Module):
         out = self.dense(flat)
         if isinstance(self.task, Forecast):
             out = out.reshape(count, len(self.targets), 1, self.task.horizon, outputs_per_step(self.task))
-            out = quantiles(out) if out.shape[-1] > 1 else out
+            out = quantiles(out) if self.task.loss == "pinball" else out
             whole = jnp.zeros((count, self.variates, *out.shape[2:]), out.dtype)
-            return whole.at[:, np.asarray(self.targets, int)].set(out)
+            whole = whole.at[:, np.asarray(self.targets, int)].set(out)
+            if self.task.loss != "counts":
+                return whole
+            zero, one = (x[..., None, None] for x in (batch.zero_BxV, batch.one_BxV))
+            return counts.law(whole, -zero / one, 1 / one)
         if isinstance(self.task, RemainingLife):
             return lives(out, self.task)[:, None]
         if isinstance(self.task, Classify):

@@ -1,4 +1,4 @@
-"""What training lowers: squared error, cross-entropy, pinball, and the likelihood of competing hazards."""
+"""What training lowers: squared error, cross-entropy, pinball, the likelihood of counts and of competing hazards."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from learn import counts
 from learn.batch import ROLES, Batch
 from learn.heads import Told
 from learn.metrics import quadrature
@@ -104,6 +105,16 @@ def effects(task: Counterfactual, outputs_BxVxPxHxQ: jax.Array, batch: Batch) ->
     return jnp.sum(jnp.where(both, error, 0.0)) / jnp.maximum(both.sum(), 1)
 
 
+def forecast_loss(task: Forecast, outputs: jax.Array, y_BxVxPxH: jax.Array, batch: Batch) -> jax.Array:
+    """The loss of each sample, (B, V, P, H)."""
+    if task.loss == "counts":
+        zero, one = (x[..., None, None] for x in (batch.zero_BxV, batch.one_BxV))
+        return counts.surprise(outputs, jnp.round((y_BxVxPxH - zero) / one))
+    if task.loss == "mse":
+        return squared_error(outputs[..., 0], y_BxVxPxH)
+    return pinball(outputs, y_BxVxPxH, task.quantiles)
+
+
 def loss(task: Task, outputs: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
     """Sum of the task's loss over all that counts at the moments that *outputs* has, and how much counts."""
     if isinstance(task, Classify):
@@ -112,7 +123,7 @@ def loss(task: Task, outputs: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
         if isinstance(task, Imputation):  # both sides of a gap are seen at the newest moment alone
             outputs = outputs[:, :, -1:]
         y, mask = targets(batch, outputs.shape[2])
-        each = squared_error(outputs[..., 0], y) if task.loss == "mse" else pinball(outputs, y, task.quantiles)
+        each = forecast_loss(task, outputs, y, batch)
     else:
         index_P = moments(batch.x_BxVxT.shape[-1], outputs.shape[1]) - 1
         event_h, cause = batch.event_h_BxT[:, index_P], batch.cause_BxT[:, index_P]

@@ -10,10 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from learn.batch import Windows, gather
+from learn import counts
+from learn.batch import ROLES, Windows, gather
 from learn.heads import incidence
 from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction, Prediction, quadrature
 from learn.tasks import Classify, Forecast, RemainingLife
+from twins.channel import Role
 
 
 @partial(jax.jit, static_argnums=0)
@@ -37,6 +39,8 @@ def predict(model: Any, params: Any, windows: Windows, anchors: np.ndarray, chun
             each = [np.asarray(jax.nn.sigmoid(p.marks_BxPxHxWxK[:, -1]), np.float16) for p in parts]
             marks = np.concatenate(each)[:count]
         return EventPrediction(1 - p_NxC[:, 0], marks_NxHxWxK=marks)
+    if isinstance(task, Forecast) and task.loss == "counts":
+        return _counted(task, windows, [p[:, :, -1] for p in parts], count)
     if isinstance(task, Forecast):
         quantiles_NxVxHxQ = np.concatenate([np.asarray(p[:, :, -1]) for p in parts])[:count]
         if task.loss == "mse":
@@ -49,3 +53,21 @@ def predict(model: Any, params: Any, windows: Windows, anchors: np.ndarray, chun
     logits_NxKxC = jnp.concatenate([p[:, -1] for p in parts])[:count]
     survival_NxK, cif_NxCxK = map(np.asarray, incidence(logits_NxKxC))
     return EventPrediction(1 - survival_NxK[:, task.edges_h.index(task.horizon_h)], cif_NxCxK)
+
+
+def _counted(task: Forecast, windows: Windows, laws: list[jax.Array], count: int) -> ForecastPrediction:
+    """Means and quantiles of the targets' laws, each BxVxHxKx3; 0 of all other variates."""
+
+    @jax.jit
+    def told(law_BxTxHxKx3: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return counts.mean(law_BxTxHxKx3), counts.quantiles(law_BxTxHxKx3, task.quantiles)
+
+    asked_V = (np.asarray(windows.role_ExV) == ROLES.index(Role.TARGET)).any(0)
+    mean, quantiles = (np.concatenate(x)[:count] for x in zip(*(told(law[:, asked_V]) for law in laws), strict=True))
+    mean_NxVxH = np.zeros((count, len(asked_V), task.horizon), np.float32)
+    quantiles_NxVxHxQ = np.zeros((*mean_NxVxH.shape, len(task.quantiles)), np.float32)
+    mean_NxVxH[:, asked_V], quantiles_NxVxHxQ[:, asked_V] = mean, quantiles
+    scale = windows.scale
+    return ForecastPrediction(
+        scale.normalise(mean_NxVxH), scale.normalise(quantiles_NxVxHxQ, 2), np.asarray(task.quantiles)
+    )

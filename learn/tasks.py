@@ -15,16 +15,19 @@ EDGES_H = (1.0, 2.0, 4.0, 8.0, 16.0, 24.0, 48.0, 96.0, 168.0, 336.0)
 
 @dataclass(frozen=True)
 class Forecast:
-    """The next *horizon* samples of every target. `mse` trains one number a step, `pinball` the quantiles."""
+    """The next *horizon* samples of every target. `mse` trains one number a step, `pinball` the quantiles.
+
+    `counts` trains a law over the whole numbers from 0 on (`learn.counts`) by its likelihood; targets must be such.
+    """
 
     horizon: int
     quantiles: tuple[float, ...] = LEVELS
-    loss: Literal["pinball", "mse"] = "pinball"
+    loss: Literal["pinball", "mse", "counts"] = "pinball"
 
     def __post_init__(self):
         _check_quantiles(self)
         require(self.horizon >= 1, self, "horizon", "at least 1 sample")
-        require(self.loss in ("pinball", "mse"), self, "loss", "'pinball' or 'mse'")
+        require(self.loss in ("pinball", "mse", "counts"), self, "loss", "'pinball', 'mse' or 'counts'")
 
     @property
     def samples_ahead(self) -> int:
@@ -44,7 +47,7 @@ class Counterfactual(Forecast):
     """
 
     horizon: int = 1
-    loss: Literal["pinball", "mse"] = "mse"
+    loss: Literal["pinball", "mse", "counts"] = "mse"
     plan: str = "plan"
     outcome: str = "outcome"
     actions: tuple[str, ...] = ("action",)  # channels, in the order in which plans tell them
@@ -57,6 +60,7 @@ class Counterfactual(Forecast):
     def __post_init__(self):
         super().__post_init__()
         object.__setattr__(self, "actions", tuple(self.actions))
+        require(self.loss != "counts", self, "loss", "'pinball' or 'mse' where plans are asked")
         require(bool(self.actions) and all(self.actions), self, "actions", "the names of channels, at least one")
         require(0 < self.full < math.inf, self, "full", "above 0 and finite")
         require(self.history >= 1, self, "history", "at least 1 sample")

@@ -19,7 +19,7 @@ from flax import nnx
 
 from learn.batch import ROLES, TIME_FEATURES, Batch, Windows
 from learn.frames import FrameReader
-from learn.heads import ClassHead, HazardHead, LifeHead, QuantileHead, Told, dense, first_bias
+from learn.heads import ClassHead, CountHead, HazardHead, LifeHead, QuantileHead, Told, dense, first_bias
 from learn.identity import BUCKETS
 from learn.layers import Block, LinearSkip, Past, Wide, dropout
 from learn.losses import targets
@@ -77,8 +77,9 @@ class TwinFormer:
         asked = (np.asarray(windows.role_ExV) == ROLES.index(Role.TARGET)).any(0).sum()
         if self.join and (not isinstance(task, Forecast) or asked != 1 or windows.scale.frames):
             raise InputError("model.join is true; it takes a forecast of one target, and no frames")
-        if self.skip and (not isinstance(task, Forecast) or isinstance(task, Imputation) or self.join or self.growth):
-            raise InputError("model.skip is true; it takes a forecast, and model.join and model.growth false")
+        ahead = isinstance(task, Forecast) and not isinstance(task, Imputation) and task.loss != "counts"
+        if self.skip and (not ahead or self.join or self.growth):
+            raise InputError("model.skip is true; it takes a forecast (not of counts), model.join and model.growth false")
         for frame in windows.scale.frames:
             if len(frame.shape) > 2 or any(side % self.piece(frame.shape) for side in frame.shape):
                 raise InputError(
@@ -205,7 +206,8 @@ class TwinFormerNet(nnx.Module):
         elif isinstance(task, RemainingLife):
             self.head = LifeHead(width, task, rngs, shape.wider)
         else:
-            self.head = share("head", lambda: QuantileHead(width, task, rngs, shape.wider), lambda n: n.task == task)
+            kind = CountHead if task.loss == "counts" else QuantileHead
+            self.head = share("head", lambda: kind(width, task, rngs, shape.wider), lambda n: n.task == task)
 
     def __call__(self, batch: Batch, key: jax.Array | None = None, last: bool = False) -> jax.Array | Told:
         return self._run(batch, key, last)[0]
@@ -288,6 +290,8 @@ class TwinFormerNet(nnx.Module):
         if isinstance(self.head, QuantileHead):
             out = self.head(z, location, spread)
             return out if level is None else out + level[:, :, -1 if last else 0 :, :, None], now
+        if isinstance(self.head, CountHead):
+            return self.head(z, location, spread, batch.zero_BxV, batch.one_BxV), now
         out = self.head(z, present)
         if not isinstance(self.head, ClassHead):
             return out, now

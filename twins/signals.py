@@ -7,13 +7,14 @@ to what came before it, then render any window of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from sim.compiled import compiled
 from sim.trace import Form, Signal
 from twins.kernels import plain
+from twins.render import samples_before
 
 _STEP = Form.STEP  # looked up once: an enum's members are slow to find
 
@@ -57,6 +58,32 @@ def since(counter: Signal, times_h: np.ndarray) -> Signal:
     base = np.where(last < 0, 0.0, counter.at(resets_h)[last]) if resets_h.size else 0.0
     slope = counter.target[np.searchsorted(counter.time_h, at_h, side="right") - 1]
     return Signal.linear(at_h, counter.at(at_h) - base, slope)
+
+
+def grown(counters: Sequence[Signal], step_h: float, end_h: float) -> Signal:
+    """By how much counters grow together in each stretch of *step_h* hours, told as it begins; NaN until it is over.
+
+    What happens as a stretch ends is of the next one.
+    """
+    at_h = _stretches(max(counter.time_h[0] for counter in counters), step_h, end_h)
+    return Signal.step(at_h, np.append(np.diff(sum(_just_before(counter, at_h) for counter in counters)), np.nan))
+
+
+def closing(signal: Signal, step_h: float, end_h: float) -> Signal:
+    """A signal as it stands just before the end of each stretch of *step_h* hours, told as `grown`."""
+    at_h = _stretches(signal.time_h[0], step_h, end_h)
+    return Signal.step(at_h, np.append(_just_before(signal, at_h[1:]), np.nan))
+
+
+def _stretches(start_h: float, step_h: float, end_h: float) -> np.ndarray:
+    """The beginnings of all stretches that lie between two times, and the last one's end."""
+    first = samples_before(start_h, step_h)
+    over = samples_before(math.nextafter(end_h, math.inf), step_h)  # beginnings up to the end, it included
+    return np.arange(first, max(over, first + 1)) * step_h
+
+
+def _just_before(signal: Signal, time_h: np.ndarray) -> np.ndarray:
+    return signal.at(np.maximum(np.nextafter(time_h, -np.inf), signal.time_h[0]))
 
 
 @compiled()

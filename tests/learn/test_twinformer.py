@@ -112,6 +112,7 @@ def test_padded_variates_and_other_groups_change_nothing(case):
         role_BxV=padded(batch.role_BxV, 0),
         words_BxVxW=padded(batch.words_BxVxW, 0),
         zero_BxV=padded(batch.zero_BxV, 0.0),
+        one_BxV=padded(batch.one_BxV, 1.0),
         group_BxV=padded(batch.group_BxV, 0),
         variate_mask_BxV=padded(batch.variate_mask_BxV, False),
         future_BxVxH=padded(batch.future_BxVxH, 0.0),
