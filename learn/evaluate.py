@@ -28,6 +28,7 @@ from learn.metrics import (
     event_scores,
     forecast_scores,
     life_scores,
+    reached,
 )
 from learn.survival import Concordance, Lives, survival_scores
 from learn.tasks import RemainingLife, TimeToEvent
@@ -333,6 +334,9 @@ def _calibration(prediction: Prediction, truth: Truth) -> list[tuple[float, Rati
     if len(prediction.levels) == 1:
         return []
     mask = truth.mask_NxVxH
-    below = [(truth.y_NxVxH <= prediction.quantiles_NxVxHxQ[..., q]) & mask for q in range(len(prediction.levels))]
+    below = reached(truth.y_NxVxH, prediction.quantiles_NxVxHxQ, prediction.levels)
     count_N = mask.sum((1, 2))
-    return [(float(level), Ratio(b.sum((1, 2)), count_N)) for level, b in zip(prediction.levels, below, strict=True)]
+    return [
+        (float(level), Ratio((b * mask).sum((1, 2)), count_N))
+        for level, b in zip(prediction.levels, below, strict=True)
+    ]

@@ -7,6 +7,7 @@ Axes: N windows, V variates, H samples ahead, Q quantile levels, S ensemble memb
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -304,6 +305,21 @@ def pit(y: np.ndarray, quantiles: np.ndarray, levels: np.ndarray) -> np.ndarray:
     left, right = (np.take_along_axis(quantiles, j[..., None], -1)[..., 0] for j in (i - 1, i))
     inner = levels[i - 1] + (levels[i] - levels[i - 1]) * divide(y - left, right - left)
     return np.where(below == 0, 0.0, np.where(below == len(levels), 1.0, inner))
+
+
+def reached(y: np.ndarray, quantiles: np.ndarray, levels: np.ndarray) -> Iterator[np.ndarray]:
+    """At each level the chance that the probability integral transform of *y* [...] is at most that.
+
+    It is 0 or 1 but where *y* is one of the quantiles [..., Q] itself, as counts are: there the law has a lump, and the
+    transform is drawn evenly from what it holds below *y* to what it holds up to it (Czado, Gneiting & Held 2009,
+    section 2). Both are taken to lie midway between levels.
+    """
+    below, up_to = (quantiles < y[..., None]).sum(-1), (quantiles <= y[..., None]).sum(-1)
+    levels = np.asarray(levels, np.float64)
+    midway = np.convolve((0.0, *levels, 1.0), (0.5, 0.5), "valid")
+    low, high = midway[below], midway[up_to]
+    for q, level in enumerate(levels):
+        yield np.where(below == up_to, q >= below, np.clip(divide(level - low, high - low), 0, 1))
 
 
 def _observed(truth: ForecastTruth) -> tuple[np.ndarray, np.ndarray]:

@@ -77,6 +77,11 @@ def test_gaps_that_cannot_be_asked_for_are_refused_before_any_work(given, said):
         check(load("homes_imputation", [given]))
 
 
+def test_laws_of_counts_are_not_moved_to_where_they_cover():
+    with pytest.raises(InputError, match=r"only a forecast told in quantiles, task\.loss=pinball, has it"):
+        check(load("line_output", ["evaluate.conformal=true"]))
+
+
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_a_split_without_runs_is_refused_before_any_work(split):
     with pytest.raises(InputError, match=rf"plan\.{split} is 0; an experiment needs at least 1 world run"):

@@ -5,7 +5,7 @@ import pytest
 import scoringrules
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import norm
+from scipy.stats import norm, poisson
 from sklearn.metrics import log_loss, roc_auc_score
 
 from learn.metrics import (
@@ -21,7 +21,9 @@ from learn.metrics import (
     pinball,
     pit,
     quadrature,
+    reached,
 )
+from learn.tasks import LEVELS
 
 
 def value(score):
@@ -118,6 +120,17 @@ def test_pit_is_the_level_of_a_quantile():
     quantiles = np.array([-1.0, 0.0, 2.0])
     y = np.array([-2.0, -1.0, 0.0, 1.0, 2.0, 3.0])
     np.testing.assert_allclose(pit(y, np.tile(quantiles, (6, 1)), levels), [0, 0.1, 0.4, 0.65, 1, 1])
+
+
+@pytest.mark.parametrize("mean", [0.3, 2.0, 30.0])
+def test_laws_of_counts_reach_each_level_as_often_as_it_says(mean):
+    y, levels = np.random.default_rng(0).poisson(mean, 20_000).astype(float), np.array(LEVELS)
+    quantiles = np.tile(poisson.ppf(levels, mean), (len(y), 1))
+    often = np.array([share.mean() for share in reached(y, quantiles, levels)])
+    np.testing.assert_allclose(often, levels, atol=0.03)
+    assert np.abs((y[:, None] <= quantiles).mean(0) - levels).max() > (0.2 if mean < 10 else 0.04)  # the planted fault
+    apart = [share.mean() for share in reached(y + 0.5, quantiles, levels)]
+    np.testing.assert_array_equal(apart, (y[:, None] + 0.5 <= quantiles).mean(0))  # without lumps nothing is drawn
 
 
 def events(p, failed, known=None, members=None):
