@@ -79,7 +79,9 @@ class TwinFormer:
             raise InputError("model.join is true; it takes a forecast of one target, and no frames")
         ahead = isinstance(task, Forecast) and not isinstance(task, Imputation) and task.loss != "counts"
         if self.skip and (not ahead or self.join or self.growth):
-            raise InputError("model.skip is true; it takes a forecast (not of counts), model.join and model.growth false")
+            raise InputError(
+                "model.skip is true; it takes a forecast (not of counts), model.join and model.growth false"
+            )
         for frame in windows.scale.frames:
             if len(frame.shape) > 2 or any(side % self.piece(frame.shape) for side in frame.shape):
                 raise InputError(
