@@ -131,7 +131,7 @@ def test_quantiles_are_whole_never_cross_and_are_those_of_the_law():
 
 
 def test_the_mean_is_that_of_the_law():
-    law = laws()
+    law = laws(100)
     below = exact(law, 20_000)
     there = below[:, -1] > 1 - 1e-9
     assert there.mean() > 0.95
