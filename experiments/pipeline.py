@@ -29,7 +29,6 @@ from learn.metrics import (
     Prediction,
 )
 from learn.tasks import Classify
-from twins.clean import Clean
 from twins.dataset import Dataset, describe
 from twins.derived import derive, origin
 from twins.episode import Episode
