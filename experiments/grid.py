@@ -65,8 +65,8 @@ class Point(NamedTuple):
     overrides: tuple[str, ...]
 
     def __str__(self) -> str:
-        told = ", ".join(f"{name}={value}" for name, value in self.values.items())
-        return f"{self.sweep} {told}{f', {self.variant}' if self.variant else ''}, seed {self.seed}"
+        told = [*(f"{name}={value}" for name, value in self.values.items()), *filter(None, [self.variant])]
+        return f"study.sweeps.{self.sweep} at {', '.join(told)}, seed {self.seed}"
 
 
 @dataclass(frozen=True)

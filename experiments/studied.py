@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +36,7 @@ class Ran(NamedTuple):
 
     point: Point
     path: Path
+    config: Mapping[str, Any]
     asked: Asked
     digest: str  # of what was asked, and of what came of it
     rows: dict[str, Row]
@@ -45,38 +48,47 @@ def execute(study: Study, config: Mapping[str, Any], base: Sequence[str] = ()) -
 
     *config* is the experiment's as the command line has it (its name, its folders), *base* what that line sets.
     """
-    points, paths, ran = study.points(base), {}, []
-    laws.check(study, points)
+    points, ran = study.points(base), []
+    configs: dict[tuple[str, ...], Mapping[str, Any]] = {}  # composed once; sweeps may share a point
     for point in points:
-        try:
-            checked.check(cli.compose("train", point.overrides))
-        except InputError as error:
-            raise InputError(f"study.{point.sweep} at {point}: {error}") from error
+        if point.overrides not in configs:
+            with _named(point):
+                experiment = cli.compose("train", point.overrides)
+                checked.check(experiment)
+                configs[point.overrides] = experiment.config
+    laws.check(study, [(point, configs[point.overrides]) for point in points])
+    read: dict[Path, Ran] = {}
     for done, point in enumerate(points):
-        try:
-            experiment = cli.compose("train", point.overrides)
+        with _named(point):
+            experiment = Experiment(configs[point.overrides])
             path = experiment.run_path
-            if path not in paths:
+            if path not in read:
                 console.say(f"{study.name}: {done + 1} of {len(points)}, {point}")
                 with experiment.open_run() as run:
                     if not run.done:
                         pipeline.execute(experiment, run)
-            paths[path] = point
-            ran.append(_read(study, point, experiment))
-        except InputError as error:
-            raise InputError(f"study.{point.sweep} at {point}: {error}") from error
-    name = f"{config['name']}-{study.name}"
+                read[path] = _read(study, point, experiment, path)
+            ran.append(read[path]._replace(point=point))
     found = scores(study, ran) | {"command": cli.command(), "stamp": stamp(" ".join(sorted({r.digest for r in ran})))}
-    folder = run_path({**config, "name": name, "study": repr(study)}, "")
-    with open_run(folder, {**config, "name": name}, False) as held:
+    config = {**config, "name": f"{config['name']}-{study.name}", "study": asdict(study)}
+    folder = run_path(config, "")
+    with open_run(folder, config, False) as held:
         write_json(held.path / "metrics.json", found)
         write(held.path)
     return folder
 
 
-def _read(study: Study, point: Point, experiment: Experiment) -> Ran:
+@contextlib.contextmanager
+def _named(point: Point) -> Iterator[None]:
+    """What is wrong at a point is told with its key."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{point}: {error}") from error
+
+
+def _read(study: Study, point: Point, experiment: Experiment, path: Path) -> Ran:
     """What a finished run predicted, of what, and what it cost."""
-    path = experiment.run_path
     found = report.json_of(path / "metrics.json")
     try:
         kinds = {row["name"]: row["kind"] for row in found["rows"]}
@@ -95,7 +107,7 @@ def _read(study: Study, point: Point, experiment: Experiment) -> Ran:
     episodes = training.branched(experiment, experiment.dataset, "test")
     asked = ask(task, scoring, experiment.windows("train"), test, episodes)
     kept = Asked(None, asked.anchors_Nx2, asked.truth, asked.cluster_N)  # type: ignore[arg-type]  # windows may go
-    return Ran(point, path, kept, _digest(kept, task, scoring), rows, measures)
+    return Ran(point, path, experiment.config, kept, _digest(kept, task, scoring), rows, measures)
 
 
 def parameters(run: Path) -> int:
@@ -132,7 +144,7 @@ def scores(study: Study, ran: Sequence[Ran]) -> dict[str, Any]:
         names = {key: f"{i}" for i, (key, some) in enumerate(entries.items()) if some[0].digest == digest}
         first = next(one for one in ran if one.digest == digest)
         tables = [{names[key]: entries[key][s].rows[key[-1]] for key in names} for s in range(len(study.seeds))]
-        found = _evaluated(first, tables)
+        found = pipeline.score(Experiment(first.config), first.asked, tables[0], tables[1:])
         primary = found["primary"]
         rows = {row["name"]: row for row in found["rows"]}
         told |= {key: (rows[name], names) for key, name in names.items()}
@@ -156,14 +168,8 @@ def scores(study: Study, ran: Sequence[Ran]) -> dict[str, Any]:
     return {"study": about | {"variants": list(study.variants), "seeds": list(study.seeds)}, "primary": primary} | {
         "clusters": len(np.unique(ran[0].asked.cluster_N)),
         "points": points,
-        "laws": laws.fitted(study, ran, primary, cli.compose("train", ran[0].point.overrides).scoring.resamples),
+        "laws": laws.fitted(study, ran, primary, Experiment(ran[0].config).scoring.resamples),
     }
-
-
-def _evaluated(first: Ran, tables: Sequence[Mapping[str, Row]]) -> dict[str, Any]:
-    """Rows of several runs, scored by one rule with the same draws."""
-    experiment = cli.compose("train", first.point.overrides)
-    return pipeline.score(experiment, first.asked, tables[0], tables[1:])
 
 
 def told(folder: Path) -> dict[str, Any]:

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from experiments import laws, studied
 from experiments.build import fit
 from experiments.cli import compose
-from experiments.grid import Study, Sweep, spelled
-from learn.evaluate import interval
+from experiments.grid import Point, Study, Sweep, spelled
+from experiments.questions import Asked
+from experiments.run_dir import config_of
+from learn.evaluate import Row, interval
+from learn.metrics import EventPrediction, EventTruth
 from learn.power_law import power_law
 from sim.errors import InputError
 
@@ -114,11 +118,25 @@ def test_the_page_tells_every_point_and_loads_nothing(work):
 def test_a_point_that_cannot_be_is_named(work):
     nine = Study("amount", "", {"data": Sweep({"runs": (9,)}, ("train_runs=$runs",))})
     with pytest.raises(
-        InputError, match=r"study\.data at data runs=9, seed 0: train_runs is 9; it must be at most the 3"
+        InputError, match=r"^study\.sweeps\.data at runs=9, seed 0: train_runs is 9; it must be at most the 3"
     ):
         carried_out(work, nine)
     with pytest.raises(InputError, match=r"study\.rows names nobody; the rows of"):
         carried_out(work, replace(STUDY, rows=("nobody",)))
+
+
+def test_a_point_that_sweeps_share_is_composed_and_read_once(work, monkeypatch):
+    calls = []
+    for module, name in ((studied.cli, "compose"), (studied, "_read")):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *given, real=real, name=name: calls.append(name) or real(*given))
+    sweeps = {name: Sweep({"n": steps}, ("fit.steps=$n",)) for name, steps in (("up", (10, 20)), ("down", (20, 10)))}
+    study = Study("shared", "", sweeps, set=("train_runs=3",))
+    base = [*BASE, f"outputs={work}/outputs", f"datasets={work}/datasets"]
+    folder = studied.execute(study, compose("train", base).config, base)
+    assert sorted(calls) == ["_read", "_read", "compose", "compose"]
+    assert len(studied.told(folder)["points"]) == 4
+    assert fit(config_of(folder)["study"], Study, "study") == study
 
 
 @pytest.mark.slow
@@ -145,6 +163,42 @@ def test_a_power_law_is_found_again_with_its_interval():
     assert np.isnan(power_law(x, score, floor + 1).exponent_R).all()
     with pytest.raises(ValueError, match="at least three"):
         power_law(x[:2], score[:, :2], floor)
+
+
+def ran_at(flops, asked="a"):
+    """A run whose model is at 0.4 about failures that happen half the time, and whose oracle knows more."""
+    happens_N = np.arange(8) % 2 == 0
+    told = {"model": 0.6, "oracle": 0.9}
+    rows: dict = {name: Row(name, EventPrediction(np.where(happens_N, p, 1 - p))) for name, p in told.items()}
+    truth = EventTruth(happens_N, np.ones(8, bool))
+    about = Asked(None, np.zeros((8, 2), int), truth, np.arange(8) // 2)
+    return studied.Ran(Point("work", {"n": flops}, "", 0, ()), Path(), {}, about, asked, rows, {"flops": flops})
+
+
+@pytest.mark.parametrize(
+    ("ran", "why"),
+    [
+        ([ran_at(5.0)] * 3, "at least three different places above 0"),
+        ([ran_at(1.0), ran_at(2.0, "b"), ran_at(3.0)], "its points are not all asked the same"),
+    ],
+)
+def test_what_has_no_law_after_training_says_why_in_its_place(ran, why):
+    sweep = Sweep({"n": (1, 2, 3)}, ("fit.steps=$n",), x="flops", label="work", law=True)
+    study = Study("law", "Law", {"work": sweep})
+    (law,) = laws.fitted(study, ran, "brier", 20)
+    assert why in law["why"]
+    assert law["scale"] is None
+    found = {"study": {"seeds": [0], "sweeps": {"work": {"label": "work"}}}, "laws": [law]}
+    (said,) = laws.told(found)
+    assert said == f"work, model: no law, since {law['why']}."
+    laws.draw(Figure().subplots(), found, "work")
+
+
+@pytest.mark.parametrize("grid", [(0, 1, 2, 3), ("a", "b", "c"), (1, 2)])
+def test_a_law_over_what_has_no_three_places_is_refused_before_training(grid):
+    study = Study("law", "", {"work": Sweep({"n": grid}, ("fit.steps=$n",), law=True)})
+    with pytest.raises(InputError, match=r"study\.sweeps\.work\.law is true; it takes at least three places"):
+        laws.check(study, [(point, {"oracle": {}}) for point in study.points(())])
 
 
 @pytest.mark.long
