@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments import figures, predictions, report
+from experiments import baselines, figures, predictions, report
 from experiments.checked import check
 from experiments.cli import command
 from experiments.console import progress, say
@@ -58,7 +58,7 @@ def execute(
         forecast = predictions.kept(kept / f"{MODEL}.npz", lambda: model.predict(asked.windows, asked.anchors_Nx2))
     costs.add_flops("training", spent)
     with costs.stage("baselines"):
-        rows = baselines(experiment, asked, kept)
+        rows = baselines.predicted(experiment, asked, kept)
     for name, rival in (rivals or {}).items():
         rows[name] = Row("baseline", rival.predict(asked.windows, asked.anchors_Nx2))
     rows[MODEL] = Row("model", forecast)
@@ -107,29 +107,13 @@ def examine(experiment: Experiment, model: Model, dataset: Dataset, split: str) 
     episodes = branched(experiment, dataset, split)
     windows = Windows.of(dataset, split, model.context, task=model.task, scale=model.scale)
     asked = ask(model.task, experiment.scoring, experiment.windows("train"), windows, episodes)
-    rows = baselines(experiment, asked)
+    rows = baselines.predicted(experiment, asked)
     rows[MODEL] = Row("model", model.predict(asked.windows, asked.anchors_Nx2))
     simulated = dataset.manifest["configuration"].get("twin")
     if experiment.oracle is not None and simulated == describe(experiment.twin):
         rows["oracle"] = Row("oracle", _oracle(experiment, episodes, asked))
         rows |= beside(experiment, episodes, asked)
     return score(experiment, asked, rows)
-
-
-def baselines(experiment: Experiment, asked: Asked, kept: Path | None = None) -> dict[str, Row]:
-    """Every baseline of the configuration, fitted on the training split and *asked* about the test split."""
-    found, rows = experiment.part("baselines"), {}
-    with progress("baselines") as advance:
-        for done, (name, baseline) in enumerate(found.items()):
-            advance(done, len(found), name.replace("_", " "))
-
-            def make(baseline: Any = baseline) -> Any:
-                fitted = baseline.fit(experiment.windows("train"), experiment.windows("validation"), experiment.task)
-                return fitted(asked.windows, asked.anchors_Nx2)
-
-            prediction = make() if kept is None else predictions.kept(kept / f"{name}.npz", make)
-            rows[name] = Row(baseline.kind, prediction)
-    return rows
 
 
 def beside(experiment: Experiment, episodes: Sequence[Episode], asked: Asked) -> dict[str, Row]:

@@ -29,7 +29,7 @@ def save(path: Path, prediction: Prediction) -> None:
     """One .npz of the fields that are there, moved into place when it is whole."""
     fields = {field.name: getattr(prediction, field.name) for field in dataclasses.fields(prediction)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}")
+    part = path.with_name(f".{path.name}.{os.getpid()}")  # runs side by side share what lies beside a dataset
     try:
         with part.open("wb") as file:
             present: dict[str, Any] = {name: np.asarray(value) for name, value in fields.items() if value is not None}
@@ -42,7 +42,7 @@ def save(path: Path, prediction: Prediction) -> None:
 def load(path: Path) -> Prediction:
     """What `save` wrote; raises InputError where that has changed."""
     try:
-        with np.load(path) as stored:
+        with path.open("rb") as file, np.load(file) as stored:
             fields = {name: stored[name] for name in stored.files if name != "kind"}
             return KINDS[str(stored["kind"])](**{k: v if v.ndim else v.item() for k, v in fields.items()})
     except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, BadZipFile, error) as fault:
