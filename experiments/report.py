@@ -131,6 +131,7 @@ def contents(run: Path, drawn: Mapping[str, Any] | None = None) -> dict[str, Any
         "title": config.get("name", run.parent.name),
         "verdict": words.verdict(metrics, resampled),
         "question": words.question(config.get("task") or {}),
+        "members": (config.get("fit") or {}).get("members", 1),
         "metrics": metrics,
         "rows": order,
         "columns": columns,

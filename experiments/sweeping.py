@@ -276,6 +276,8 @@ class Sweep:
         """What is left of the batch of trial *number*, all of it suggested before any of it is played."""
         from optuna.trial import TrialState, create_trial
 
+        from experiments.console import say
+
         first = number // self.settings.batch * self.settings.batch
         batch = range(first, min(first + self.settings.batch, self.settings.trials))
         for k in batch[len(study.get_trials(deepcopy=False)) - first :]:
@@ -293,6 +295,7 @@ class Sweep:
                 self._tell(study, Outcome(trial.number, "failed", sentence=str(error)), folder)
                 continue
             before = self._before(study, trial.number)
+            say(f"trial {trial.number}: {', '.join(space.overrides(trial.params))}")
             jobs.append(Job(trial.number, config, _trial(folder, trial.number), before, self.pruning))
         return jobs
 

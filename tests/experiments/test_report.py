@@ -168,6 +168,14 @@ def test_parts_that_a_run_does_not_have_are_left_out(tmp_path):
     assert "None" not in re.sub(r"<(style|svg).*?</\1>", "", text, flags=re.S).replace('fill="none"', "")
 
 
+def test_the_model_of_several_members_is_called_an_ensemble(tmp_path):
+    run = forecast_run(tmp_path)
+    assert "ensemble" not in report.write(run).read_text()
+    with (run / "config.yaml").open("a") as config:
+        config.write("fit: {members: 5}\n")
+    assert "The model is an ensemble of 5" in report.write(run).read_text()
+
+
 def test_the_same_folder_gives_the_same_page(tmp_path):
     run = failure_run(tmp_path)
     first = report.write(run).read_bytes()

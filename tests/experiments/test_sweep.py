@@ -77,6 +77,7 @@ def work(tmp_path_factory):
 def run(work):
     code, out, err = call(work, "sweep.trials=5", "workers=1")
     assert code == 0, err
+    assert re.findall(r"^trial (\d): optim\.learning_rate=", err, re.M) == list("01234")
     return (work / out.splitlines()[-1]).parent
 
 
