@@ -1,11 +1,7 @@
 """A battery planned by forecasts: rules, measures, marks that nobody passes, refusals, the command to its report."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,32 +9,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments import load, saved
-from experiments.pipeline import MODEL
-from experiments.saving import (
-    AHEAD,
-    CLOCK,
-    FORESIGHT,
-    NOTHING,
-    OWN,
+from experiments.operated import (
     Carbon,
     Clock,
     Setting,
     Site,
     by_orders,
     by_plan,
-    choose,
     cost_eur,
     measured,
-    play,
-    score,
     true_day,
 )
+from experiments.pipeline import MODEL
+from experiments.saving import AHEAD, CLOCK, FORESIGHT, NOTHING, OWN, choose, play, score
 from sim.errors import InputError
 from sim.homes.battery import Battery
 from sim.homes.planner import Terms, plan
 from sim.homes.tariff import Contract, Flat
+from tests.commands import call
 
-ROOT = Path(__file__).parents[2]
 SETTING = Setting(
     3, Battery(10.0, 4.0, 4.0), Contract(), Carbon(), (Clock((10, 15), (17, 21), 1.0),), (None,), {"flat": Flat()}, 50
 )
@@ -172,18 +161,12 @@ def test_another_task_is_refused():
 
 @pytest.mark.long
 def test_the_command_ends_in_a_report(tmp_path):
-    env = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "experiments.save", "experiment=grid_saving", "debug=fast", "saving.resamples=50"]
-
-    def call():
-        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
-
-    done = call()
+    command = ["-m", "experiments.save", "experiment=grid_saving", "debug=fast", "saving.resamples=50"]
+    done = call(tmp_path, *command)
     assert done.returncode == 0, done.stderr
     assert "Planning by the model" in done.stdout
     page = tmp_path / done.stdout.splitlines()[-1]
     assert page.read_text().count("<svg") == 4
     scores = json.loads((page.parent / "metrics.json").read_text())
     assert {row["kind"] for row in scores["rows"]} == {"naive", "baseline", "model", "oracle"}
-    again = call()
-    assert "done before" in again.stderr + again.stdout
+    assert "done before" in call(tmp_path, *command).stderr
