@@ -8,15 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
+from functools import partial
 
 import pytest
 
 from experiments import cli, load
 from experiments.experiment import Experiment
 from sim.errors import InputError
+from tests.commands import ROOT, finish, start
 
-ROOT = Path(__file__).parents[2]
 JOB = """
 import sys, time
 from experiments import cli
@@ -40,18 +40,7 @@ def call(tmp_path):
     script.write_text(JOB)
     work = tmp_path / "work"
     work.mkdir()
-    env = os.environ | {"PYTHONPATH": str(ROOT), "TWINWORLDS_TRACEBACK": "0"}
-
-    def start(*args):
-        command = [sys.executable, str(script), *args]
-        return subprocess.Popen(command, cwd=work, env=env, stdout=-1, stderr=-1, text=True, start_new_session=True)
-
-    return start
-
-
-def finish(process):
-    out, err = process.communicate(timeout=60)
-    return process.returncode, out, err
+    return partial(start, work, str(script))
 
 
 def test_a_job_leaves_no_folder_of_hydras(call, tmp_path):
@@ -65,7 +54,7 @@ def test_a_sweep_runs_every_point(call, tmp_path):
     assert code == 0
     assert [line for line in out.splitlines() if "HYDRA" not in line] == ["0 24.0", "0 48.0", "1 24.0", "1 48.0"]
     assert [str(p.relative_to(tmp_path / "work")) for p in (tmp_path / "work").rglob("*") if p.is_file()] == [
-        "outputs/multirun.yaml"
+        "outputs/.multirun/multirun.yaml"
     ]
 
 

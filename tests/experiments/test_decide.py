@@ -1,10 +1,7 @@
 """Decisions in closed loop: what a model is asked equals what it was trained on, scores, words, the command."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,11 +12,11 @@ from experiments.decisions import Chances, Played, Worlds, _names, between, kept
 from experiments.model import Model
 from learn.batch import Windows
 from sim.errors import InputError
+from tests.commands import call
 from twins.account import Account, Prices
 from twins.environment import Environment
 from twins.policies import Age, Inspection
 
-ROOT = Path(__file__).parents[2]
 PRICES = Prices(failure=8.0, planned=2.0, inspection=0.5)
 
 
@@ -174,13 +171,8 @@ def test_what_cannot_be_played_is_refused_before_a_model_is_trained(override, me
 
 @pytest.mark.long
 def test_the_command_ends_with_a_report_and_says_when_it_is_done(tmp_path):
-    args = [sys.executable, "-m", "experiments.decide", "experiment=line_decisions", "debug=fast"]
-
-    def call():
-        env = os.environ | {"PYTHONPATH": str(ROOT)}
-        return subprocess.run(args, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
-
-    first = call()
+    again = partial(call, tmp_path, "-m", "experiments.decide", "experiment=line_decisions", "debug=fast")
+    first = again()
     assert first.returncode == 0, first.stderr
     run = (tmp_path / first.stdout.splitlines()[-1]).parent
     page, metrics = (run / "report.html").read_text(), json.loads((run / "metrics.json").read_text())
@@ -191,11 +183,10 @@ def test_the_command_ends_with_a_report_and_says_when_it_is_done(tmp_path):
     prices = Prices(8, 2, 0.1, 0.2, 0.02)
     costs = {name: [prices.cost(Account(*a)) for a in runs] for name, (_, _, runs) in played.items()}
     assert all(a <= b for other in costs.values() for a, b in zip(costs["clairvoyant"], other, strict=True))
-    again = call()
-    assert "done before; fresh=true starts over" in again.stderr
+    assert "done before; fresh=true starts over" in again().stderr
     (run / "report.html").unlink()  # killed before the report: what is kept is not made again
     before = {p.name: p.stat().st_mtime_ns for p in run.glob("*.json")}
-    assert call().returncode == 0
+    assert again().returncode == 0
     assert (run / "report.html").read_text().count("<h2>") == page.count("<h2>")
     report.job(SimpleNamespace(run=str(run)))
     assert (run / "report.html").read_text().count("<h2>") == page.count("<h2>")

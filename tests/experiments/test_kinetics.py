@@ -1,9 +1,6 @@
 """The command: from a table to its page and to a drug that the patient world takes."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,15 +8,11 @@ import yaml
 
 from experiments.build import build
 from sim.patient.pharmacology import Drug
-
-ROOT = Path(__file__).parents[2]
+from tests import commands
 
 
 def call(folder, *args):
-    command = [sys.executable, "-m", "experiments.kinetics", *args]
-    return subprocess.run(
-        command, cwd=folder, env={"PYTHONPATH": str(ROOT), "PATH": ""}, capture_output=True, text=True
-    )
+    return commands.call(folder, "-m", "experiments.kinetics", *args)
 
 
 def test_a_table_becomes_a_page_and_a_drug(tmp_path):

@@ -4,10 +4,7 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -16,21 +13,9 @@ from experiments import layouts, report
 from experiments.cli import compose
 from experiments.optimising import Study, _chosen
 from sim.errors import InputError
+from tests.commands import call, start
 
-ROOT = Path(__file__).parents[2]
-COMMAND = ["experiments.optimise", "experiment=line_optimise", "debug=fast"]
-
-
-def start(work, *args):
-    env = os.environ | {"PYTHONPATH": str(ROOT), "TWINWORLDS_TRACEBACK": "0"}
-    command = [sys.executable, "-m", *COMMAND, *args]
-    return subprocess.Popen(command, cwd=work, env=env, stdout=-1, stderr=-1, text=True, start_new_session=True)
-
-
-def call(work, *args):
-    process = start(work, *args)
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out, err
+COMMAND = ["-m", "experiments.optimise", "experiment=line_optimise", "debug=fast"]
 
 
 def numbers(run):
@@ -44,7 +29,7 @@ def work(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(work):
-    code, out, err = call(work, "workers=1")
+    code, out, err = call(work, *COMMAND, "workers=1")
     assert code == 0, err
     return (work / out.splitlines()[-1]).parent
 
@@ -83,7 +68,7 @@ def test_the_same_command_again_says_that_it_is_done(work, run):
     report.job(SimpleNamespace(run=str(run)))
     assert (run / "report.html").read_text().split("<footer>")[0] == page.split("<footer>")[0]
     before = (run / "report.html").stat().st_mtime_ns
-    code, out, err = call(work)  # another number of workers is the same study
+    code, out, err = call(work, *COMMAND)  # another number of workers is the same study
     assert (code, (work / out.splitlines()[-1]).parent) == (0, run)
     assert "done before; fresh=true starts over" in err
     assert (run / "report.html").stat().st_mtime_ns == before
@@ -92,7 +77,7 @@ def test_the_same_command_again_says_that_it_is_done(work, run):
 @pytest.mark.slow
 def test_kill_9_and_the_same_command_end_with_the_same_numbers(work, run):
     killed = work / "killed" / run.relative_to(work / "outputs")
-    process = start(work, "outputs=killed", "workers=1")
+    process = start(work, *COMMAND, "outputs=killed", "workers=1")
     deadline = time.monotonic() + 100
     kept = killed / "search.jsonl"
     while not (kept.exists() and kept.read_text().count("\n") >= 5) and time.monotonic() < deadline:
@@ -103,7 +88,7 @@ def test_kill_9_and_the_same_command_end_with_the_same_numbers(work, run):
     with kept.open("a") as file:
         file.write("[[[1, 2")  # torn by the kill
     told = kept.read_text()
-    code, _, err = call(work, "outputs=killed", "workers=2")
+    code, _, err = call(work, *COMMAND, "outputs=killed", "workers=2")
     assert code == 0, err
     assert kept.read_text().startswith(told)
     assert numbers(killed) == numbers(run)
@@ -122,7 +107,7 @@ def test_kill_9_and_the_same_command_end_with_the_same_numbers(work, run):
 )
 def test_bad_input_is_refused_before_any_work(args, said):
     with pytest.raises(InputError) as error:
-        Study.of(compose("optimise", [COMMAND[1], *args]))
+        Study.of(compose("optimise", [COMMAND[2], *args]))
     assert said in str(error.value)
 
 

@@ -5,11 +5,8 @@ import os
 import random
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -17,21 +14,17 @@ import pytest
 from experiments import report, space, swept
 from experiments.sweeping import JOURNAL, Sweep
 from sim.errors import InputError
+from tests import commands
 
-ROOT = Path(__file__).parents[2]
 COMMAND = ["experiments.sweep", "experiment=house_price", "debug=fast", "sweep.batch=3", "sweep.startup=3"]
 
 
 def start(work, *args):
-    env = os.environ | {"PYTHONPATH": str(ROOT), "TWINWORLDS_TRACEBACK": "0"}
-    command = [sys.executable, "-m", COMMAND[0], *args, *COMMAND[1:]]  # flags come before overrides
-    return subprocess.Popen(command, cwd=work, env=env, stdout=-1, stderr=-1, text=True, start_new_session=True)
+    return commands.start(work, "-m", COMMAND[0], *args, *COMMAND[1:])  # flags come before overrides
 
 
 def call(work, *args):
-    process = start(work, *args)
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out, err
+    return commands.finish(start(work, *args))
 
 
 def entries(journal):

@@ -1,10 +1,6 @@
 """Presets that learn in one model, from the command to their reports; and what cannot be learned together."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -12,16 +8,14 @@ from experiments import joined
 from experiments.joint import ALONE, Together
 from experiments.model import Model
 from sim.errors import InputError
+from tests import commands
 
-ROOT = Path(__file__).parents[2]
 PAIR = "presets={line_failure: {weight: 2}, line_rul: {set: ['futures=3']}}"
 
 
 def call(work, *more):
-    env = os.environ | {"PYTHONPATH": str(ROOT), "JAX_COMPILATION_CACHE_DIR": str(work / "jax")}
-    command = [sys.executable, "-m", "experiments.together", "debug=fast", PAIR, *more]
-    done = subprocess.run(command, cwd=work, env=env, capture_output=True, text=True, timeout=300, check=False)
-    return done.returncode, done.stdout, done.stderr
+    command = ["-m", "experiments.together", "debug=fast", PAIR, *more]
+    return commands.call(work, *command, JAX_COMPILATION_CACHE_DIR=str(work / "jax"))
 
 
 @pytest.mark.long

@@ -1,17 +1,14 @@
 """The command of trials: a small one to its table and trial.json, and what it refuses."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from experiments import trials
 from sim.errors import InputError
+from tests.commands import ROOT, call
 from tests.experiments.test_tables import tables
 
-ROOT = Path(__file__).parents[2]
 SMALL = {
     "seed": 0,
     "runs": 2,
@@ -60,7 +57,6 @@ def test_the_share_of_trials_has_wilsons_interval():
 def test_what_cannot_be_is_refused():
     with pytest.raises(InputError, match="at least 1, 10 and 0"):
         trials.run(SMALL | {"trials": 1})
-    command = [sys.executable, "-m", "experiments.trial", "design.block=3"]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    told = call(ROOT, "-m", "experiments.trial", "design.block=3")
     assert told.returncode == 2
     assert "design.block is 3; it must be even, from 2 to 20, or null" in told.stderr

@@ -1,25 +1,18 @@
 """The command that validates: its table, its file, its exit codes, and what it says of wrong input."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.commands import call
+
 QUICK = ["world=line", "workers=1", "only=[times_in_states,sample_path]", "checks.sample_path.parts=2000"]
 
 
 @pytest.fixture
 def validate(tmp_path):
-    def call(*args):
-        command = [sys.executable, "-m", "experiments.validate", *args]
-        env = os.environ | {"PYTHONPATH": str(ROOT), "TWINWORLDS_TRACEBACK": "0"}
-        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=120)
-
-    return call
+    return partial(call, tmp_path, "-m", "experiments.validate")
 
 
 def test_a_true_world_passes_and_leaves_its_file(validate, tmp_path):
