@@ -58,7 +58,8 @@ def run(job: Callable[[DictConfig], Any], config_name: str) -> None:
         setup = HydraConfig.get()
         if setup.mode is RunMode.MULTIRUN:
             _at_home(argv)
-            print(f"point {setup.job.num} of the sweep: {setup.job.override_dirname}", file=sys.stderr, flush=True)
+            point = f"point {setup.job.num} of the sweep: {setup.job.override_dirname}\n"
+            print(point, end="", file=sys.stderr, flush=True)
         try:
             job(config)
         except faults as error:  # here, since Hydra would print a line of its own before it passes an error on
@@ -108,7 +109,7 @@ def compose(config_name: str, overrides: Sequence[str], config_dir: str | Path |
 def leave(message: str, code: int) -> None:
     """Say *message* on stderr and end the process with *code*."""
     sys.stdout.flush()
-    print(message, file=sys.stderr, flush=True)
+    print(f"{message}\n", end="", file=sys.stderr, flush=True)  # at once: points side by side share the stream
     sys.exit(code)
 
 

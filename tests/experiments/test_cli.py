@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
@@ -173,3 +174,12 @@ def test_a_full_disk_says_what_to_do():
 
 def test_an_experiment_prints_in_one_line():
     assert repr(load("line_failure")).startswith("<Experiment line_failure: ")
+
+
+def test_a_last_word_is_one_write_that_no_other_process_can_part(monkeypatch):
+    writes = []
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(write=writes.append, flush=lambda: None))
+    with pytest.raises(SystemExit) as left:
+        cli.leave("no room", cli.BAD_INPUT)
+    assert left.value.code == cli.BAD_INPUT
+    assert [text for text in writes if text] == ["no room\n"]
