@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -40,19 +40,22 @@ def predicted(experiment: Experiment, asked: Asked, kept: Path | None = None) ->
                 fitted = baseline.fit(experiment.windows("train"), experiment.windows("validation"), experiment.task)
                 return fitted(asked.windows, asked.anchors_Nx2)
 
-            def look(name: str = name, make: Callable[[], Prediction] = make) -> Prediction:
-                path = _shared(experiment, name, found[name])
-                if path is None:
-                    return make()
-                try:
-                    return predictions.load(path)
-                except InputError:  # not there yet, or damaged
-                    predictions.save(path, made := make())
-                    return made
-
-            prediction = make() if kept is None else predictions.kept(kept / f"{name}.npz", look)
+            once = partial(_once, experiment, name, baseline, make)
+            prediction = make() if kept is None else predictions.kept(kept / f"{name}.npz", once)
             rows[name] = Row(baseline.kind, prediction)
     return rows
+
+
+def _once(experiment: Experiment, name: str, baseline: Any, make: Callable[[], Prediction]) -> Prediction:
+    """What an earlier run has kept beside the dataset; made and kept where it is not there, or damaged."""
+    path = _shared(experiment, name, baseline)
+    if path is None:
+        return make()
+    try:
+        return predictions.load(path)
+    except InputError:
+        predictions.save(path, made := make())
+        return made
 
 
 def _shared(experiment: Experiment, name: str, baseline: Any) -> Path | None:

@@ -16,7 +16,7 @@ MEASURES = (
     "parameters",
     "flops",
     "seconds",
-)  # of a run, which a sweep may be drawn over instead of a value of its grid
+)  # of a training, over which a sweep may be drawn in place of a grid's values
 _NAME = re.compile(r"\$(\w+)")
 
 

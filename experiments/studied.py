@@ -92,8 +92,8 @@ def _read(study: Study, point: Point, experiment: Experiment, path: Path) -> Ran
     found = report.json_of(path / "metrics.json")
     try:
         kinds = {row["name"]: row["kind"] for row in found["rows"]}
-        total = found["cost"]["total"]
-        measures = {"flops": float(total["flops"]), "seconds": float(total["seconds"])}
+        spent = found["cost"]["stages"]["training"]  # what else a run takes depends on what lies beside its data
+        measures = {"flops": float(spent["flops"]), "seconds": float(spent["seconds"])}
     except (KeyError, TypeError, ValueError) as error:
         raise damaged(path / "metrics.json", error) from None
     if unknown := [name for name in study.rows if name not in kinds]:

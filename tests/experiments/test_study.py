@@ -93,6 +93,8 @@ def test_points_are_ordinary_runs_scored_together_and_taken_up_where_they_are(wo
         (run,) = point["runs"]
         own = {r["name"]: r for r in json.loads(Path(run, "metrics.json").read_text())["rows"]}["model"]
         assert point["score"]["mean"] == pytest.approx(own["scores"]["mse"]["mean"])
+        cost = json.loads(Path(run, "metrics.json").read_text())["cost"]
+        assert point["measures"]["seconds"] == cost["stages"]["training"]["seconds"]  # whatever else was there before
     by = {(p["variant"], p["x"]): p for p in found["points"]}
     gain = by["long", 3]["gain"]
     assert gain["mean"] == pytest.approx(by["long", 3]["score"]["mean"] - by["short", 3]["score"]["mean"])
