@@ -172,7 +172,7 @@ def tensors(batch: Any) -> dict[str, Tensor]:
     columns = {
         "x": batch.x_BxVxT, "mask": batch.mask_BxVxT, "time": batch.time_BxTxF, "role": batch.role_BxV,
         "words": batch.words_BxVxW, "gap": batch.gap_BxT, "group": batch.group_BxV, "present": batch.variate_mask_BxV,
-        "event_h": batch.event_h_BxT, "cause": batch.cause_BxT,
+        "event_h": batch.event_h_BxT, "cause": batch.cause_BxL,
     }  # fmt: skip
     return {name: torch.tensor(np.array(column)) for name, column in columns.items()}
 

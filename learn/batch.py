@@ -45,7 +45,8 @@ class Batch(NamedTuple):
     future_BxVxH: jax.Array  # float32, normalised like x; 0 where missing. A model may read it where the role is known
     future_mask_BxVxH: jax.Array  # bool: a target, observed; what losses and scores count
     event_h_BxT: jax.Array  # float32, hours from just after each sample to the end of the life; NaN off risk
-    cause_BxT: jax.Array  # int32; 0 censored, 1 … the task's causes, −1 off risk; or each sample's class, −1 unknown
+    cause_BxL: jax.Array  # int32, of context and horizon; 0 censored, 1 … the task's causes, −1 off risk; or each
+    #                       sample's class or state, −1 unknown
     frames: tuple[jax.Array, ...] = ()  # of each frame, BxTx*shape: float32, normalised; NaN where there is none
     marks_BxTxHxW: jax.Array | None = None  # uint8, bits of the kinds of mark that are there: a label
 
@@ -347,7 +348,7 @@ def taken(windows: Windows, anchors_Bx2: jax.Array) -> Windows:
         windows,
         values_ExVxL=rows(windows.values_ExVxL, context + horizon),
         **{
-            f"{name}_ExL": rows(getattr(windows, f"{name}_ExL"), context, seen)
+            f"{name}_ExL": rows(getattr(windows, f"{name}_ExL"), context + horizon - seen, seen)
             for name in ("hour", "gap", "event_h", "cause")
         },
         role_ExV=windows.role_ExV[e_B],
@@ -364,7 +365,7 @@ def batch_of(taken: Windows) -> Batch:
     context, scale, values_BxVxL, late = taken.context, taken.scale, taken.values_ExVxL, taken.seen_ahead
     mask_BxVxL = jnp.isfinite(values_BxVxL)
     values_BxVxL = jnp.where(mask_BxVxL, values_BxVxL, 0.0)
-    angle_BxT = taken.hour_ExL[..., None] * jnp.asarray([2 * np.pi / 24, 2 * np.pi / WEEK_H])
+    angle_BxT = taken.hour_ExL[:, :context, None] * jnp.asarray([2 * np.pi / 24, 2 * np.pi / WEEK_H])
     time_BxTxF = jnp.concatenate((jnp.sin(angle_BxT), jnp.cos(angle_BxT)), axis=-1).astype(jnp.float32)
     role_BxV = taken.role_ExV
     target_BxV = taken.variate_mask_ExV & (role_BxV == ROLES.index(Role.TARGET))
@@ -388,13 +389,13 @@ def batch_of(taken: Windows) -> Batch:
         words_BxVxW=each(buckets(scale.names, scale.units, scale.kinds)),
         zero_BxV=each(scale.zero),
         one_BxV=each(scale.one),
-        gap_BxT=taken.gap_ExL,
+        gap_BxT=taken.gap_ExL[:, :context],
         group_BxV=jnp.zeros_like(role_BxV),
         variate_mask_BxV=taken.variate_mask_ExV,
         future_BxVxH=values_BxVxL[..., context:],
         future_mask_BxVxH=future_mask_BxVxH,
-        event_h_BxT=taken.event_h_ExL,
-        cause_BxT=taken.cause_ExL,
+        event_h_BxT=taken.event_h_ExL[:, :context],
+        cause_BxL=taken.cause_ExL,
         frames=taken.frames,
         marks_BxTxHxW=taken.marks_ExLxHxW,
     )

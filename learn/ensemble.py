@@ -21,7 +21,7 @@ from learn import counts
 from learn.batch import Batch
 from learn.heads import Told
 from learn.metrics import quadrature
-from learn.tasks import Classify, Forecast, RemainingLife, Task
+from learn.tasks import Classify, Forecast, RemainingLife, States, Task
 
 
 class Ensemble(nnx.Module):
@@ -81,6 +81,8 @@ def mixed(task: Task, outputs_M: Any) -> Any:
         if marks is not None:
             marks = _mean_log(jax.nn.log_sigmoid(marks)) - _mean_log(jax.nn.log_sigmoid(-marks))
         return Told(log_p, marks)
+    if isinstance(task, States):
+        return _mean_log(jax.nn.log_softmax(outputs_M))
     # Of those that reach a bin the members that foretold them less are fewer: bins are weighted by survival up to them.
     log_p = jax.nn.log_softmax(outputs_M)
     reached = jnp.cumsum(log_p[..., 0], axis=-1) - log_p[..., 0]

@@ -24,12 +24,15 @@ from learn.metrics import (
     Prediction,
     Ratio,
     Score,
+    StatePrediction,
+    StateTruth,
     Truth,
     event_scores,
     forecast_scores,
     life_scores,
     reached,
 )
+from learn.states import state_scores
 from learn.survival import Concordance, Lives, survival_scores
 from learn.tasks import RemainingLife, TimeToEvent
 from sim.errors import InputError
@@ -38,6 +41,12 @@ from twins.episode import CENSORED, PLANNED, Episode, Spell
 Kind = Literal["naive", "baseline", "model", "variant", "oracle"]  # a variant: the model's, told in another way
 APART = 0.05  # marks closer than this share of the naive score leave no room to measure skill in
 BINS = 10
+PREDICTS: dict[type, type] = {  # what has to be predicted where that is the truth
+    EventTruth: EventPrediction,
+    LifeTruth: LifePrediction,
+    StateTruth: StatePrediction,
+    ForecastTruth: ForecastPrediction,
+}
 
 
 class Row(NamedTuple):
@@ -65,7 +74,7 @@ def evaluate(
     *rows* alone.
 
     *runs_N* names the cluster of each window: its world run, or its stretch of time in one long series (`stretches`).
-    *primary* is the score that skill and differences are of: brier for events, crps for others unless said.
+    *primary* is the score that skill and differences are of: brier for events and states, crps for others unless said.
     Every interval is the central 95 % of *resamples* bootstrap draws of clusters, the same draws for every row, so
     differences are paired. Returns plain JSON types; `interval` below is {"mean", "low", "high"}, with low and high
     null where the draws do not differ (one cluster, a mark's own skill), and all three where there is no such score:
@@ -77,12 +86,11 @@ def evaluate(
         rows                 [{name, kind, scores: {metric: interval},
                                skill: interval | "undefined" (naive within 5 % of the oracle) | null (no such marks),
                                difference: {other row's name: interval of this row's primary score less the other's}}]
-        calibration          {name: [{predicted, observed: interval, count}]}: events by tenths of the predictions, in
-                             order; forecasts by quantile level (point forecasts have none)
+        calibration          {name: [{predicted, observed: interval, count}]}: events, or all states together, by tenths
+                             of the predictions, in order; forecasts by quantile level (point forecasts have none)
     """
     cluster_N, weights_RxC = resample(runs_N, resamples, seed)
-    events = isinstance(truth, EventTruth)
-    primary = primary or ("brier" if events else "crps")
+    primary = primary or ("brier" if isinstance(truth, EventTruth | StateTruth) else "crps")
     drawn = draws(rows, truth, cluster_N, weights_RxC, seed, others)
     main_R = {name: scores[primary] for name, scores in drawn.items()}
     naive, oracle = (_best(rows, main_R, (kind,)) for kind in ("naive", "oracle"))
@@ -144,9 +152,7 @@ def _draw(
     """Every score of every row, with its bootstrap draws."""
     drawn = {}
     for name, row in rows.items():
-        events, lives = isinstance(truth, EventTruth), isinstance(truth, LifeTruth)
-        kind = EventPrediction if events else LifePrediction if lives else ForecastPrediction
-        if not isinstance(row.prediction, kind):
+        if not isinstance(row.prediction, PREDICTS[type(truth)]):
             raise TypeError(
                 f"row {name!r} predicts {type(row.prediction).__name__}, the truth is {type(truth).__name__}"
             )
@@ -299,6 +305,8 @@ def _scores(prediction: Prediction, truth: Truth) -> Mapping[str, Score | Concor
         return event_scores(prediction, truth) | survival_scores(prediction, truth)
     if isinstance(prediction, LifePrediction) and isinstance(truth, LifeTruth):
         return life_scores(prediction, truth)
+    if isinstance(prediction, StatePrediction) and isinstance(truth, StateTruth):
+        return state_scores(prediction, truth)
     assert isinstance(prediction, ForecastPrediction)
     assert isinstance(truth, ForecastTruth)
     return forecast_scores(prediction, truth) | choice_scores(prediction, truth)
@@ -320,13 +328,11 @@ def _skill(
 def _calibration(prediction: Prediction, truth: Truth) -> list[tuple[float, Ratio]]:
     """What was predicted, and as a score what was observed, for each bin of probability or quantile level."""
     if isinstance(prediction, EventPrediction) and isinstance(truth, EventTruth):
-        p, known = np.asarray(prediction.p_N, np.float64), truth.known_N
-        if not known.any():
-            return []
-        edges = np.unique(np.quantile(p[known], np.linspace(0, 1, BINS + 1)[1:-1]))
-        bin_N = np.where(known, np.searchsorted(edges, p, side="right"), -1)
-        inside = [bin_N == b for b in np.unique(bin_N[known])]
-        return [(float(p[here].mean()), Ratio(here & truth.failed_N, here)) for here in inside]
+        return _reliability(*(x[:, None] for x in (prediction.p_N, truth.failed_N, truth.known_N)))
+    if isinstance(prediction, StatePrediction) and isinstance(truth, StateTruth):
+        known_NxHxC = np.broadcast_to(truth.state_NxH[..., None] >= 0, prediction.p_NxHxC.shape)
+        came_NxHxC = truth.state_NxH[..., None] == np.arange(prediction.p_NxHxC.shape[-1])
+        return _reliability(prediction.p_NxHxC, came_NxHxC, known_NxHxC)
     if isinstance(prediction, LifePrediction) and isinstance(truth, LifeTruth):
         return _calibration(prediction.forecast, truth.forecast)
     assert isinstance(prediction, ForecastPrediction)
@@ -340,3 +346,15 @@ def _calibration(prediction: Prediction, truth: Truth) -> list[tuple[float, Rati
         (float(level), Ratio((b * mask).sum((1, 2)), count_N))
         for level, b in zip(prediction.levels, below, strict=True)
     ]
+
+
+def _reliability(p_NxX: np.ndarray, came_NxX: np.ndarray, known_NxX: np.ndarray) -> list[tuple[float, Ratio]]:
+    """Of the probabilities in each of their tenths the mean, and how often what they are of came."""
+    p_NxX, known_NxX, came_NxX = (np.reshape(x, (len(x), -1)) for x in (p_NxX, known_NxX, came_NxX))
+    p_NxX = p_NxX.astype(np.float64)
+    if not known_NxX.any():
+        return []
+    edges = np.unique(np.quantile(p_NxX[known_NxX], np.linspace(0, 1, BINS + 1)[1:-1]))
+    bin_NxX = np.where(known_NxX, np.searchsorted(edges, p_NxX, side="right"), -1)
+    inside = [bin_NxX == b for b in np.unique(bin_NxX[known_NxX])]
+    return [(float(p_NxX[here].mean()), Ratio((here & came_NxX).sum(1), here.sum(1))) for here in inside]

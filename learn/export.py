@@ -28,7 +28,7 @@ from learn.batch import ROLES, WEEK_H, Batch, Scale
 from learn.heads import incidence
 from learn.identity import buckets
 from learn.metrics import quadrature
-from learn.tasks import Classify, Forecast, Imputation, RemainingLife, Task
+from learn.tasks import Classify, Forecast, Imputation, RemainingLife, States, Task
 from twins.channel import Role
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -42,6 +42,8 @@ def answer(task: Task, out: Any, channels: Arrays) -> dict[str, jax.Array]:
     if isinstance(task, Classify):
         told = {"p": jax.nn.softmax(out.logits_BxPxC[:, -1])}
         return told if out.marks_BxPxHxWxK is None else told | {"marks": jax.nn.sigmoid(out.marks_BxPxHxWxK[:, -1])}
+    if isinstance(task, States):
+        return {"p": jax.nn.softmax(out[:, -1])}
     if isinstance(task, Forecast):
         if task.loss == "counts":
             law_BxVxHxKx3 = out[:, :, -1]
@@ -68,6 +70,8 @@ def outputs(task: Task, marks: bool) -> dict[str, dict[str, Any]]:
         told = {"p": {"axes": ["window", "class"], "what": f"probability of {', '.join(task.classes)}"}}
         pixels = {"axes": ["window", "row", "column", "mark"], "what": f"probability of {', '.join(task.kinds)}"}
         return told | ({"marks": pixels} if marks else {})
+    if isinstance(task, States):
+        return {"p": {"axes": ["window", "step", "state"], "what": f"probability of {', '.join(task.states)}"}}
     if isinstance(task, Forecast):
         where = f" at the newest {task.horizon} samples, of use where they are missing" * isinstance(task, Imputation)
         mean = {"axes": ["window", "target", "step"], "what": f"expected value{where}, in the target's unit"}
@@ -171,7 +175,7 @@ class Source:
             future_BxVxH=jnp.where(jnp.isfinite(future_BxVxH), future_BxVxH, 0.0),
             future_mask_BxVxH=jnp.zeros(future_BxVxH.shape, bool),
             event_h_BxT=jnp.full((b, t), jnp.nan),
-            cause_BxT=jnp.full((b, t), -1, jnp.int32),
+            cause_BxL=jnp.full((b, t), -1, jnp.int32),
             frames=tuple((given["frames"][f.name] - frames[f.name][0]) / frames[f.name][1] for f in self.scale.frames),
         )
 

@@ -137,8 +137,8 @@ class Feed:
         """Just the windows at *anchors_Bx2*, on the host: what `learn.batch.taken` gives of the whole, bit for bit."""
         laid = self.laid
         values = laid.empty(len(anchors_Bx2), laid.context + laid.horizon)
-        beside = laid.told(len(anchors_Bx2), laid.context)
         late = laid.horizon if self.hides is not None else 0
+        beside = laid.told(len(anchors_Bx2), laid.context + laid.horizon - late)
         for i, (e, k) in enumerate(np.asarray(anchors_Bx2).tolist()):
             laid.each[e].fill(values[i], laid.names, k - laid.context)
             laid.tell(e, k - laid.context + late, *(array[i] for array in beside))

@@ -5,6 +5,7 @@ Outputs, for all models alike, at each of P moments of a window (the last one is
 loss is `counts` law_BxVxPxHxKx3, as in `learn.counts`.
 `TimeToEvent`: logits_BxPxKxC over bins K; of the C entries 0 is "survives the bin", 1 … are the task's causes.
 `RemainingLife`: quantiles_BxPxQ in the task's unit, not yet held between 0 and the cap.
+`States`: logits_BxPxHxC of the states at each of the H samples after a moment.
 `Classify`: `Told`, logits_BxPxC of the classes and, where a model looks at frames, of the marks on each pixel.
 """
 
@@ -20,7 +21,7 @@ from flax import nnx
 
 from learn import counts
 from learn.layers import Wide
-from learn.tasks import Classify, Forecast, RemainingLife, Task, TimeToEvent
+from learn.tasks import Classify, Forecast, RemainingLife, States, Task, TimeToEvent
 
 
 class Told(NamedTuple):
@@ -39,8 +40,8 @@ def first_bias(task: Task, event_h_x: np.ndarray | None = None, cause_x: np.ndar
     """Biases of one output group before training: normal quantiles (Q), a law of counts, or the hazards of the labels,
     flat (K · C).
 
-    Of classes: the logarithms of their shares (C). A hazard is the share of those at risk at a bin's start that end in
-    it, of each cause. Half a case is added.
+    Of classes, or of states at a sample: the logarithms of their shares (C). A hazard is the share of those at risk at
+    a bin's start that end in it, of each cause. Half a case is added.
     """
     if isinstance(task, Forecast | RemainingLife):
         if isinstance(task, Forecast) and task.loss == "mse":
@@ -51,8 +52,8 @@ def first_bias(task: Task, event_h_x: np.ndarray | None = None, cause_x: np.ndar
         middle = len(normal) // 2
         gaps = np.diff(normal, prepend=normal[0] - 1)
         return np.concatenate((normal[middle : middle + 1], np.log(np.expm1(gaps[1:])))).astype(np.float32)
-    if isinstance(task, Classify):
-        count = np.full(len(task.classes), 0.5)
+    if isinstance(task, Classify | States):
+        count = np.full(len(task.classes if isinstance(task, Classify) else task.states), 0.5)
         if cause_x is not None:
             np.add.at(count, cause_x[cause_x >= 0], 1)
         return np.log(count / count.sum()).astype(np.float32)
@@ -157,6 +158,18 @@ class ClassHead(nnx.Module):
 
     def __call__(self, z_BxVxPxD: jax.Array, variate_mask_BxV: jax.Array) -> jax.Array:
         return self.out(pool(z_BxVxPxD, variate_mask_BxV))
+
+
+class StateHead(nnx.Module):
+    """Features pooled over the variates of an asset → logits of its state at each of the next H samples."""
+
+    def __init__(self, width: int, task: States, bias: np.ndarray, rngs: nnx.Rngs, wider: float = 1.0):
+        self.steps, self.states = task.horizon, len(task.states)
+        self.out = dense(width, np.tile(bias, self.steps), rngs, wider)
+
+    def __call__(self, z_BxVxPxD: jax.Array, variate_mask_BxV: jax.Array) -> jax.Array:
+        pooled_BxPxD = pool(z_BxVxPxD, variate_mask_BxV)
+        return self.out(pooled_BxPxD).reshape(*pooled_BxPxD.shape[:-1], self.steps, self.states)
 
 
 class HazardHead(nnx.Module):

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from learn.labels import followed_h, labels, lives
-from learn.tasks import Classify, Counterfactual, Forecast, Imputation, RemainingLife, Task, TimeToEvent
+from learn.tasks import Classify, Counterfactual, Forecast, Imputation, RemainingLife, States, Task, TimeToEvent
 from sim.errors import InputError
-from twins.aligned import Aligned, hidden
+from twins.aligned import Aligned, hidden, telling
 from twins.channel import Role
 from twins.episode import Episode, Series
 
@@ -152,6 +152,11 @@ class Laid:
             at = one.at(label)
             here = (at >= a) & (at < b)
             cause[at[here] - a], event_h[at[here] - a] = np.asarray(label.values)[here].astype(np.int32), 0.0
+        if isinstance(task, States):
+            told = telling(one.episode, task.channel)
+            at = one.at(told)
+            i, j = np.searchsorted(at, (a, b))
+            cause[at[i:j] - a] = _numbered(np.asarray(told.values[i:j]), task, one.episode)
 
 
 def _require_counts(each: Sequence[Aligned]) -> None:
@@ -165,3 +170,16 @@ def _require_counts(each: Sequence[Aligned]) -> None:
                     f"{'/'.join(series.key)} of run {one.episode.run} is {x[wrong[0]]:g} at sample {wrong[0]}; where "
                     "task.loss is counts every target must be a whole number of at least 0"
                 )
+
+
+def _numbered(values: np.ndarray, task: States, episode: Episode) -> np.ndarray:
+    """The state at each value, −1 where it is missing; raises InputError where a value is no state's number."""
+    known = np.isfinite(values)
+    number = np.where(known, values, -1).astype(np.int32)
+    wrong = known & ((number != values) | (number < 0) | (number >= len(task.states)))
+    if wrong.any():
+        raise InputError(
+            f"{task.channel} of run {episode.run}, {episode.asset}, is {values[wrong][0]:g}; task.states names "
+            f"{len(task.states)} states, so it must be a whole number from 0 to {len(task.states) - 1}"
+        )
+    return number

@@ -12,7 +12,7 @@ from flax import nnx
 from learn import counts
 from learn.batch import ROLES, Batch, Scale, Windows
 from learn.heads import Told, dense, first_bias, lives, outputs_per_step, quantiles
-from learn.tasks import Classify, Forecast, Imputation, RemainingLife, Task, TimeToEvent
+from learn.tasks import Classify, Forecast, Imputation, RemainingLife, States, Task, TimeToEvent
 from sim.errors import InputError
 from twins.channel import Role
 
@@ -45,6 +45,8 @@ class LinearNet(nnx.Module):
             raise InputError("a linear model has nothing to look at: give a context above 0, or channels of role known")
         if isinstance(task, TimeToEvent | Classify):
             bias = first_bias(task, np.asarray(windows.event_h_ExL), np.asarray(windows.cause_ExL))
+        elif isinstance(task, States):
+            bias = np.tile(first_bias(task, cause_x=np.asarray(windows.cause_ExL)), task.horizon)
         elif isinstance(task, RemainingLife):
             bias = first_bias(task)
         else:
@@ -69,6 +71,8 @@ class LinearNet(nnx.Module):
             return lives(out, self.task)[:, None]
         if isinstance(self.task, Classify):
             return Told(out[:, None])
+        if isinstance(self.task, States):
+            return out.reshape(count, 1, self.task.horizon, len(self.task.states))
         return out.reshape(count, 1, len(self.task.edges_h), len(self.task.causes) + 1)
 
 

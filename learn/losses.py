@@ -13,7 +13,7 @@ from learn import counts
 from learn.batch import ROLES, Batch
 from learn.heads import Told
 from learn.metrics import quadrature
-from learn.tasks import Classify, Counterfactual, Forecast, Imputation, RemainingLife, Task
+from learn.tasks import Classify, Counterfactual, Forecast, Imputation, RemainingLife, States, Task
 from twins.channel import Role
 
 
@@ -78,7 +78,7 @@ def remaining(event_h_x: jax.Array, cause_x: jax.Array, task: RemainingLife) -> 
 def told(task: Classify, outputs: Told, batch: Batch) -> tuple[jax.Array, jax.Array]:
     """Cross-entropy of the class and of the marks of the sample before each moment, and which are known: (B, P)."""
     index_P = moments(batch.x_BxVxT.shape[-1], outputs.logits_BxPxC.shape[1]) - 1
-    label_BxP = batch.cause_BxT[:, index_P]
+    label_BxP = batch.cause_BxL[:, index_P]
     each_BxP = cross_entropy(outputs.logits_BxPxC, jnp.maximum(label_BxP, 0))
     if outputs.marks_BxPxHxWxK is not None and batch.marks_BxTxHxW is not None:
         logits = outputs.marks_BxPxHxWxK
@@ -86,6 +86,13 @@ def told(task: Classify, outputs: Told, batch: Batch) -> tuple[jax.Array, jax.Ar
         pixel = jax.nn.softplus(logits) - logits * bits
         each_BxP += task.marks_weight * pixel.sum(-1).mean((-1, -2))
     return each_BxP, label_BxP >= 0
+
+
+def foretold(logits_BxPxHxC: jax.Array, batch: Batch) -> tuple[jax.Array, jax.Array]:
+    """Cross-entropy of the state at each of the H samples after each moment, and which are known: (B, P, H)."""
+    count, horizon = logits_BxPxHxC.shape[1:3]
+    state_BxPxH = batch.cause_BxL[:, moments(batch.x_BxVxT.shape[-1], count)[:, None] + np.arange(horizon)]
+    return cross_entropy(logits_BxPxHxC, jnp.maximum(state_BxPxH, 0)), state_BxPxH >= 0
 
 
 def effects(task: Counterfactual, outputs_BxVxPxHxQ: jax.Array, batch: Batch) -> jax.Array:
@@ -119,6 +126,8 @@ def loss(task: Task, outputs: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
     """Sum of the task's loss over all that counts at the moments that *outputs* has, and how much counts."""
     if isinstance(task, Classify):
         each, mask = told(task, outputs, batch)
+    elif isinstance(task, States):
+        each, mask = foretold(outputs, batch)
     elif isinstance(task, Forecast):
         if isinstance(task, Imputation):  # both sides of a gap are seen at the newest moment alone
             outputs = outputs[:, :, -1:]
@@ -126,7 +135,7 @@ def loss(task: Task, outputs: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
         each = forecast_loss(task, outputs, y, batch)
     else:
         index_P = moments(batch.x_BxVxT.shape[-1], outputs.shape[1]) - 1
-        event_h, cause = batch.event_h_BxT[:, index_P], batch.cause_BxT[:, index_P]
+        event_h, cause = batch.event_h_BxT[:, index_P], batch.cause_BxL[:, index_P]
         if isinstance(task, RemainingLife):
             y, mask = remaining(event_h, cause, task)
             each = pinball(outputs, y, task.quantiles) / task.cap

@@ -2,7 +2,8 @@
 
 A score is a ratio of sums over windows (`Ratio`), so the mean over observed samples, the weighted quantile loss and a
 bin of a calibration curve are resampled by one rule. AUROC counts pairs of windows instead (`Pairs`).
-Axes: N windows, V variates, H samples ahead, Q quantile levels, S ensemble members, C clusters of windows.
+Axes: N windows, V variates, H samples ahead, Q quantile levels, S ensemble members, C clusters of windows; in
+predictions, C causes or states.
 """
 
 from __future__ import annotations
@@ -79,7 +80,15 @@ class LifePrediction:
         )
 
 
-Prediction = ForecastPrediction | EventPrediction | LifePrediction
+@dataclass(frozen=True, eq=False)
+class StatePrediction:
+    """Probability of each state at each of the samples ahead."""
+
+    p_NxHxC: np.ndarray
+    members: int | None = None  # futures of which p is the share, >= 2: the Brier score is rid of their sampling error
+
+
+Prediction = ForecastPrediction | EventPrediction | LifePrediction | StatePrediction
 
 
 class ForecastTruth(NamedTuple):
@@ -113,7 +122,18 @@ class LifeTruth(NamedTuple):
         return ForecastTruth(self.y_N[:, None, None], self.known_N[:, None, None])
 
 
-Truth = ForecastTruth | EventTruth | LifeTruth
+class StateTruth(NamedTuple):
+    """In which state the asset was at each sample ahead, by its number; where that is −1 nobody can tell."""
+
+    state_NxH: np.ndarray  # int
+
+    @property
+    def known_N(self) -> np.ndarray:
+        """Whether anything is known of a window."""
+        return np.any(self.state_NxH >= 0, axis=1)
+
+
+Truth = ForecastTruth | EventTruth | LifeTruth | StateTruth
 
 
 class Ratio(NamedTuple):

@@ -13,8 +13,8 @@ from flax import nnx
 from learn import counts
 from learn.batch import ROLES, Windows, gather
 from learn.heads import incidence
-from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction, Prediction, quadrature
-from learn.tasks import Classify, Forecast, RemainingLife
+from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction, Prediction, StatePrediction, quadrature
+from learn.tasks import Classify, Forecast, RemainingLife, States
 from twins.channel import Role
 
 
@@ -39,6 +39,8 @@ def predict(model: Any, params: Any, windows: Windows, anchors: np.ndarray, chun
             each = [np.asarray(jax.nn.sigmoid(p.marks_BxPxHxWxK[:, -1]), np.float16) for p in parts]
             marks = np.concatenate(each)[:count]
         return EventPrediction(1 - p_NxC[:, 0], marks_NxHxWxK=marks)
+    if isinstance(task, States):
+        return StatePrediction(np.concatenate([np.asarray(jax.nn.softmax(p[:, -1])) for p in parts])[:count])
     if isinstance(task, Forecast) and task.loss == "counts":
         return _counted(task, windows, [p[:, :, -1] for p in parts], count)
     if isinstance(task, Forecast):

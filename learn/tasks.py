@@ -1,5 +1,5 @@
 """What a model is asked: the future values of a series or those that are missing, when and how an asset fails, how
-long it lives on, or what something is that was just seen."""
+long it lives on, in which state it will be, or what something is that was just seen."""
 
 from __future__ import annotations
 
@@ -177,6 +177,32 @@ class Classify:
         return 0
 
 
+@dataclass(frozen=True)
+class States:
+    """In which of several *states* is an asset at each of the next *horizon* samples?
+
+    A *channel* tells by its number, 0 being the first name: a hidden one, or one that is measured up to now, as where a
+    plant logs what its machines do; what it says of the present is then seen as well. A sample at which it tells
+    nothing does not count.
+    """
+
+    channel: str
+    states: tuple[str, ...]
+    horizon: int
+
+    def __post_init__(self):
+        object.__setattr__(self, "states", tuple(self.states))
+        require(bool(self.channel), self, "channel", "the name of a channel")
+        named = len(self.states) >= 2 and all(self.states) and len(set(self.states)) == len(self.states)
+        require(named, self, "states", "at least two names, each once")
+        require(self.horizon >= 1, self, "horizon", "at least 1 sample")
+
+    @property
+    def samples_ahead(self) -> int:
+        """Samples after the context that a window needs."""
+        return self.horizon
+
+
 def _check_quantiles(task: Forecast | RemainingLife) -> None:
     object.__setattr__(task, "quantiles", tuple(task.quantiles))
     rising = all(a < b for a, b in zip(task.quantiles, task.quantiles[1:], strict=False))
@@ -184,4 +210,4 @@ def _check_quantiles(task: Forecast | RemainingLife) -> None:
     require(bool(task.quantiles) and rising and inside, task, "quantiles", "levels that rise strictly within (0, 1)")
 
 
-Task = Forecast | TimeToEvent | RemainingLife | Classify
+Task = Forecast | TimeToEvent | RemainingLife | Classify | States

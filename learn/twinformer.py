@@ -19,12 +19,22 @@ from flax import nnx
 
 from learn.batch import ROLES, TIME_FEATURES, Batch, Windows
 from learn.frames import FrameReader
-from learn.heads import ClassHead, CountHead, HazardHead, LifeHead, QuantileHead, Told, dense, first_bias
+from learn.heads import (
+    ClassHead,
+    CountHead,
+    HazardHead,
+    LifeHead,
+    QuantileHead,
+    StateHead,
+    Told,
+    dense,
+    first_bias,
+)
 from learn.identity import BUCKETS
 from learn.layers import Block, LinearSkip, Past, Wide, dropout
 from learn.losses import targets
 from learn.scaling import Sums, before, causal_scale, growth
-from learn.tasks import Classify, Counterfactual, Forecast, Imputation, RemainingLife, Task, TimeToEvent
+from learn.tasks import Classify, Counterfactual, Forecast, Imputation, RemainingLife, States, Task, TimeToEvent
 from sim.errors import InputError, require
 from twins.channel import Role
 
@@ -202,6 +212,9 @@ class TwinFormerNet(nnx.Module):
         self.marks = dense(width, rare, rngs, shape.wider) if kinds else None
         if isinstance(task, Classify):
             self.head = ClassHead(width, first_bias(task, cause_x=np.asarray(windows.cause_ExL)), rngs, shape.wider)
+        elif isinstance(task, States):
+            bias = first_bias(task, cause_x=np.asarray(windows.cause_ExL))
+            self.head = StateHead(width, task, bias, rngs, shape.wider)
         elif isinstance(task, TimeToEvent):
             bias = first_bias(task, np.asarray(windows.event_h_ExL), np.asarray(windows.cause_ExL))
             self.head = HazardHead(width, task, bias, rngs, shape.wider)

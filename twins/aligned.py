@@ -50,6 +50,17 @@ def hidden(episode: Episode, quantity: str) -> Series:
     raise InputError(f"no hidden channel is called {quantity!r}; there is {', '.join(known) or 'none'}")
 
 
+def telling(episode: Episode, quantity: str) -> Series:
+    """The channel that tells a quantity but never ahead of time, hidden or measured; raises InputError without one."""
+    if any(series.role == Role.TRUTH and series.quantity == quantity for series in episode.series):
+        return hidden(episode, quantity)
+    measured = {n: s for n, s in variates(episode).items() if s.role in (Role.PAST, Role.TARGET)}
+    if quantity not in measured:
+        told = sorted({*measured, *(s.quantity for s in episode.series if s.role == Role.TRUTH)})
+        raise InputError(f"no hidden or measured channel is called {quantity!r}; there is {', '.join(told) or 'none'}")
+    return measured[quantity]
+
+
 def sampled(episode: Episode, quantity: str) -> np.ndarray:
     """A hidden channel at each sample of the episode's windows, NaN where it tells nothing."""
     series = hidden(episode, quantity)

@@ -19,6 +19,7 @@ from learn.baselines.lives import AgeLife, FeatureRidge, LifeTrees
 from learn.baselines.plans import Known, LinearPlan, MarginalStructural
 from learn.baselines.series import RepeatLast, Ridge, SameHour, TrainMean
 from learn.baselines.series_trees import ForecastTrees
+from learn.baselines.states import StateMarkov, StateShares, StateStays, StateTrees
 from learn.batch import Windows
 from learn.metrics import Prediction
 
@@ -56,6 +57,10 @@ __all__ = [
     "Ridge",
     "SameHour",
     "SameHourBetween",
+    "StateMarkov",
+    "StateShares",
+    "StateStays",
+    "StateTrees",
     "SupportVectors",
     "TrainMean",
     "Weibull",

@@ -158,8 +158,15 @@ class Classifier:
 
 
 def features(windows: Windows, anchors_Nx2: np.ndarray) -> np.ndarray:
-    """What each window looks like, float32[N, P]: hours since the life began, and of each variate the last value, the
-    share missing, and over each of SHARES of the context its mean, deviation, extremes and slope."""
+    """What each window looks like, float32[N, P]: hours since the life began, and the `looks` of each variate."""
+    e_N, at_N = now(windows, anchors_Nx2)
+    age_N = ages(windows)[e_N, at_N].astype(np.float32)
+    return np.concatenate((age_N[:, None], looks(windows, anchors_Nx2)), axis=-1)
+
+
+def looks(windows: Windows, anchors_Nx2: np.ndarray) -> np.ndarray:
+    """Of each variate the share missing, the last value, and over each of SHARES of the context its mean, deviation,
+    extremes and slope: float32[N, P]."""
     anchors_Nx2, context = np.asarray(anchors_Nx2), windows.context
     e_N, at_N = now(windows, anchors_Nx2)
     missing_ExVxL = np.cumsum(~np.isfinite(np.asarray(windows.values_ExVxL)), axis=-1, dtype=np.int32)
@@ -173,8 +180,7 @@ def features(windows: Windows, anchors_Nx2: np.ndarray) -> np.ndarray:
             ramp_S = np.linspace(-1, 1, x_NxVxS.shape[-1], dtype=np.float32)
             columns += [x_NxVxS.mean(-1), x_NxVxS.std(-1), x_NxVxS.min(-1), x_NxVxS.max(-1), x_NxVxS @ ramp_S]
         found.append(np.concatenate(columns, axis=-1))
-    age_N = ages(windows)[e_N, at_N].astype(np.float32)
-    return np.concatenate((age_N[:, None], missing_NxV, np.concatenate(found)), axis=-1)
+    return np.concatenate((missing_NxV, np.concatenate(found)), axis=-1)
 
 
 def _best(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from learn.batch import Windows
-from learn.tasks import Forecast, TimeToEvent
+from learn.tasks import Forecast, States, TimeToEvent
 from twins.channel import Role
 from twins.episode import Episode, Series, Spell
 
@@ -47,3 +47,9 @@ def event_windows(episodes):
 @pytest.fixture(scope="session")
 def series_windows(episodes):
     return Windows.of(episodes, context=CONTEXT, task=Forecast(4))
+
+
+@pytest.fixture(scope="session")
+def state_windows(episodes):
+    """In which hour of its life is the asset next? Its truth tells."""
+    return Windows.of(episodes, context=CONTEXT, task=States("wear", tuple(f"hour {h}" for h in range(40)), 4))

@@ -72,12 +72,12 @@ def test_labels_count_from_just_after_a_sample_to_the_end_of_its_spell():
     windows = Windows.of([episode(spells=spells)], context=8, task=task)
     batch = gather(windows, jnp.asarray([[0, 20], [0, 30], [0, 44]]))
     np.testing.assert_allclose(batch.event_h_BxT[0, -1], 0.25)  # now is 10 h
-    assert batch.cause_BxT[0].tolist() == [1] * 8
-    assert batch.cause_BxT[1, -1] == 0
+    assert batch.cause_BxL[0].tolist() == [1] * 8
+    assert batch.cause_BxL[1, -1] == 0
     np.testing.assert_allclose(batch.event_h_BxT[1, -1], 5.0)
     down = gather(windows, jnp.asarray([[0, 23]]))  # now is 11.5 h, under repair
     assert np.isnan(down.event_h_BxT[0, -1])
-    assert down.cause_BxT[0, -1] == -1
+    assert down.cause_BxL[0, -1] == -1
     kept = anchors(windows)
     assert 23 not in kept[:, 1]
     assert 20 in kept[:, 1]

@@ -80,7 +80,7 @@ def test_a_window_holds_the_frames_before_its_anchor_and_their_marks():
     values = {s.quantity: s.values for s in EPISODES[1].series}
     np.testing.assert_allclose(batch.frames[0][0] * frame.std + frame.mean, values["frame"][4:9], atol=1e-5)
     assert np.array_equal(batch.marks_BxTxHxW[0], values["marks"][4:9])
-    assert batch.cause_BxT[0].tolist() == values["defective"][4:9].tolist()
+    assert batch.cause_BxL[0].tolist() == values["defective"][4:9].tolist()
 
 
 def test_no_truth_is_among_what_a_model_sees():
@@ -108,7 +108,7 @@ def test_the_loss_is_the_cross_entropy_of_classes_and_pixels():
     batch = few(jnp.asarray([[0, 20], [1, 50]]))
     told = every(batch)
     total, count = jax.jit(loss, static_argnums=0)(TASK, told, batch)
-    p, label = np.asarray(jax.nn.softmax(told.logits_BxPxC)), np.asarray(batch.cause_BxT)
+    p, label = np.asarray(jax.nn.softmax(told.logits_BxPxC)), np.asarray(batch.cause_BxL)
     of_class = -np.log(np.take_along_axis(p, label[..., None], -1))
     q, marks = np.asarray(jax.nn.sigmoid(told.marks_BxPxHxWxK)), np.asarray(batch.marks_BxTxHxW)
     bits = np.stack([marks & 1, marks >> 1 & 1], axis=-1)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from learn.batch import Windows, anchors, gather
 from learn.recurrent import Recurrent
 from learn.stream import Stream
-from learn.tasks import Forecast, TimeToEvent
+from learn.tasks import Forecast, States, TimeToEvent
 from learn.twinformer import TwinFormer
 from sim.errors import InputError
 from twins.channel import Role
@@ -40,17 +40,19 @@ def known_windows():
     return Windows.of([Episode(0, "g", series)], context=24, task=Forecast(4))
 
 
-@pytest.fixture(scope="module", params=["event", "series", "known", "alone", "skip", "recurrent"])
-def case(request, event_windows, series_windows, known_windows):
+@pytest.fixture(scope="module", params=["event", "series", "states", "known", "alone", "skip", "recurrent"])
+def case(request, event_windows, series_windows, state_windows, known_windows):
     """(model, batch, outputs of one pass with patches first)"""
-    windows = {"event": event_windows, "known": known_windows}.get(request.param, series_windows)
+    several = {"event": event_windows, "states": state_windows, "known": known_windows}
+    windows = several.get(request.param, series_windows)
     shape = TwinFormer(width=16, layers=1, heads=2, hidden=24, patch=PATCH, mix=False, levels=False)
-    task = TimeToEvent() if request.param == "event" else Forecast(4)
+    ages = States("wear", tuple(f"hour {h}" for h in range(40)), 4)
+    task = {"event": TimeToEvent(), "states": ages}.get(request.param, Forecast(4))
     recurrent = Recurrent(width=16, layers=2, heads=2, hidden=24, patch=PATCH)
     shapes = {"alone": shape, "skip": replace(SHAPE, skip=True), "recurrent": recurrent}
     model = awake(shapes.get(request.param, SHAPE).build(task, windows))
     batch = gather(windows, jnp.asarray(anchors(windows)[:20:5]))
-    axis = 1 if request.param == "event" else 2
+    axis = 2 if isinstance(task, Forecast) else 1
     return model, batch, np.moveaxis(np.asarray(jax.jit(lambda b: model(b))(batch)), axis, 0)
 
 
@@ -66,7 +68,7 @@ def part(batch, first, last):
         gap_BxT=batch.gap_BxT[:, a:b],
         future_BxVxH=whole[..., b : b + horizon],
         event_h_BxT=batch.event_h_BxT[:, a:b],
-        cause_BxT=batch.cause_BxT[:, a:b],
+        cause_BxL=batch.cause_BxL[:, a:b],
     )
 
 
@@ -80,7 +82,7 @@ def said(model, batch, cuts):
 def test_a_stream_says_what_one_pass_says(case, inner):
     model, batch, whole = case
     cuts = [0, *sorted(inner), PATCHES]
-    axis = 1 if isinstance(model.task, TimeToEvent) else 2
+    axis = 2 if isinstance(model.task, Forecast) else 1
     for end, out in zip(cuts[1:], said(model, batch, cuts), strict=True):
         np.testing.assert_allclose(np.moveaxis(out, axis, 0)[0], whole[end - 1], atol=1e-5 * np.abs(whole).max())
 
@@ -89,7 +91,7 @@ def test_forgetting_what_went_before_is_noticed(case):
     """The planted fault: each patch by itself."""
     model, batch, whole = case
     out = np.asarray(Stream(model, *batch.x_BxVxT.shape[:2], PATCHES).push(part(batch, 3, 4)))
-    axis = 1 if isinstance(model.task, TimeToEvent) else 2
+    axis = 2 if isinstance(model.task, Forecast) else 1
     assert np.abs(np.moveaxis(out, axis, 0)[0] - whole[-1]).max() > 1e-3 * np.abs(whole).max()
 
 

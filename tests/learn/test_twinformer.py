@@ -15,7 +15,7 @@ from learn.batch import Batch, Windows, anchors, gather
 from learn.layers import rope
 from learn.recurrent import Recurrent
 from learn.scaling import causal_scale
-from learn.tasks import LEVELS, Forecast, TimeToEvent
+from learn.tasks import LEVELS, Forecast, States, TimeToEvent
 from learn.twinformer import TwinFormer
 from sim.errors import InputError
 from twins.channel import Role
@@ -23,6 +23,7 @@ from twins.episode import Episode, Series
 
 PATCH = 6
 SMALL = TwinFormer(width=16, layers=2, heads=2, hidden=24, patch=PATCH)
+AGES = States("wear", tuple(f"hour {h}" for h in range(40)), 4)
 RECURRENT = Recurrent(width=16, layers=2, heads=2, hidden=24, patch=PATCH)
 
 
@@ -33,14 +34,19 @@ def awake(model):
     return model
 
 
-@pytest.fixture(scope="module", params=["event", "series", "skip series", "recurrent event", "recurrent series"])
-def case(request, event_windows, series_windows):
+@pytest.fixture(
+    scope="module", params=["event", "series", "skip series", "states", "recurrent event", "recurrent series"]
+)
+def case(request, event_windows, series_windows, state_windows):
     """(model, batch, outputs with patches first)"""
-    event = request.param.endswith("event")
-    windows, task = (event_windows, TimeToEvent()) if event else (series_windows, Forecast(4))
+    windows, task = {
+        "event": (event_windows, TimeToEvent()),
+        "series": (series_windows, Forecast(4)),
+        "states": (state_windows, AGES),
+    }[request.param.split()[-1]]
     shape = RECURRENT if "recurrent" in request.param else replace(SMALL, skip="skip" in request.param)
     model = awake(shape.build(task, windows))
-    axis = 1 if event else 2
+    axis = 2 if isinstance(task, Forecast) else 1
     batch = gather(windows, jnp.asarray(anchors(windows)[:20:5]))
     return model, batch, jax.jit(lambda b: jnp.moveaxis(model(b), axis, 0))
 
@@ -120,7 +126,7 @@ def test_padded_variates_and_other_groups_change_nothing(case):
     )
     outputs = jax.jit(lambda b: model(b))
     narrow_out, wide_out = outputs(batch), outputs(wide)
-    same = wide_out if isinstance(model.task, TimeToEvent) else wide_out[:, : batch.x_BxVxT.shape[1]]
+    same = wide_out[:, : batch.x_BxVxT.shape[1]] if isinstance(model.task, Forecast) else wide_out
     np.testing.assert_allclose(same, narrow_out, atol=1e-5)
     if isinstance(model.task, Forecast):
         apart = wide._replace(
