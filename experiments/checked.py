@@ -7,11 +7,12 @@ from typing import Any
 from experiments import own_data
 from experiments.branches import Branches
 from experiments.experiment import Experiment
+from experiments.questions import Recorded
 from experiments.settings import Scoring
 from experiments.source import Observed
 from learn.fit import Budget
 from learn.sharding import Layout
-from learn.tasks import Classify, Counterfactual, Forecast, Imputation, RemainingLife, Task, TimeToEvent
+from learn.tasks import Classify, Counterfactual, Forecast, Imputation, RemainingLife, States, Task, TimeToEvent
 from learn.update import Optim
 from sim.errors import InputError
 from twins.clean import Clean
@@ -24,6 +25,7 @@ PRIMARY: dict[type, tuple[str, ...]] = {  # scores of which less is better
     Imputation: ("crps", "mse", "mae", "wql"),
     RemainingLife: ("crps", "rmse"),
     Classify: ("brier", "log_loss"),
+    States: ("brier", "log_loss"),
 }
 PARTS: dict[str, Any] = {
     "source": Any,
@@ -73,6 +75,8 @@ def check(experiment: Experiment) -> None:
             )
         if experiment.oracle is not None:
             raise InputError("oracle must be null where gaps are asked: nothing tells what can be known of them")
+    if isinstance(experiment.task, States) and isinstance(experiment.oracle, Recorded):
+        raise InputError("oracle cannot be Recorded where states are asked; it must be questions.Futures, or null")
     if experiment.scoring.conformal and (type(experiment.task) is not Forecast or experiment.task.loss != "pinball"):
         raise InputError("evaluate.conformal is true; only a forecast told in quantiles, task.loss=pinball, has it")
     if experiment.scoring.mc_dropout and not getattr(experiment.part("model"), "dropout", 0):

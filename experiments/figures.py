@@ -1,11 +1,13 @@
 """The small data behind a report's figures, saved beside the scores, so that a report needs the run folder alone.
 
-`figures.json` holds up to six parts, each left out where there is nothing to show:
+`figures.json` holds up to seven parts, each left out where there is nothing to show:
 
     asset      {run, asset, end_h, series: [{entity, quantity, unit, role, time_h, values}], events}
     risk       {run, asset, time_h, p: {row name: [...]}, horizon_h, events: [{time_h, kind, cause}]}
     forecasts  [{run, asset, quantity, unit, step_h, start_h, past, future, levels, quantiles, mean, naive}]
     lives      {unit, cap, true, mean, low, high, edges, rmse: {row name: [of each stretch of true life]}}
+    states     {run, asset, now_h, step_h, names, before: [number], came: [number], p: {row name: [[of each state]]},
+               brier: {row name: [of each sample ahead]}}
     frames     [{sample, grey, marks, chance, kinds, p, failed}]: pictures, their true marks and the chance of each
     about      anything else a report says of the run, by name
 """
@@ -67,6 +69,34 @@ def risk(episode: Episode, time_h: np.ndarray, p: Mapping[str, np.ndarray], hori
         "p": {name: np.asarray(values)[order] for name, values in p.items()},
         "horizon_h": horizon_h,
         "events": _events(episode),
+    }
+
+
+def states(
+    windows: Any, anchors_Nx2: np.ndarray, truth: Any, task: Any, predictions: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The window in which most states came, the first of equals, and each row's Brier score by the sample ahead."""
+    from learn.states import state_brier
+
+    known_NxH = truth.state_NxH >= 0
+    distinct_N = sum(((truth.state_NxH == state).any(1) for state in range(len(task.states))), known_NxH.all(1) * 0.5)
+    n = int(np.argmax(distinct_N))
+    e, k = (int(i) for i in anchors_Nx2[n])
+    now = windows.context + k
+    count_H = np.maximum(known_NxH.sum(0), 1)
+    return {
+        "run": windows.runs[e],
+        "asset": windows.assets[e],
+        "now_h": None if windows.step_h is None else k * windows.step_h,
+        "step_h": windows.step_h,
+        "names": list(task.states),
+        "before": np.asarray(windows.cause_ExL)[e, max(now - task.horizon, 0) : now],
+        "came": truth.state_NxH[n],
+        "p": {name: np.round(prediction.p_NxHxC[n], 4) for name, prediction in predictions.items()},
+        "brier": {
+            name: np.where(known_NxH, state_brier(prediction, truth), 0.0).sum(0) / count_H
+            for name, prediction in predictions.items()
+        },
     }
 
 

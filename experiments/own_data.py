@@ -15,8 +15,8 @@ import numpy as np
 from experiments.model import Model
 from experiments.source import Observed
 from learn.batch import Windows
-from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction
-from learn.tasks import Forecast, Imputation, RemainingLife, Task, TimeToEvent
+from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction, StatePrediction
+from learn.tasks import Forecast, Imputation, RemainingLife, States, Task, TimeToEvent
 from sim.errors import InputError
 from twins.aligned import variates
 from twins.channel import Role
@@ -157,8 +157,9 @@ def told(finding: Mapping[str, Any]) -> str:
 
 
 def predictions(model: Model, episodes: Sequence[Episode], every: int | None) -> dict[str, list[Any]]:
-    """Columns of the answer: the asset, the time, and probabilities of failing or quantiles in the model's units."""
-    windows = Windows.of(episodes, "", model.context, task=model.task, scale=model.scale)
+    """Columns of the answer: the asset, the time, and probabilities or quantiles in the model's units."""
+    labelled = None if isinstance(model.task, States) else model.task  # what comes need not be in the table
+    windows = Windows.of(episodes, "", model.context, model.task.samples_ahead, labelled, model.scale)
     if windows.step_h != model.step_h and not np.isclose(windows.step_h or 0, model.step_h or 0, rtol=1e-6):
         raise InputError(f"the table has a sample every {windows.step_h} h; the model was trained on {model.step_h} h")
     asked = _moments(windows, every)
@@ -180,6 +181,8 @@ def predictions(model: Model, episodes: Sequence[Episode], every: int | None) ->
         named = {"mean": found.mean_N} | {f"q{q:g}": found.quantiles_NxQ[:, i] for i, q in enumerate(found.levels)}
         told = {f"life_left_{lives.unit}_{name}": values.tolist() for name, values in named.items()}
         return {"asset": assets, "time": when} | told
+    if isinstance(found, StatePrediction):
+        return _states(model.task, episodes, asked, found, step_h)
     return _forecasts(model, episodes, asked, found, step_h)
 
 
@@ -192,6 +195,19 @@ def _moments(windows: Windows, every: int | None) -> np.ndarray:
         moments = [last] if every is None else range(min(max(windows.context, 1), last), last + 1, every)
         found += [(e, k) for k in moments]
     return np.array(found, np.int32)
+
+
+def _states(
+    task: Any, episodes: Sequence[Episode], asked: np.ndarray, found: StatePrediction, step_h: float
+) -> dict[str, list[Any]]:
+    at = [(episodes[e], k, h) for e, k in asked.tolist() for h in range(task.horizon)]
+    columns: dict[str, list[Any]] = {
+        "asset": [episode.asset for episode, *_ in at],
+        "made_at": [_time(episode, k * step_h) for episode, k, _ in at],
+        "time": [_time(episode, (k + h) * step_h) for episode, k, h in at],
+    }
+    p_MxC = np.asarray(found.p_NxHxC, float).reshape(len(at), -1)
+    return columns | {f"p_{name}": p_MxC[:, c].tolist() for c, name in enumerate(task.states)}
 
 
 def _forecasts(

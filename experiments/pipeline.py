@@ -27,6 +27,8 @@ from learn.metrics import (
     LifePrediction,
     LifeTruth,
     Prediction,
+    StatePrediction,
+    StateTruth,
 )
 from learn.tasks import Classify
 from twins.dataset import Dataset, describe
@@ -172,6 +174,9 @@ def _figures(
     elif isinstance(model, LifePrediction) and isinstance(asked.truth, LifeTruth):
         shown_rows = {n: r.prediction for n, r in rows.items() if r.kind not in ("baseline", "variant") or n == best}
         parts["lives"] = figures.lives(asked.truth, MODEL, shown_rows, experiment.task.cap, experiment.task.unit)
+    elif isinstance(model, StatePrediction) and isinstance(asked.truth, StateTruth):
+        told = {n: r.prediction for n, r in rows.items() if isinstance(r.prediction, StatePrediction)}
+        parts["states"] = figures.states(test, asked.anchors_Nx2, asked.truth, experiment.task, told)
     elif isinstance(model, ForecastPrediction) and test.step_h is not None:
         naive = next((row.prediction for row in rows.values() if row.kind == "naive"), None)
         units = {c["quantity"]: c["unit"] for c in experiment.dataset.channels}

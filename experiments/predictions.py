@@ -13,9 +13,9 @@ from zlib import error
 import numpy as np
 
 from experiments.run_dir import damaged
-from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction, Prediction
+from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction, Prediction, StatePrediction
 
-KINDS = {kind.__name__: kind for kind in (ForecastPrediction, EventPrediction, LifePrediction)}
+KINDS = {kind.__name__: kind for kind in (ForecastPrediction, EventPrediction, LifePrediction, StatePrediction)}
 
 
 def kept(path: Path, make: Callable[[], Prediction]) -> Prediction:

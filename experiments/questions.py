@@ -12,11 +12,12 @@ from experiments.settings import Scoring
 from learn import evaluate
 from learn.batch import Windows, anchors, runs
 from learn.counterfactual import planned, told
-from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction, Prediction, Truth
-from learn.tasks import Classify, Counterfactual, Forecast, Imputation, RemainingLife, Task, TimeToEvent
+from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction, Prediction, StatePrediction, Truth
+from learn.states import state_truth
+from learn.tasks import Classify, Counterfactual, Forecast, Imputation, RemainingLife, States, Task, TimeToEvent
 from sim.errors import InputError, require
 from twins import oracle
-from twins.aligned import sampled, variates
+from twins.aligned import sampled, telling, variates
 from twins.channel import Role
 from twins.episode import Episode
 
@@ -51,6 +52,9 @@ def ask(task: Task, scoring: Scoring, train: Windows, test: Windows, episodes: S
     elif isinstance(task, Classify):
         chosen = anchors(test, scoring.every or 1)
         truth = evaluate.class_truth(test, chosen)
+    elif isinstance(task, States):
+        chosen = anchors(test, scoring.every or 1)
+        truth = state_truth(test, chosen)
     elif isinstance(task, TimeToEvent):
         step_h = test.step_h or 1.0
         chosen = evaluate.event_anchors(test, task.horizon_h, (scoring.every or 1) * step_h)
@@ -85,6 +89,8 @@ class Futures:
         if isinstance(task, RemainingLife):
             left_h_NxM = _failures(self, task.cap_h, twin, test, asked, **how)
             return LifePrediction.ensemble(left_h_NxM / task.unit_h, task)
+        if isinstance(task, States):
+            return _states(self, task, twin, test, episodes, asked, **how)
         if isinstance(task, Classify | Counterfactual):
             raise InputError(
                 "oracle cannot be Futures where a class or plans are asked; it must be questions.Recorded, or null"
@@ -131,6 +137,17 @@ def _failures(
     """Hours to the first failure in each future, float32[N, members]; inf where none comes within the horizon."""
     asks = [oracle.Ask(test.runs[e], test.assets[e], float(k * (test.step_h or 1.0))) for e, k in asked.tolist()]
     return oracle.failures(twin, asks, horizon_h, futures.count, futures.seed, **how)
+
+
+def _states(
+    futures: Futures, task: States, twin: Any, test: Windows, episodes: Any, asked: np.ndarray, **how: Any
+) -> StatePrediction:
+    """The share of futures that are in each state at each sample ahead."""
+    keys = [telling(episode, task.channel).key for episode in episodes]
+    asks = [oracle.SeriesAsk(test.runs[e], (keys[e],), k) for e, k in asked.tolist()]
+    members_NxMxH = oracle.forecasts(twin, asks, task.horizon, futures.count, futures.seed, **how)[:, 0]
+    share_CxNxH = [(members_NxMxH == state).mean(1) for state in range(len(task.states))]
+    return StatePrediction(np.stack(share_CxNxH, axis=-1), members=futures.count)
 
 
 def _forecasts(

@@ -27,6 +27,7 @@ METRICS = {  # name for a person, and whether less is better
     "brier": ("Brier score", True),
     "auroc": ("AUROC", False),
     "log_loss": ("log loss", True),
+    "accuracy": ("accuracy", False),
     "uno_c": ("concordance (Uno)", False),
     "ibs": ("integrated Brier score", True),
     "iou": ("IoU of marks", False),
@@ -143,6 +144,7 @@ def contents(run: Path, drawn: Mapping[str, Any] | None = None) -> dict[str, Any
         "resampled": resampled,
         "futures": words.futures(config),
         "ends": words.ends(config.get("task") or {}),
+        "chances": words.of_chances(metrics),
         "outcome": words.outcome(config.get("task") or {}),
         "figures": figures,
         "parts": words.parts(config),
@@ -160,7 +162,7 @@ def contents(run: Path, drawn: Mapping[str, Any] | None = None) -> dict[str, Any
 def _plots(
     metrics: Mapping[str, Any], figures: Mapping[str, Any], curves: dict, kinds: dict[str, str]
 ) -> dict[str, Any]:
-    from experiments import plots
+    from experiments import plots, state_plots, words
 
     primary = metrics["primary"]
     less = METRICS.get(primary, ("", True))[1]
@@ -174,6 +176,9 @@ def _plots(
         found["risk"] = plots.both("risk", lambda w: plots.risk(w, data, kinds))
     if told := figures.get("lives"):
         found["lives"] = plots.both("lives", lambda w: plots.lives(w, told, kinds))
+    if foretold := figures.get("states"):
+        found["states"] = plots.both("states", lambda w: state_plots.ahead(w, foretold, kinds))
+        found["states_by_step"] = plots.both("by_step", lambda w: state_plots.by_step(w, foretold, kinds))
     if pictures := figures.get("frames"):
         found["frames"] = plots.both("frames", lambda w: plots.frames(w, pictures))
     if windows := [w for w in figures.get("forecasts") or () if sum(v is not None for v in w["future"]) > 1]:
@@ -182,7 +187,7 @@ def _plots(
     bins = {str(name): (metrics.get("calibration") or {}).get(name) for name in shown}
     bins = {name: b for name, b in bins.items() if b}
     if bins:
-        events = metrics.get("base_rate") is not None
+        events = words.of_chances(metrics)
         found["calibration"] = plots.both("calibration", lambda w: plots.calibration(w, bins, kinds, events))
         if not events:
             found["pit"] = plots.both("pit", lambda w: plots.pit(w, bins, kinds))

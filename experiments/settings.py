@@ -28,7 +28,7 @@ class Scoring:
 
     every: int | None = 1  # samples from one scored window to the next; null: the newest moment of each asset alone
     resamples: int = 2000  # bootstrap draws over world runs
-    primary: str | None = None  # the score that skill is of; null: brier for events, crps for forecasts
+    primary: str | None = None  # the score that skill is of; null: brier for events and states, crps for others
     season: int | None = None  # samples in the season of MASE's naive forecast; null: no MASE
     cluster_h: float | None = None  # length of the stretches that are resampled where there is but one run
     conformal: bool = False  # of forecasts: a row more, the quantiles moved by the misses on the validation split

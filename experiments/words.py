@@ -112,11 +112,18 @@ def futures(config: Mapping[str, Any]) -> int | None:
 
 def outcome(task: Mapping[str, Any]) -> tuple[str, str]:
     """What became of the share of windows that the base rate counts, and of a window in the present tense."""
+    if "states" in task:
+        return "", "came"
     if "classes" in task:
         return f"are {' or '.join(task['classes'][1:])}", "are so"
     if _mortal(task):
         return f"ended in {ends(task)}", "do"
     return "ended in a failure", "fail"
+
+
+def of_chances(metrics: Mapping[str, Any]) -> bool:
+    """Whether what was predicted are probabilities of what came, or did not."""
+    return metrics.get("base_rate") is not None or metrics.get("task") == "States"
 
 
 def _mortal(task: Mapping[str, Any]) -> bool:
@@ -149,6 +156,9 @@ def captions(figures: Mapping[str, Any], metrics: Mapping[str, Any], resampled: 
             "Points are the model's means, bars its central 80 %; "
             f"a life beyond {lives['cap']:g} {lives['unit']} counts as that."
         )
+    if figures.get("states"):
+        found["states"] = "The bar on top is what came, before now and after; below it are the probabilities, stacked."
+        found["states_by_step"] = "Over all scored windows; less is better."
     if (risk := figures.get("risk")) and len(risk["time_h"]):
         start, end = risk["time_h"][0], risk["time_h"][-1] + risk["horizon_h"]
         failures = [e for e in risk["events"] if e["kind"] == "failure" and start <= e["time_h"] <= end]
@@ -165,6 +175,9 @@ def question(task: Mapping[str, Any]) -> str:
     """What was asked, from the fields of the task."""
     if "classes" in task:
         return f"Is what was just seen {' or '.join(task['classes'][1:])}?"
+    if "states" in task:
+        *first, last = task["states"]
+        return f"Is this asset {', '.join(first)} or {last} at each of the next {task['horizon']} samples?"
     if "cap" in task:
         return f"How much life is left to this asset, up to {task['cap']:g} {task.get('unit', 'h')}?"
     if "horizon_h" in task and _mortal(task):

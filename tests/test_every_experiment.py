@@ -27,7 +27,8 @@ OTHERS = {
 }  # presets of other commands, which have tests of their own
 PRESETS = sorted(p.stem for p in (ROOT / "conf" / "experiment").glob("*.yaml") if p.stem not in OTHERS)
 LATER = {"factory_failure", "line_supply", "device_failure", "heart_procedure"}  # alike to others: by `make long`
-AGAIN = ("line_failure", "line_rul", "line_quality", "grid_forecast", "heart_treatment", "cmapss")  # one of each task
+# one of each task
+AGAIN = ("line_failure", "line_rul", "line_quality", "line_states", "grid_forecast", "heart_treatment", "cmapss")
 SOURCE = {
     "etth1": ["source.path=table.csv"],
     "grid_forecast": ["evaluate.conformal=true", "evaluate.mc_dropout=3", "model.dropout=.1", "fit.members=2"],

@@ -82,6 +82,11 @@ def test_laws_of_counts_are_not_moved_to_where_they_cover():
         check(load("line_output", ["evaluate.conformal=true"]))
 
 
+def test_an_oracle_that_tells_no_states_is_refused_before_any_work():
+    with pytest.raises(InputError, match=r"oracle cannot be Recorded where states are asked"):
+        check(load("line_states", ["oracle=recorded"]))
+
+
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_a_split_without_runs_is_refused_before_any_work(split):
     with pytest.raises(InputError, match=rf"plan\.{split} is 0; an experiment needs at least 1 world run"):

@@ -8,7 +8,7 @@ import pytest
 from experiments import own_data
 from experiments.predictions import kept
 from experiments.source import Observed
-from learn.metrics import EventPrediction, ForecastPrediction
+from learn.metrics import EventPrediction, ForecastPrediction, StatePrediction
 from learn.tasks import Forecast, TimeToEvent
 from sim.errors import InputError
 from twins.channel import Role
@@ -40,6 +40,12 @@ def test_forecasts_keep_their_arrays(tmp_path):
     np.testing.assert_array_equal(found.mean_NxVxH, mean)
     assert found.mean_NxVxH.dtype == np.float32
     assert found.samples_NxVxHxS is None
+
+
+def test_shares_of_states_come_back_with_how_many_futures_they_are_of(tmp_path):
+    found = kept(tmp_path / "a.npz", lambda: StatePrediction(np.full((2, 3, 4), 0.25), members=16))
+    assert isinstance(found, StatePrediction)
+    assert (found.p_NxHxC.shape, found.members) == ((2, 3, 4), 16)
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK", None])
