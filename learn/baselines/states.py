@@ -133,9 +133,10 @@ class StateClassifier:
     def __call__(self, windows: Windows, anchors_Nx2: np.ndarray) -> StatePrediction:
         x_NxP = looks(windows, anchors_Nx2)
         p_NxHxC = np.zeros((len(x_NxP), windows.horizon, self.states))
-        for h in range(windows.horizon):
-            ahead_Nx1 = np.full((len(x_NxP), 1), h, np.float32)
-            p_NxHxC[:, h, self.model.classes_] = self.model.predict_proba(np.concatenate((x_NxP, ahead_Nx1), axis=1))
+        with threadpool_limits(1, "openmp"):  # as in `fit`
+            for h in range(windows.horizon):
+                x_NxQ = np.concatenate((x_NxP, np.full((len(x_NxP), 1), h, np.float32)), axis=1)
+                p_NxHxC[:, h, self.model.classes_] = self.model.predict_proba(x_NxQ)
         return StatePrediction(p_NxHxC)
 
 
