@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from learn.metrics import EventPrediction, EventTruth, Ratio, divide
+from sim.survival import kaplan_meier
 
 FOLLOWED = 0.05  # scores end where fewer than this share are still followed
 
@@ -24,18 +25,6 @@ class Lives(NamedTuple):
     failed_N: np.ndarray  # bool; otherwise it was lost sight of
     edges_h: tuple[float, ...]
     horizon_h: float
-
-
-def kaplan_meier(
-    time_N: np.ndarray, ended_N: np.ndarray, at: np.ndarray, before: bool = False, last: bool = False
-) -> np.ndarray:
-    """The share that outlives each time of *at* (*before*: that reaches it), of lives of which some are lost at their
-    time (Kaplan & Meier 1958). Those that end go before those lost at the same time, or else *last*."""
-    times, place_N = np.unique(time_N, return_inverse=True)
-    gone, ended = np.bincount(place_N), np.bincount(place_N, ended_N)
-    under_way = len(time_N) - np.cumsum(gone) + (ended if last else gone)
-    survival = np.concatenate(([1.0], np.cumprod(1 - ended / np.maximum(under_way, 1))))
-    return survival[np.searchsorted(times, at, side="left" if before else "right")]
 
 
 class Concordance(NamedTuple):
@@ -80,10 +69,8 @@ def survival_scores(prediction: EventPrediction, truth: EventTruth) -> dict[str,
     event_h, failed = np.asarray(lives.event_h_N, np.float64), np.asarray(lives.failed_N, bool)
     seen = np.isfinite(event_h)
     event_h = np.where(seen, event_h, -1.0)  # of no pair
-
-    def followed(at: np.ndarray, before: bool = False) -> np.ndarray:
-        return kaplan_meier(event_h[seen], ~failed[seen], at, before, last=True)
-
+    first_h = np.where(failed, np.nextafter(event_h, -np.inf), event_h)  # at one time those that fail go first
+    followed = kaplan_meier(first_h[seen], ~failed[seen]).at
     reached = np.maximum(followed(event_h, before=True), FOLLOWED)
     within = seen & failed & (event_h <= lives.horizon_h)
     scores: dict[str, Ratio | Concordance] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
@@ -23,9 +23,11 @@ class Curve(NamedTuple):
     survival_K: np.ndarray
     error_K: np.ndarray
 
-    def at(self, time: float) -> float:
-        k = int(np.searchsorted(self.time_K, time, side="right")) - 1
-        return float(self.survival_K[k]) if k >= 0 else 1.0
+    def at(self, time: Any, before: bool = False) -> Any:
+        """The share that outlives a *time*, or each of an array; *before*: that reaches it."""
+        shares = np.concatenate(([1.0], self.survival_K))
+        found = shares[np.searchsorted(self.time_K, time, side="left" if before else "right")]
+        return found if np.ndim(time) else float(found)
 
     def mean(self, until: float) -> float:
         """The mean time survived up to *until*: the area below the curve (Royston & Parmar 2011)."""
@@ -54,8 +56,8 @@ def kaplan_meier(time_N: np.ndarray, event_N: np.ndarray) -> Curve:
     )
     survival = np.cumprod(1 - events / at_risk)
     with np.errstate(divide="ignore", invalid="ignore"):
-        greenwood = np.cumsum(events / (at_risk * (at_risk - events)))
-    return Curve(times, survival, np.where(survival > 0, survival * np.sqrt(greenwood), 0.0))
+        error = survival * np.sqrt(np.cumsum(events / (at_risk * (at_risk - events))))
+    return Curve(times, survival, np.where(survival > 0, error, 0.0))
 
 
 def log_rank(time_N: np.ndarray, event_N: np.ndarray, second_N: np.ndarray) -> LogRank:

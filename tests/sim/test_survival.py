@@ -30,6 +30,19 @@ def test_a_curve_is_that_of_scipy_and_its_mean_is_the_area_below():
     assert curve.mean(2.0) == pytest.approx(np.mean([curve.at(t) for t in grid[::50]]) * 2, abs=2e-3)
 
 
+def test_a_curve_tells_who_reaches_a_time_and_who_outlives_it():
+    time, event = np.ceil(2 * TIME), EVENT
+    curve = kaplan_meier(time, event)
+    at = np.array([0.0, 1.0, 1.5, 2.0, 4.0, 99.0])
+    for before in (False, True):
+        written = []
+        for t in at:
+            earlier = [u for u in np.unique(time[event]) if u < t or (u == t and not before)]
+            written.append(np.prod([1 - np.sum((time == u) & event) / np.sum(time >= u) for u in earlier]))
+        np.testing.assert_allclose(curve.at(at, before), written)
+        assert [curve.at(float(t), before) for t in at] == curve.at(at, before).tolist()
+
+
 def test_the_test_is_that_of_scipy_and_small_ties_are_by_hand():
     found = log_rank(TIME, EVENT, SECOND)
     reference = stats.logrank(censored(SECOND), censored(~SECOND))
