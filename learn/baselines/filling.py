@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from learn.baselines.series import PENALTIES, ahead, cut, sampled, samples, targets
+from learn.baselines.series import ahead, cut, latest, most, sampled, samples, solve, targets
 from learn.batch import Windows
 from learn.gaps import hidden_of
 from learn.metrics import ForecastPrediction
@@ -132,9 +132,8 @@ class Linear:
             z_MxF = tuned_around.leaving(v)[tuned_there[:, v]]
             error_M = (y - line_NxVxH)[:, v][there[:, v]]
             wanted_M = (tuned_y - tuned_line)[:, v][tuned_there[:, v]]
-            value_F, turn_FxF = np.linalg.eigh(x_MxF.T @ x_MxF)
-            moment_F = turn_FxF.T @ (x_MxF.T @ error_M)
-            each = [turn_FxF @ (moment_F / (value_F + p * len(x_MxF))) for p in PENALTIES]
+            gram_1xFxF, moment_1xFx1 = (x_MxF.T @ x_MxF)[None], (x_MxF.T @ error_M)[None, :, None]
+            each = [w_1xFx1[0, :, 0] for w_1xFx1 in solve(gram_1xFxF, moment_1xFx1, np.array([len(x_MxF)]))]
             weights_VxF[v] = min(each, key=lambda w_F: float(np.square(z_MxF @ w_F - wanted_M).sum()))
         return Linear(weights_VxF)
 
@@ -192,7 +191,7 @@ def seen(windows: Windows, anchors_Nx2: np.ndarray, more: int = 0) -> tuple[np.n
 
 def line(x_NxVxL: np.ndarray, time_NxL: np.ndarray) -> np.ndarray:
     """*x* with each gap filled by the line between both sides, or by the only one; 0 where nothing was read."""
-    before, after = _latest(x_NxVxL), x_NxVxL.shape[-1] - 1 - _latest(x_NxVxL[..., ::-1])[..., ::-1]
+    before, after = latest(x_NxVxL), x_NxVxL.shape[-1] - 1 - latest(x_NxVxL[..., ::-1])[..., ::-1]
     x0, x1 = (np.take_along_axis(x_NxVxL, at, axis=-1) for at in (before, after))
     time_NxVxL = np.broadcast_to(time_NxL[:, None], x_NxVxL.shape)
     t0, t1 = (np.take_along_axis(time_NxVxL, at, axis=-1) for at in (before, after))
@@ -215,19 +214,12 @@ def depths(hidden_NxVxH: np.ndarray) -> np.ndarray:
 
 def _held(windows: Windows, anchors_Nx2: np.ndarray) -> np.ndarray:
     seen_NxVxL, _ = seen(windows, anchors_Nx2)
-    return np.nan_to_num(np.take_along_axis(seen_NxVxL, _latest(seen_NxVxL), axis=-1))[..., -windows.horizon :]
-
-
-def _latest(x_NxVxL: np.ndarray) -> np.ndarray:
-    """The place of the newest reading up to each sample; 0 before the first."""
-    place_L = np.arange(x_NxVxL.shape[-1])
-    return np.maximum.accumulate(np.where(np.isfinite(x_NxVxL), place_L, 0), axis=-1)
+    return np.nan_to_num(np.take_along_axis(seen_NxVxL, latest(seen_NxVxL), axis=-1))[..., -windows.horizon :]
 
 
 def _few(windows: Windows) -> np.ndarray:
-    every = sampled(windows)
-    return every[:: -(-len(every) // _most(windows))]
+    return sampled(windows, windows.context, MOST_VALUES)
 
 
 def _most(windows: Windows) -> int:
-    return max(MOST_VALUES // (windows.variates * (windows.context + windows.horizon)), 1)
+    return most(windows, windows.context, MOST_VALUES)

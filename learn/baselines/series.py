@@ -127,8 +127,8 @@ class Linear:
         gram_VxPxP = np.stack([x_NxP.T @ x_NxP for x_NxP, _ in kept])
         moment_VxPxH = np.stack([x_NxP.T @ y_NxH for x_NxP, y_NxH in kept])
         rows_V = np.array([len(x_NxP) for x_NxP, _ in kept])
-        own = _solve(gram_VxPxP, moment_VxPxH, rows_V)
-        shared = _solve(*(np.sum(part, 0, keepdims=True) for part in (gram_VxPxP, moment_VxPxH, rows_V)))
+        own = solve(gram_VxPxP, moment_VxPxH, rows_V)
+        shared = solve(*(np.sum(part, 0, keepdims=True) for part in (gram_VxPxP, moment_VxPxH, rows_V)))
         shared = [np.repeat(weights_1xPxH, train.variates, axis=0) for weights_1xPxH in shared]
 
         x_NxVxP, y_NxVxH, mask_NxV = _regression(validation, lookback)
@@ -156,9 +156,13 @@ def past(windows: Windows, anchors_Nx2: np.ndarray, count: int) -> np.ndarray:
 def filled(windows: Windows) -> np.ndarray:
     """The windows' values, ExVxL, each gap filled by the last observation before it."""
     x_ExVxL = np.asarray(windows.values_ExVxL)
-    sample_L = np.arange(x_ExVxL.shape[-1], dtype=np.int32)
-    latest = np.maximum.accumulate(np.where(np.isfinite(x_ExVxL), sample_L, 0), axis=-1)
-    return np.take_along_axis(x_ExVxL, latest, axis=-1)
+    return np.take_along_axis(x_ExVxL, latest(x_ExVxL), axis=-1)
+
+
+def latest(x: np.ndarray) -> np.ndarray:
+    """The place along the last axis of the newest reading up to each sample; 0 before the first."""
+    sample_L = np.arange(x.shape[-1], dtype=np.int32)
+    return np.maximum.accumulate(np.where(np.isfinite(x), sample_L, 0), axis=-1)
 
 
 def ahead(windows: Windows, anchors_Nx2: np.ndarray) -> np.ndarray:
@@ -199,13 +203,18 @@ def cut(x_ExVxL: np.ndarray, context: int, anchors_Nx2: np.ndarray, offset: int,
     return x_NxVxC if inside_NxC.all() else np.where(inside_NxC[:, None], x_NxVxC, np.float32(np.nan))
 
 
-def sampled(windows: Windows, lookback: int = 0) -> np.ndarray:
-    """Anchors evenly spaced, as many as memory takes, with *lookback* samples behind them where there are such."""
+def sampled(windows: Windows, lookback: int = 0, values: int = MOST_VALUES) -> np.ndarray:
+    """Anchors evenly spaced, as many as memory takes so many *values* of, with *lookback* samples behind them where
+    there are such."""
     every = anchors(windows, at_risk=False)
     whole = every[every[:, 1] >= lookback]
     every = whole if len(whole) else every
-    most = max(MOST_VALUES // (windows.variates * (lookback + windows.horizon)), 1)
-    return every[:: -(-len(every) // most)]
+    return every[:: -(-len(every) // most(windows, lookback, values))]
+
+
+def most(windows: Windows, lookback: int, values: int) -> int:
+    """How many windows of *lookback* samples and a horizon hold so many *values*; at least 1."""
+    return max(values // (windows.variates * (lookback + windows.horizon)), 1)
 
 
 def _features(windows: Windows, anchors_Nx2: np.ndarray, lookback: int) -> tuple[np.ndarray, np.ndarray]:
@@ -229,7 +238,7 @@ def _regression(windows: Windows, lookback: int) -> tuple[np.ndarray, np.ndarray
     return x_NxVxP, np.nan_to_num(y_NxVxH), targets(windows)[asked[:, 0]] & np.isfinite(y_NxVxH).all(-1)
 
 
-def _solve(gram_GxPxP: np.ndarray, moment_GxPxH: np.ndarray, rows_G: np.ndarray) -> list[np.ndarray]:
+def solve(gram_GxPxP: np.ndarray, moment_GxPxH: np.ndarray, rows_G: np.ndarray) -> list[np.ndarray]:
     """(XᵀX + penalty · rows · I)⁻¹ XᵀY of each group, for each penalty, from one eigendecomposition."""
     value_GxP, vector_GxPxP = np.linalg.eigh(gram_GxPxP)
     turned_GxPxH = np.swapaxes(vector_GxPxP, 1, 2) @ moment_GxPxH
