@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from learn.tasks import Imputation
 STEP = np.uint32(0x9E3779B9)  # odd, so that no two parts of an address fall together
 
 
-def addresses(runs: Sequence[int], assets: Sequence[str]) -> np.ndarray:
+@lru_cache(maxsize=64)
+def addresses(runs: tuple[int, ...], assets: tuple[str, ...]) -> np.ndarray:
     """What tells episodes apart wherever they lie: their run and their asset, uint32[E]."""
     each = [zlib.crc32(f"{run}/{asset}".encode()) for run, asset in zip(runs, assets, strict=True)]
     return np.asarray(each, np.uint32)

@@ -15,10 +15,6 @@ class PowerLaw(NamedTuple):
     floor_R: np.ndarray
     misfit: float  # root mean square of the logarithms' distances from the line, of all the data
 
-    def at(self, x: np.ndarray) -> np.ndarray:
-        """The law of all the data at *x*."""
-        return self.floor_R[0] + self.scale_R[0] * np.asarray(x, np.float64) ** -self.exponent_R[0]
-
 
 def power_law(x_P: np.ndarray, score_RxP: np.ndarray, floor_R: np.ndarray) -> PowerLaw:
     """Least squares of log(score − floor) on log x, draw by draw; of the oracle, the floor is known and not fitted.
