@@ -13,9 +13,10 @@ from bench.turns import Measured
 from experiments.experiment import Experiment
 from learn import update
 from learn.batch import Windows, anchors, gather
-from learn.cost import flops
+from learn.checkpoint import flat
 from learn.identity import BUCKETS
 from learn.twinformer import TwinFormer
+from learn.work import flops
 
 TINY = TwinFormer(width=192, layers=3, hidden=384)  # model=tiny
 BATCH, CONTEXT, STEPS = 64, 144, 2
@@ -60,11 +61,7 @@ class Theirs:
         from bench import torch_twinformer
 
         _, params = update.split(TINY.build(bench.task, windows))
-        named = jax.tree_util.tree_flatten_with_path(params)[0]
-        params = {
-            jax.tree_util.keystr(path, simple=True, separator=".").removesuffix(".value"): np.asarray(leaf)
-            for path, leaf in named
-        }
+        params = {name.removesuffix(".value"): np.asarray(leaf) for name, leaf in flat(params).items()}
         self.batches = [torch_twinformer.tensors(gather(windows, at)) for at in picked]
         net = torch_twinformer.Net(TINY, bench.task, BUCKETS)
         torch_twinformer.carry(net, params)

@@ -151,7 +151,7 @@ class Experiment:
 
     def stream(self) -> Any:
         """The training split's windows, and behind them those of fresh runs where the configuration asks for them."""
-        from learn.feed import Stream
+        from learn.feed import FreshFeed
         from twins.dataset.fresh import Fresh
 
         fed, how = self.feed("train"), self.feeding
@@ -160,7 +160,7 @@ class Experiment:
         if not hasattr(self.source, "twin") or self.source.steps:
             raise InputError("feed.fresh_runs simulates; it must be 0 where the source is a table, cleaned or faulty")
         fresh = Fresh(self.source.twin, self.source.plan)
-        return Stream(fed, self.task, fresh, how.fresh_runs, how.fresh_steps, self.workers)
+        return FreshFeed(fed, self.task, fresh, how.fresh_runs, how.fresh_steps, self.workers)
 
     @property
     def run_path(self) -> Path:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from experiments.branches import Branches
 from experiments.console import progress, say
@@ -17,15 +16,14 @@ from experiments.experiment import Experiment
 from experiments.model import Model
 from experiments.run_dir import RunDir, damaged, write_json
 from learn import ensemble, update
-from learn.batch import Windows, anchors, batch_of, gather
-from learn.cost import Cost, flops
+from learn.cost import Cost
 from learn.counterfactual import planned
 from learn.fit import Budget, fit
 from learn.journal import at
-from learn.plan import analytic
 from learn.sharding import Layout
 from learn.tasks import Counterfactual
 from learn.update import Optim
+from learn.work import Work
 from sim.errors import InputError
 from twins.episode import Episode
 
@@ -61,13 +59,13 @@ def train(
         costs.add_waiting("training", done.waited_s)
     model = first.with_parameters(done.params, at(done.state))
     model.save(run.path)
-    return model, budget.members * at(done.state) * _flops(first.module, optim, budget, train)
+    return model, budget.members * at(done.state) * Work.of_training(first.module, optim, budget, train).most
 
 
 def learned_from(experiment: Experiment, split: str) -> Any:
     """The windows of a split from which a model learns: what happened, or the outcomes of plans where it is paired.
 
-    `Windows`, or a `Feed` or `Stream` that cuts them.
+    `Windows`, or a `Feed` or `FreshFeed` that cuts them.
     """
     task = experiment.task
     if not isinstance(task, Counterfactual) or task.paired is None:
@@ -107,23 +105,6 @@ def begun(experiment: Experiment) -> Model:
         parts = sorted({name.split(".")[0] for name in fresh})
         say(f"init={init}: taken over but for {', '.join(parts)}, which begins afresh")
     return first.with_parameters(params, 0)
-
-
-def _flops(module: Any, optim: Optim, budget: Budget, train: Any) -> float:
-    """Floating-point operations of one update: as XLA counts them, which tells a loop over time once, or by formula,
-    which leaves out what is no product, whichever is more; 0 where neither can."""
-    graphdef, params = update.split(module)
-    params = ensemble.first(params) if isinstance(module, ensemble.Ensemble) else params
-    transform = optim.transform(budget.steps)
-    step = update.make_update(graphdef, transform)
-    like = getattr(train, "like", train)  # of a stream
-    if isinstance(like, Windows):
-        batch = jax.eval_shape(gather, like, anchors(like)[: budget.batch])
-    else:
-        batch = jax.eval_shape(batch_of, like.cut(like.anchors()[: budget.batch]))
-    counted = flops(step, update.start(params, transform), batch)
-    by_formula = analytic(getattr(module, "shape", None), module.task, params, like, budget.batch)
-    return float(np.nanmax((counted, by_formula or 0.0, 0.0)))
 
 
 class Costs:

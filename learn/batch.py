@@ -7,7 +7,7 @@ Channels of role `truth` are left out here, so that no model can reach them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from learn.tasks import Classify, Imputation, Task
 from sim.errors import InputError
 from twins.aligned import hidden
 from twins.channel import Role
-from twins.episode import Episode, Series
+from twins.episode import Series
 
 NOBODY: dict[str, Any] = {"runs": (), "assets": (), "first": (), "last": (), "until_h": np.inf}  # of windows taken out
 TIME_FEATURES = 4  # sine and cosine of the hour of the day and of the hour of the week
@@ -190,14 +190,7 @@ class Windows:
         *horizon* is the task's own where it is None. Raises InputError where there is no episode, where clocks differ,
         and where a variate is not in *scale*.
         """
-        whole = (-np.inf, np.inf)
-        episodes, span = (source.episodes(split), source.span(split)) if hasattr(source, "span") else (source, whole)
-        episodes = list(episodes)
-        if not episodes:
-            raise InputError(f"the split {split!r} holds no episode; give its plan at least one run")
-        if horizon is None:
-            horizon = task.samples_ahead if task is not None else 0
-        return _assemble(episodes, span, context, horizon, task, scale)
+        return assembled(Laid.read(source, split, context, horizon, task, scale), scale)
 
     @property
     def variates(self) -> int:
@@ -208,28 +201,21 @@ class Windows:
         """Samples from an anchor on that a model sees: of a horizon with hidden blocks all, but for these."""
         return self.horizon if self.hides is not None else 0
 
+    @property
+    def at_risk(self) -> np.ndarray:
+        """Whether each sample of each episode is at risk of an event, bool[E, L]."""
+        return np.isfinite(np.asarray(self.event_h_ExL))[:, self.context :]
 
-def _assemble(
-    episodes: list[Episode],
-    span: tuple[float, float],
-    context: int,
-    horizon: int,
-    task: Task | None,
-    scale: Scale | None,
-) -> Windows:
-    laid = Laid.of(episodes, span, context, horizon, task, scale)
-    length = context + max(each.length for each in laid.each) + horizon
-    values, (hour, gap, event_h, cause) = laid.empty(len(episodes), length), laid.told(len(episodes), length)
-    for e in range(len(episodes)):
-        laid.fill(e, -context, values[e], hour[e], gap[e], event_h[e], cause[e])
+
+def assembled(laid: Laid, scale: Scale | None) -> Windows:
+    """All windows in memory, in *scale*, or in that of their own values."""
+    values, beside = laid.values(laid.rows, laid.length), laid.beside(laid.rows, laid.length)
     if scale is None:
-        scale = Scale.of(laid.seen, [laid.moments(e, values[e], -context) for e in range(len(episodes))])
-    frames, scale = _frames(laid, length, scale)
-    marks = None
-    if isinstance(task, Classify) and task.marks is not None:
-        marks = _marks(laid, length, task, scale)
+        scale = Scale.of(laid.seen, [laid.moments(e, values[e], low) for e, low in laid.rows])
+    frames, scale = _frames(laid, scale)
+    marks = _marks(laid, laid.task, scale) if isinstance(laid.task, Classify) and laid.task.marks is not None else None
     scale.onto(values)
-    arrays: Any = map(jnp.asarray, (values, hour, gap, event_h, cause, laid.role_ExV, laid.variate_mask_ExV))
+    arrays: Any = map(jnp.asarray, (values, *beside, laid.role_ExV, laid.variate_mask_ExV))
     return Windows(
         *arrays,
         **laid.about(scale),
@@ -238,7 +224,7 @@ def _assemble(
     )
 
 
-def _frames(laid: Laid, length: int, scale: Scale) -> tuple[list[np.ndarray], Scale]:
+def _frames(laid: Laid, scale: Scale) -> tuple[list[np.ndarray], Scale]:
     """The frames of all episodes, normalised, by the scale's list of them or, where that is empty, their own."""
     pictured = [each.frames for each in laid.each]
     names = [f.name for f in scale.frames] or list(dict.fromkeys(name for seen in pictured for name in seen))
@@ -249,7 +235,7 @@ def _frames(laid: Laid, length: int, scale: Scale) -> tuple[list[np.ndarray], Sc
         shapes = {seen[name].shape for seen in pictured if name in seen} | {f.shape for f in scale.frames[i : i + 1]}
         if len(shapes) > 1:
             raise InputError(f"frames of {name} are of different shapes, {sorted(shapes)}; give one")
-        whole = np.full((len(pictured), length, *shapes.pop()), np.nan, np.float32)
+        whole = np.full((len(pictured), laid.length, *shapes.pop()), np.nan, np.float32)
         for e, each in enumerate(laid.each):
             if name in each.frames:
                 whole[e, laid.context + each.at(each.frames[name])] = each.frames[name].values
@@ -265,42 +251,34 @@ def _frames(laid: Laid, length: int, scale: Scale) -> tuple[list[np.ndarray], Sc
     return arrays, replace(scale, frames=tuple(found))
 
 
-def _marks(laid: Laid, length: int, task: Classify, scale: Scale) -> np.ndarray:
+def _marks(laid: Laid, task: Classify, scale: Scale) -> np.ndarray:
     """The marks of the first frame as the task's hidden channel tells them, uint8[E, L, H, W]."""
     labels = [hidden(each.episode, str(task.marks)) for each in laid.each]
     shape = scale.frames[0].shape if scale.frames else ()
     if len(shape) != 2 or {label.shape for label in labels} != {shape}:
         seen = f"those of the first frame are {shape}" if shape else "there are no frames to see"
         raise InputError(f"task.marks is {task.marks!r}, of samples of shape {labels[0].shape}; {seen}")
-    marks = np.zeros((len(labels), length, *shape), np.uint8)
+    marks = np.zeros((len(labels), laid.length, *shape), np.uint8)
     for e, (each, label) in enumerate(zip(laid.each, labels, strict=True)):
         marks[e, laid.context + each.at(label)] = label.values.astype(np.uint8)
     return marks
 
 
-def anchors(windows: Windows, stride: int = 1, at_risk: bool | None = None) -> np.ndarray:
+def anchors(windows: Any, stride: int = 1, at_risk: bool | None = None) -> np.ndarray:
     """Every *stride*-th anchor that has its context and, within the split, all its targets: int32[N, 2] (episode, k).
 
-    The context has to be whole unless the windows ask for less of it. *at_risk* (by default: where the windows carry
-    events) keeps anchors whose asset is at risk now. Raises InputError where nothing is left.
+    Of `Windows`, or what cuts them. The context has to be whole unless the windows ask for less of it. *at_risk* (by
+    default: where the windows carry events) keeps anchors whose asset is at risk now. Raises InputError where nothing
+    is left.
     """
-    event_h_ExL = np.asarray(windows.event_h_ExL)
-    if at_risk is None:
-        at_risk = bool(np.isfinite(event_h_ExL).any())
-
-    def risk(e: int, k: np.ndarray) -> np.ndarray:
-        return np.isfinite(event_h_ExL[e, windows.context + k - 1])
-
-    return allowed(windows, stride, risk if at_risk else None)
-
-
-def allowed(windows: Any, stride: int, risk: Callable[[int, np.ndarray], np.ndarray] | None) -> np.ndarray:
-    """`anchors`, of windows of which *risk* tells where an episode is at risk."""
+    risk_E = () if at_risk is False else windows.at_risk
+    if at_risk is None and not any(risk_L.any() for risk_L in risk_E):
+        risk_E = ()
     least = windows.context if windows.least is None else windows.least
     found = []
     for e, (first, last) in enumerate(zip(windows.first, windows.last, strict=True)):
         k = np.arange(max(first, least), last - max(windows.horizon, 1) + 1, stride, dtype=np.int32)
-        k = k if risk is None else k[risk(e, k)]
+        k = k[risk_E[e][k - 1]] if len(risk_E) else k
         found.append(np.stack((np.full_like(k, e), k), axis=1))
     anchors_Nx2 = np.concatenate(found)
     if not len(anchors_Nx2):

@@ -52,7 +52,8 @@ def _sealed(directory: Path, step: int) -> dict[str, Any]:
     return sealed
 
 
-def _flat(tree: Any) -> dict[str, Any]:
+def flat(tree: Any) -> dict[str, Any]:
+    """The leaves of a pytree by name, in their order: the keys of each one's path with dots between."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
 
@@ -92,7 +93,7 @@ def save(directory: Path, step: int, tree: Any, info: dict[str, Any]) -> Path:
             shutil.rmtree(rest, ignore_errors=True)
     meet(f"to write {folder}")
     with _uninterrupted():
-        v1.save(str(folder), _flat(jax.device_get(tree)))
+        v1.save(str(folder), flat(jax.device_get(tree)))
     if jax.process_index() == 0:
         _sealed_now(directory, step, info)
     meet(f"to have written {folder}")
@@ -137,7 +138,7 @@ def load(directory: Path, step: int, like: Any) -> Any:
     if wrong:
         raise _refusal(directory, step, f"{wrong[0]} differs from what was written")
     leaves, structure = jax.tree_util.tree_flatten(like)
-    names = list(_flat(like))
+    names = list(flat(like))
     shapes = {name: np.empty(x.shape, x.dtype) for name, x in zip(names, leaves, strict=True)}
     stored = v1.metadata(str(folder)).metadata
     other = [

@@ -6,12 +6,10 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-
-import jax
 
 from sim.errors import require
 
@@ -72,15 +70,6 @@ class Cost:
         total = {key: sum(stage[key] for stage in self.stages.values()) for key in _KEYS}
         assumed = {"core_w": self.power.core_w, "accelerator_w": self.power.accelerator_w}
         return {"stages": self.stages, "total": total, "peak_memory_gb": peak_memory_gb(), "assumed": assumed}
-
-
-def flops(function: Callable[..., Any], *args: Any, **kwargs: Any) -> float:
-    """Floating-point operations of one call, as XLA counts them in the program it is given; NaN where it cannot.
-
-    A loop's body counts once whatever its length, so ask about one update and multiply by the steps.
-    """
-    analysis = jax.jit(function).lower(*args, **kwargs).cost_analysis()
-    return float((analysis or {}).get("flops", float("nan")))
 
 
 def peak_memory_gb() -> float:

@@ -25,6 +25,7 @@ from jax import export
 
 from learn import bundle, counts
 from learn.batch import ROLES, WEEK_H, Batch, Scale
+from learn.checkpoint import flat
 from learn.heads import incidence
 from learn.identity import buckets
 from learn.metrics import quadrature
@@ -132,7 +133,7 @@ class Source:
     def weights(self) -> dict[str, np.ndarray]:
         """All arrays that the program takes, by name: `net/…`, `channels/…`, `frames/…`."""
         scale = self.scale
-        net = {name: np.asarray(leaf) for name, leaf in _leaves(nnx.split(self.module)[1]).items()}
+        net = {name: np.asarray(leaf) for name, leaf in flat(nnx.split(self.module)[1]).items()}
         channels = {
             "mean": np.asarray(scale.mean, np.float32),
             "std": np.asarray(scale.std, np.float32),
@@ -148,9 +149,7 @@ class Source:
     def answers(self, net: Arrays, channels: Arrays, frames: Arrays, given: Any) -> dict[str, jax.Array]:
         """The program: as `learn.batch.gather` makes a batch of what was read, what the net says of it."""
         graphdef, like = nnx.split(self.module)
-        module = nnx.merge(
-            graphdef, jax.tree.unflatten(jax.tree.structure(like), [net[name] for name in _leaves(like)])
-        )
+        module = nnx.merge(graphdef, jax.tree.unflatten(jax.tree.structure(like), [net[name] for name in flat(like)]))
         return answer(self.task, module(self._batch(channels, frames, given), last=True), channels)
 
     def _batch(self, channels: Arrays, frames: Arrays, given: Any) -> Batch:
@@ -277,12 +276,6 @@ class Source:
         told = whole.predict(values, at_h, ahead=ahead, frames=frames)
         given = {"values": values, "at": at_h, **_named("ahead", ahead), **_named("frames", frames)}
         return _named("given", given) | _named("told", told)
-
-
-def _leaves(tree: Any) -> dict[str, Any]:
-    """The leaves by the names that they have in checkpoints."""
-    found = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in found}
 
 
 def _named(group: str, arrays: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,19 +6,17 @@ is said by `Order`, the same for windows in memory, so that where they come from
 
 from __future__ import annotations
 
-import queue
-import threading
-import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from learn.batch import NOBODY, Scale, Windows, allowed
+from learn.ahead import Ahead
+from learn.batch import NOBODY, Scale, Windows, anchors, assembled
 from learn.gaps import hidden_of
 from learn.laid import Laid
 from learn.tasks import Task
@@ -26,9 +24,6 @@ from sim.errors import InputError
 from twins.episode import Episode
 from twins.workers import spread
 
-Item = TypeVar("Item")
-Made = TypeVar("Made")
-POLL_S = 1e-3
 BESIDE = ("hour_ExL", "gap_ExL", "event_h_ExL", "cause_ExL")
 ARRAYS = ("values_ExVxL", "marks_ExLxHxW")  # what takes all windows to tell
 
@@ -79,14 +74,7 @@ class Feed:
 
         Raises InputError for episodes with pictures or other frames, which are learned from in memory alone.
         """
-        span = source.span(split) if hasattr(source, "span") else (-np.inf, np.inf)
-        read = getattr(source, "sensed", None) or getattr(source, "episodes", None)
-        episodes = list(read(split) if read else source)
-        if not episodes:
-            raise InputError(f"the split {split!r} holds no episode; give its plan at least one run")
-        if horizon is None:
-            horizon = task.samples_ahead if task is not None else 0
-        laid = Laid.of(episodes, span, context, horizon, task, scale)
+        laid = Laid.read(source, split, context, horizon, task, scale, sensed=True)
         if any(one.frames for one in laid.each):
             raise InputError("episodes with frames, such as pictures, are not cut while learning; set feed.cut=false")
         return Feed(laid, scale or Scale.of(laid.seen, [_moments(laid, e) for e in range(len(laid.each))]))
@@ -95,21 +83,12 @@ class Feed:
         if name.startswith("_") or name in ("laid", "scale"):
             raise AttributeError(name)
         if name in BESIDE:
-            return self._beside()[BESIDE.index(name)]
+            return self.laid.beside(self.laid.rows, self.laid.length)[BESIDE.index(name)]
         if name in self._said:
             return self._said[name]
         if name not in ARRAYS:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
         return getattr(self.whole(), name)
-
-    def _beside(self) -> tuple[np.ndarray, ...]:
-        """Calendar and labels of all samples."""
-        laid = self.laid
-        length = laid.context + max(one.length for one in laid.each) + laid.horizon
-        found = laid.told(len(laid.each), length)
-        for e in range(len(laid.each)):
-            laid.tell(e, -laid.context, *(array[e] for array in found))
-        return found
 
     @cached_property
     def _said(self) -> dict[str, Any]:
@@ -123,25 +102,23 @@ class Feed:
     def whole(self, count: int | None = None) -> Windows:
         """All windows in memory; or those of at most *count* episodes, evenly over all of them."""
         laid = self.laid
-        at = np.arange(len(laid.each)) if count is None else _even(len(laid.each), count)
-        episodes = [laid.each[e].episode for e in at]
-        windows = Windows.of(_Split(episodes, laid.span), "", laid.context, laid.horizon, laid.task, self.scale)
-        return windows
+        if count is not None:
+            at = np.linspace(0, len(laid.each) - 1, min(count, len(laid.each))).round().astype(int).tolist()
+            each, first, last = ([of[e] for e in at] for of in (laid.each, laid.first, laid.last))
+            laid = replace(laid, each=each, first=tuple(first), last=tuple(last))
+        return assembled(laid, self.scale)
 
-    def anchors(self, stride: int = 1) -> np.ndarray:
-        """As `learn.batch.anchors`."""
-        at_risk = [self.laid.at_risk(e) for e in range(len(self.laid.each))]
-        return allowed(self, stride, (lambda e, k: at_risk[e][k - 1]) if any(a.any() for a in at_risk) else None)
+    @cached_property
+    def at_risk(self) -> Sequence[np.ndarray]:
+        """As of `Windows`, but each episode as long as it is."""
+        return [self.laid.at_risk(e) for e in range(len(self.laid.each))]
 
     def cut(self, anchors_Bx2: np.ndarray) -> Windows:
         """Just the windows at *anchors_Bx2*, on the host: what `learn.batch.taken` gives of the whole, bit for bit."""
-        laid = self.laid
-        values = laid.empty(len(anchors_Bx2), laid.context + laid.horizon)
-        late = laid.horizon if self.hides is not None else 0
-        beside = laid.told(len(anchors_Bx2), laid.context + laid.horizon - late)
-        for i, (e, k) in enumerate(np.asarray(anchors_Bx2).tolist()):
-            laid.each[e].fill(values[i], laid.names, k - laid.context)
-            laid.tell(e, k - laid.context + late, *(array[i] for array in beside))
+        laid, late = self.laid, self.seen_ahead
+        places = [(e, k - laid.context) for e, k in np.asarray(anchors_Bx2).tolist()]
+        values = laid.values(places, laid.context + laid.horizon)
+        beside = laid.beside([(e, low + late) for e, low in places], laid.context + laid.horizon - late)
         self.scale.onto(values)
         e_B = np.asarray(anchors_Bx2)[:, 0]
         arrays: Any = (values, *beside, self.role_ExV[e_B], self.variate_mask_ExV[e_B])
@@ -149,7 +126,7 @@ class Feed:
 
     def steps(self, asked: Asked) -> Steps:
         """What each step of training sees."""
-        found = self.anchors(asked.stride)
+        found = anchors(self, asked.stride)
         batch = asked.batch(len(found))
         mine, orders = asked.rows(batch), [Order(found, batch, seed) for seed in asked.seeds]
         return Steps(lambda step: [self.cut(order(step)[mine]) for order in orders], batch)
@@ -185,7 +162,7 @@ def together(each: Sequence[Any]) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class Stream:
+class FreshFeed:
     """Windows of world runs that are simulated while a model learns from those before them.
 
     Steps p · every … (p + 1) · every − 1 see the runs p · runs … of *observe*, which depend on their numbers alone, in
@@ -218,7 +195,7 @@ class Stream:
             pool, within = divmod(step, self.every)
             while now[0] < pool:
                 feed = pools.next()
-                found = feed.anchors(asked.stride)
+                found = anchors(feed, asked.stride)
                 if len(found) < batch:
                     raise InputError(
                         f"{self.runs} fresh runs hold {len(found)} windows, fewer than a batch of {batch}; raise "
@@ -249,87 +226,5 @@ class Stream:
         return Feed(laid, like.scale)
 
 
-@dataclass(frozen=True)
-class _Split:
-    listed: list[Episode]
-    limits: tuple[float, float]
-
-    def episodes(self, split: str) -> list[Episode]:
-        return self.listed
-
-    def span(self, split: str) -> tuple[float, float]:
-        return self.limits
-
-
-class Ahead(Generic[Item, Made]):
-    """What *make* makes of *items*, one after the other, in a thread that keeps up to *ahead* of them in store.
-
-    `waited_s` is how long `next` had nothing to give while there was nothing else to do. What goes wrong in the
-    thread is raised by `next`.
-    """
-
-    def __init__(self, make: Callable[[Item], Made], items: Iterable[Item], ahead: int = 2):
-        self.waited_s = 0.0
-        self._store: queue.Queue = queue.Queue(ahead)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._work, args=(make, items), daemon=True)
-
-    def __enter__(self) -> Ahead[Item, Made]:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Make no more."""
-        self._over.set()
-        self._thread.join()
-
-    def next(self, busy: Callable[[], bool] = lambda: False) -> Made:
-        """The next one; as long as *busy*, waiting costs nothing."""
-        began = None
-        while True:
-            if began is None and not busy():
-                began = time.perf_counter()
-            try:
-                good, made = self._store.get(timeout=POLL_S if began is None else 100 * POLL_S)
-            except queue.Empty:
-                if self._over.is_set():
-                    raise RuntimeError("asked for more of what is closed") from None
-                continue
-            if began is not None:
-                self.waited_s += time.perf_counter() - began
-            if not good:
-                raise made
-            return made
-
-    def _work(self, make: Callable[[Item], Made], items: Iterable[Item]) -> None:
-        try:
-            for item in items:
-                if not self._put((True, make(item))):
-                    return
-        except BaseException as error:
-            self._put((False, error))
-        finally:
-            if isinstance(items, Generator):
-                items.close()
-
-    def _put(self, answer: Any) -> bool:
-        while not self._over.is_set():
-            try:
-                self._store.put(answer, timeout=0.05)
-                return True
-            except queue.Full:
-                pass
-        return False
-
-
 def _moments(laid: Laid, e: int) -> np.ndarray:
-    values = laid.empty(1, laid.each[e].length)[0]
-    laid.each[e].fill(values, laid.names, 0)
-    return laid.moments(e, values, 0)
-
-
-def _even(of: int, count: int) -> np.ndarray:
-    return np.linspace(0, of - 1, min(count, of)).round().astype(int)
+    return laid.moments(e, laid.values([(e, 0)], laid.each[e].length)[0], 0)

@@ -21,9 +21,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from learn.ahead import Ahead
 from learn.batch import Windows, anchors, batch_of, gather
 from learn.ensemble import Ensemble, side_by_side
-from learn.feed import Ahead, Asked, Order, together, whole
+from learn.feed import Asked, Order, together, whole
 from learn.joint import Part, nets
 from learn.journal import Journal, Row, at
 from learn.losses import loss
@@ -96,7 +97,7 @@ class Fitted(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-def _programs(
+def programs(
     graphdef: Any,
     optim: Optim,
     steps: int,
@@ -160,7 +161,7 @@ def _programs(
 def _spread(windows: Any, count: int) -> tuple[Windows, np.ndarray]:
     """About *count* anchors, evenly over all windows, in chunks of one size: int32[C, B, 2]; and what they pick from,
     just those windows where not all of them are in memory."""
-    anchors_Nx2 = _anchors(windows)
+    anchors_Nx2 = anchors(windows)
     together = windows.together if isinstance(windows, Windows) else 1
     blocks = len(anchors_Nx2) // together
     count = max(min(count // together, blocks), 1)
@@ -171,10 +172,6 @@ def _spread(windows: Any, count: int) -> tuple[Windows, np.ndarray]:
         windows = jax.tree.map(jnp.asarray, windows.cut(picked))
         picked = np.stack((np.arange(len(picked)), np.zeros(len(picked))), axis=1).astype(np.int32)
     return windows, picked.reshape(-1, size, 2)
-
-
-def _anchors(windows: Any, stride: int = 1) -> np.ndarray:
-    return anchors(windows, stride) if isinstance(windows, Windows) else windows.anchors(stride)
 
 
 def _steps(
@@ -234,7 +231,7 @@ def fit_together(
     mesh: Mesh | None = None,
 ) -> Fitted:
     """As `fit`, of the nets of a `learn.joint.Joint`, each from its own part of the data: `Windows`, or a
-    `learn.feed.Feed` or `Stream`, which a thread reads ahead of the device.
+    `learn.feed.Feed` or `FreshFeed`, which a thread reads ahead of the device.
 
     The best parameters are those of the lowest mean of the validation losses, by the parts' weights.
     """
@@ -245,7 +242,7 @@ def fit_together(
     if many != (budget.members > 1):
         raise InputError(f"fit.members is {budget.members}; presets that learn together, and models alone, have 1")
     at_once = (jax.default_backend() != "cpu" if budget.vectorised is None else budget.vectorised) if many else None
-    run_chunk, run_validation = _programs(graphdef, optim, budget.steps, budget.microbatch, weights, mesh, at_once)
+    run_chunk, run_validation = programs(graphdef, optim, budget.steps, budget.microbatch, weights, mesh, at_once)
     judges = [_spread(part.validation, budget.validation_windows) for part in parts if part.validation is not None]
     judges = everywhere(tuple(zip(*judges, strict=True)), mesh) if len(judges) == len(parts) else None
     transform, seed = optim.transform(budget.steps), budget.seed
@@ -298,7 +295,7 @@ def fit_together(
 def host_overhead(model: Any, windows: Windows, optim: Optim, budget: Budget) -> float:
     """Share of a step of `fit`, with rows and checkpoints written, that the bare compiled scan does not need."""
     graphdef, params = split(model)
-    run_chunk, _ = _programs(graphdef, optim, budget.steps, budget.microbatch)
+    run_chunk, _ = programs(graphdef, optim, budget.steps, budget.microbatch)
     found, size = anchors(windows, budget.stride), budget.steps_per_chunk
     order = Order(found, budget.windows(len(found)), budget.seed)
     picked = (jnp.asarray(np.stack([order(step) for step in range(size)])),)

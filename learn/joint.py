@@ -12,14 +12,14 @@ from learn.ensemble import Ensemble
 from learn.tasks import Task
 
 if TYPE_CHECKING:
-    from learn.feed import Feed, Stream
+    from learn.feed import Feed, FreshFeed
     from learn.twinformer import TwinFormer
 
 
 class Part(NamedTuple):
     """One task of those that are learned together."""
 
-    train: Windows | Feed | Stream
+    train: Windows | Feed | FreshFeed
     validation: Windows | Feed | None
     stride: int = 1  # between the anchors of training windows
     weight: float = 1.0  # of its mean loss, beside those of the others

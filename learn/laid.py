@@ -37,6 +37,29 @@ class Laid:
     last: tuple[int, ...]
 
     @staticmethod
+    def read(
+        source: Any,
+        split: str,
+        context: int,
+        horizon: int | None,
+        task: Task | None,
+        scale: Scale | None,
+        sensed: bool = False,
+    ) -> Laid:
+        """The *split* of a Dataset, *sensed* or not, or episodes. *horizon* is the task's own where it is None.
+
+        Raises InputError where there is no episode, and as `of`.
+        """
+        span = source.span(split) if hasattr(source, "span") else (-np.inf, np.inf)
+        read = (getattr(source, "sensed", None) if sensed else None) or getattr(source, "episodes", None)
+        episodes = list(read(split) if read else source)
+        if not episodes:
+            raise InputError(f"the split {split!r} holds no episode; give its plan at least one run")
+        if horizon is None:
+            horizon = task.samples_ahead if task is not None else 0
+        return Laid.of(episodes, span, context, horizon, task, scale)
+
+    @staticmethod
     def of(
         episodes: Sequence[Episode],
         span: tuple[float, float],
@@ -93,37 +116,37 @@ class Laid:
             "hides": self.task if isinstance(self.task, Imputation) else None,
         }
 
-    def empty(self, count: int, length: int) -> np.ndarray:
-        """Values before they are filled in, float32[count, V, length]: NaN."""
-        return np.full((count, len(self.names), length), np.nan, np.float32)
+    @property
+    def rows(self) -> list[tuple[int, int]]:
+        """Where each episode begins in arrays that hold all of it: the episode, and the sample before its context."""
+        return [(e, -self.context) for e in range(len(self.each))]
 
-    def told(self, count: int, length: int) -> tuple[np.ndarray, ...]:
-        """What `tell` fills in: hour, gap, hours to the event, float32[count, length], and cause, int32."""
-        hour, gap = np.zeros((count, length), np.float32), np.zeros((count, length), np.float32)
-        event_h = np.full((count, length), np.nan, np.float32)
-        return hour, gap, event_h, np.full((count, length), -1, np.int32)
+    @property
+    def length(self) -> int:
+        """Samples of such a row: the longest episode between a context and a horizon."""
+        return self.context + max(one.length for one in self.each) + self.horizon
 
-    def fill(self, e: int, low: int, values: np.ndarray, *beside: np.ndarray) -> None:
-        """Samples from *low* on of episode *e*; what is *beside* the values may end before them."""
-        self.each[e].fill(values, self.names, low)
-        self.tell(e, low, *beside)
+    def values(self, places: Sequence[tuple[int, int]], length: int) -> np.ndarray:
+        """So many samples from each place (episode, sample) on, in their own units: float32[N, V, length]."""
+        found = np.full((len(places), len(self.names), length), np.nan, np.float32)
+        for (e, low), values_VxL in zip(places, found, strict=True):
+            self.each[e].fill(values_VxL, self.names, low)
+        return found
 
-    def tell(self, e: int, low: int, hour: np.ndarray, gap: np.ndarray, event_h: np.ndarray, cause: np.ndarray) -> None:
-        """The calendar and the labels of samples from *low* on of episode *e*."""
-        one, high = self.each[e], low + len(hour)
-        epoch = datetime.fromisoformat(one.episode.epoch)
-        since_monday_h = epoch.weekday() * 24 + epoch.hour + epoch.minute / 60 + epoch.second / 3600
-        times_h = one.times_h(low - 1, high)
-        hour[:] = (times_h[1:] + since_monday_h) % WEEK_H
-        gap[:] = one.step_h or np.diff(times_h)
-        a, b = max(low, 0), min(high, one.length)
-        if a < b:
-            self._label(e, a, b, event_h[a - low : b - low], cause[a - low : b - low])
+    def beside(self, places: Sequence[tuple[int, int]], length: int) -> tuple[np.ndarray, ...]:
+        """The calendar and the labels of those: hour of the week, gap, hours to the event, float32[N, length], and
+        cause, int32."""
+        hour, gap, event_h = (np.full((len(places), length), of, np.float32) for of in (0, 0, np.nan))
+        cause = np.full((len(places), length), -1, np.int32)
+        for n, (e, low) in enumerate(places):
+            hour[n], gap[n] = self._calendar(e, low, low + length)
+            self._label(e, low, event_h[n], cause[n])
+        return hour, gap, event_h, cause
 
     def at_risk(self, e: int) -> np.ndarray:
         """Whether each sample of an episode is at risk of an event."""
         event_h, cause = np.full(self.each[e].length, np.nan, np.float32), np.full(self.each[e].length, -1, np.int32)
-        self._label(e, 0, len(event_h), event_h, cause)
+        self._label(e, 0, event_h, cause)
         return np.isfinite(event_h)
 
     def moments(self, e: int, values_VxL: np.ndarray, low: int) -> np.ndarray:
@@ -139,8 +162,21 @@ class Laid:
                 found[:, v] = x.size, x.mean(), ((x - x.mean()) ** 2).sum()
         return found
 
-    def _label(self, e: int, a: int, b: int, event_h: np.ndarray, cause: np.ndarray) -> None:
+    def _calendar(self, e: int, low: int, high: int) -> tuple[np.ndarray, Any]:
+        """The hour of the week of samples low … high − 1, and the hours since the one before each."""
+        one = self.each[e]
+        epoch = datetime.fromisoformat(one.episode.epoch)
+        since_monday_h = epoch.weekday() * 24 + epoch.hour + epoch.minute / 60 + epoch.second / 3600
+        times_h = one.times_h(low - 1, high)
+        return (times_h[1:] + since_monday_h) % WEEK_H, one.step_h or np.diff(times_h)
+
+    def _label(self, e: int, low: int, event_h: np.ndarray, cause: np.ndarray) -> None:
+        """Write what is known of samples from *low* on, as far as the episode goes."""
         one, task = self.each[e], self.task
+        a, b = max(low, 0), min(low + len(cause), one.length)
+        if a >= b:
+            return
+        event_h, cause = event_h[a - low : b - low], cause[a - low : b - low]
         if isinstance(task, TimeToEvent | RemainingLife) and one.step_h:
             now_h = one.times_h(a, b) + one.step_h
             if isinstance(task, RemainingLife):

@@ -18,13 +18,13 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from learn.batch import Windows, gather
+from learn.batch import Windows
 from learn.collectives import Traffic, traffic
-from learn.cost import flops
-from learn.fit import Budget, _programs
+from learn.fit import Budget, programs
 from learn.sharding import dealt, rows, shardings
-from learn.tasks import Forecast, Task
-from learn.update import Optim, make_update, start
+from learn.tasks import Task
+from learn.update import Optim, split, start
+from learn.work import Work, shapes, tokens
 from sim.errors import require
 
 NOT_RUN = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}  # compiles in a third
@@ -63,13 +63,6 @@ class Memory(NamedTuple):
         return self.arguments + self.outputs + self.temporary
 
 
-class Work(NamedTuple):
-    """Floating-point operations of one update, over all devices."""
-
-    xla: float  # as XLA counts the program before it is cut up
-    analytic: float | None  # 6 a weight and token, and attention; None of models of which no formula is known
-
-
 class Plan(NamedTuple):
     parameters: int
     tokens: int  # of one update
@@ -101,16 +94,17 @@ def plan(shape: Any, task: Task, like: Windows, optim: Optim, budget: Budget, me
     """
     rows(budget.batch, mesh)
     blank = jax.tree.map(lambda a: jnp.zeros((1, *a.shape[1:]), a.dtype), like)
-    graphdef, params = nnx.split(nnx.eval_shape(lambda: shape.build(task, blank, budget.seed)))
+    model, batch = nnx.eval_shape(lambda: shape.build(task, blank, budget.seed)), shapes(like, budget.batch)
+    graphdef, params = split(model)
     transform = optim.transform(budget.steps)
     state = jax.eval_shape(lambda p: start(p, transform, budget.seed), params)
     picked = jax.ShapeDtypeStruct((budget.steps_per_chunk, budget.batch, 2), jnp.int32)
-    work = _work(shape, task, graphdef, state, like, transform, budget)
+    work = Work.of(model, transform, batch)
     if mesh is not None:
         whole = NamedSharding(mesh, PartitionSpec())
         state = _laid(state, shardings(state, mesh))
         like, picked = _laid(like, jax.tree.map(lambda _: whole, like)), _laid(picked, dealt(mesh, 1))
-    run_chunk, _ = _programs(graphdef, optim, budget.steps, budget.microbatch, mesh=mesh)
+    run_chunk, _ = programs(graphdef, optim, budget.steps, budget.microbatch, mesh=mesh)
     began = time.perf_counter()
     compiled = run_chunk.lower((like,), state, (picked,)).compile(compiler_options=NOT_RUN)
     compile_s = time.perf_counter() - began
@@ -126,7 +120,7 @@ def plan(shape: Any, task: Task, like: Windows, optim: Optim, budget: Budget, me
     sent = traffic(compiled.as_text()).over(budget.steps_per_chunk)
     parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
     devices = 1 if mesh is None else mesh.size
-    return Plan(parameters, budget.batch * tokens(shape, like), devices, memory, work, sent, compile_s)
+    return Plan(parameters, tokens(shape, batch), devices, memory, work, sent, compile_s)
 
 
 def expected(plan: Plan, device: Device, mfu: float, bf16: bool) -> Expected:
@@ -144,42 +138,6 @@ def held(tree: Any) -> int:
         math.prod(leaf.sharding.shard_shape(leaf.shape) if leaf.sharding else leaf.shape) * leaf.dtype.itemsize
         for leaf in jax.tree.leaves(tree)
     )
-
-
-def tokens(shape: Any, like: Windows) -> int:
-    """Patches of one window, of all channels."""
-    if not hasattr(shape, "patch"):
-        return 1
-    return like.context // shape.patch * (1 if shape.join else like.variates)
-
-
-def analytic(shape: Any, task: Task, params: Any, like: Windows, batch: int) -> float | None:
-    """6 operations a weight and token (Kaplan et al. 2020), 12 a feature and pair of tokens that attention compares.
-
-    Forward is a third of it, and is done twice where a block's activations are made again, but for its last product,
-    whose result no gradient asks for. Embeddings are looked up, and cost nothing.
-    """
-    if not hasattr(shape, "patch"):
-        return None
-    patches, variates = like.context // shape.patch, 1 if shape.join else like.variates
-    moments, all_tokens = batch * patches, batch * patches * variates
-    once = ("from_time", "from_gap") if isinstance(task, Forecast) else ("from_time", "from_gap", "head")
-    total = 0.0
-    for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
-        name = jax.tree_util.keystr(path, simple=True, separator=".")
-        if "kernel" in name:
-            forward = 2.0 * leaf.size * (moments if any(part in name for part in once) else all_tokens)
-            if "qkv" in name:
-                forward += 4.0 * leaf.shape[-1] / 3 * all_tokens * (patches if "time" in name else variates)
-            again = shape.remat and "blocks" in name and "down" not in name
-            total += forward * (4 if again else 3)
-    return total
-
-
-def _work(shape: Any, task: Task, graphdef: Any, state: Any, like: Windows, transform: Any, budget: Budget) -> Work:
-    batch = jax.eval_shape(gather, like, jax.ShapeDtypeStruct((budget.batch, 2), jnp.int32))
-    counted = flops(make_update(graphdef, transform), state, batch)
-    return Work(counted, analytic(shape, task, state.params, like, budget.batch))
 
 
 def _laid(tree: Any, over: Any) -> Any:

@@ -12,6 +12,7 @@ import optax
 from flax import nnx
 
 from learn.batch import Batch
+from learn.checkpoint import flat
 from learn.joint import nets
 from learn.losses import loss
 from sim.errors import InputError, require
@@ -105,17 +106,10 @@ def split(model: nnx.Module) -> tuple[Any, Any]:
 
 def carried(params: Any, onto: Any) -> tuple[Any, list[str]]:
     """*onto* with the parameters of another model where their names and shapes agree, and the names where not."""
-    there = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]}
-    fresh = []
-
-    def take(path: Any, leaf: jax.Array) -> jax.Array:
-        found = there.get(jax.tree_util.keystr(path))
-        if found is not None and found.shape == leaf.shape:
-            return found
-        fresh.append(jax.tree_util.keystr(path, simple=True, separator="."))
-        return leaf
-
-    return jax.tree.map_with_path(take, onto), fresh
+    there, leaves = flat(params), flat(onto)
+    fresh = [name for name, leaf in leaves.items() if name not in there or there[name].shape != leaf.shape]
+    taken = [leaf if name in fresh else there[name] for name, leaf in leaves.items()]
+    return jax.tree.unflatten(jax.tree.structure(onto), taken), fresh
 
 
 def start(params: Any, transform: optax.GradientTransformation, seed: int | jax.Array = 0) -> TrainState:

@@ -9,7 +9,7 @@ import pytest
 from experiments import checked, load, training
 from experiments.run_dir import config_hash
 from learn.batch import Windows
-from learn.feed import Feed, Stream
+from learn.feed import Feed, FreshFeed
 from sim.errors import InputError
 
 SMALL = [
@@ -62,7 +62,7 @@ def test_rendered_or_read_from_disk_it_is_the_same_model(experiment):
 
 def test_fresh_runs_are_learned_from_and_baselines_from_a_sample(experiment):
     fresh = experiment("feed.fresh_runs=1", "feed.fresh_steps=10", "feed.sample=3")
-    assert isinstance(training.learned_from(fresh, "train"), Stream)
+    assert isinstance(training.learned_from(fresh, "train"), FreshFeed)
     assert len(fresh.windows("train").runs) == 3
     assert len(trained(fresh)[1]) == 2
     assert trained(fresh)[1] != trained(experiment())[1]

@@ -36,7 +36,7 @@ class Begun(Exception):
 
 def trained(windows, layout):
     """What lies on each device when a real run is about to take its first steps, and what the program takes of it."""
-    found, programs = {}, fit._programs
+    found, programs = {}, fit.programs
 
     def watched(*args, **kwargs):
         run_chunk, validate = programs(*args, **kwargs)
@@ -50,12 +50,12 @@ def trained(windows, layout):
 
         return run, validate
 
-    fit._programs = watched
+    fit.programs = watched
     try:
         with contextlib.suppress(Begun):
             fit.fit(SHAPE.build(TimeToEvent(), windows), windows, None, Optim(), BUDGET, mesh=layout.mesh())
     finally:
-        fit._programs = programs
+        fit.programs = programs
     return found
 
 

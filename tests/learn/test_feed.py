@@ -8,8 +8,9 @@ import jax
 import numpy as np
 import pytest
 
+from learn.ahead import Ahead
 from learn.batch import Windows, anchors, batch_of, gather
-from learn.feed import Ahead, Feed, Stream
+from learn.feed import Feed, FreshFeed
 from learn.fit import Budget, fit
 from learn.linear import Linear
 from learn.tasks import Forecast, Imputation, TimeToEvent
@@ -61,7 +62,7 @@ def test_cut_windows_are_those_of_the_whole(make_episode, kind, task):
     whole, feed = Windows.of(episodes, context=8, task=task), Feed.of(episodes, context=8, task=task)
     assert feed.scale == whole.scale
     found = anchors(whole, 3)
-    np.testing.assert_array_equal(feed.anchors(3), found)
+    np.testing.assert_array_equal(anchors(feed, 3), found)
     same(jax.jit(batch_of)(feed.cut(found)), jax.jit(gather)(whole, found))
     same(feed.whole(), whole)
     assert feed.whole(2).runs == (0, 2)
@@ -154,7 +155,7 @@ def test_a_stream_shows_each_step_what_its_number_says(make_episode, episodes, t
         return [make_episode(100 + run)]
 
     def stream(workers=1, make=observe):
-        return Stream(like, task, make, runs=2, every=7, workers=workers)
+        return FreshFeed(like, task, make, runs=2, every=7, workers=workers)
 
     straight = fit(model, stream(), like, Optim(3e-3), BUDGET)
     assert asked == list(range(10))  # 30 steps of 7 to a pool are 5 pools of 2 runs
@@ -196,8 +197,8 @@ def test_a_stream_that_goes_wrong_says_so(episodes, make_episode):
 
     before = threading.active_count()
     with pytest.raises(InputError, match="run 3 cannot be"):
-        fit(model, Stream(like, task, ill, 1, 5), like, Optim(3e-3), BUDGET)
+        fit(model, FreshFeed(like, task, ill, 1, 5), like, Optim(3e-3), BUDGET)
     short = [make_episode(0, n=CONTEXT + 10)]
     with pytest.raises(InputError, match="fewer than a batch of 16"):
-        fit(model, Stream(like, task, lambda run: short, 1, 5), like, Optim(3e-3), BUDGET)
+        fit(model, FreshFeed(like, task, lambda run: short, 1, 5), like, Optim(3e-3), BUDGET)
     assert threading.active_count() == before

@@ -17,7 +17,7 @@ from orbax.checkpoint import v1
 from learn import checkpoint
 from learn.batch import Windows, anchors
 from learn.feed import Order
-from learn.fit import Budget, _programs, fit, host_overhead
+from learn.fit import Budget, fit, host_overhead, programs
 from learn.journal import Diverged, Journal
 from learn.linear import Linear
 from learn.tasks import TimeToEvent
@@ -50,8 +50,8 @@ def straight(model, event_windows):
 
 
 def test_the_programs_of_a_training_are_compiled_once(model, straight):
-    programs = _programs(split(model)[0], OPTIM, BUDGET.steps, BUDGET.microbatch, (1.0,), None, None)
-    assert [program._cache_size() for program in programs] == [1, 1]
+    made = programs(split(model)[0], OPTIM, BUDGET.steps, BUDGET.microbatch, (1.0,), None, None)
+    assert [program._cache_size() for program in made] == [1, 1]
 
 
 @pytest.mark.parametrize("at", [10, 25, 40])

@@ -14,7 +14,8 @@ from experiments import plan as command
 from experiments import planned
 from experiments.cli import compose
 from learn.collectives import Traffic, traffic
-from learn.plan import Device, Memory, Plan, Work, analytic, expected
+from learn.plan import Device, Memory, Plan, expected
+from learn.work import Work, analytic, shapes
 from sim.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -124,14 +125,14 @@ def test_time_and_energy_are_those_of_the_longest_part():
 def test_the_formula_is_six_a_weight_and_token(remat, passes):
     asked = compose("plan", ["task=forecast", f"model.remat={remat}"])
     shape, task = asked.part("model"), asked.task
-    windows = planned.Data(3, 2, 10).windows(task, 144)
+    batch = shapes(planned.Data(3, 2, 10).windows(task, 144), 4)
     kernels = {"blocks": {"time": {"qkv": {"kernel": (8, 24)}}, "down": {"kernel": (7, 5)}}, "norm": (9,)}
     kernels |= {"from_time": {"kernel": (2, 3)}}
     params = jax.tree.map(jnp.zeros, kernels, is_leaf=lambda x: isinstance(x, tuple))
     tokens, moments = 4 * 12 * 3, 4 * 12
     mixed = 2 * 8 * 24 * tokens + 4 * 8 * 12 * tokens  # products of weights; and of queries, keys and values
-    assert analytic(shape, task, params, windows, 4) == passes * mixed + 6 * 7 * 5 * tokens + 6 * 6 * moments
-    assert analytic(compose("plan", ["model=linear"]).part("model"), task, params, windows, 4) is None
+    assert analytic(shape, task, params, batch) == passes * mixed + 6 * 7 * 5 * tokens + 6 * 6 * moments
+    assert analytic(compose("plan", ["model=linear"]).part("model"), task, params, batch) is None
 
 
 @pytest.mark.parametrize("device", ["h100", "h200", "a100", "l4"])

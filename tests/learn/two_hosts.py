@@ -6,7 +6,7 @@ import sys
 import jax
 import numpy as np
 
-from learn.feed import Feed, Stream
+from learn.feed import Feed, FreshFeed
 from learn.fit import Budget, fit
 from learn.linear import Linear
 from learn.sharding import Layout
@@ -34,7 +34,7 @@ def main(host, hosts, port, folder):
     task, mesh = TimeToEvent(), Layout(data=hosts).mesh()
     feed = Feed.of([_episode(run) for run in range(4)], context=CONTEXT, task=task)
     counted, whole = Counted(feed.laid, feed.scale), feed.whole()
-    stream = Stream(feed, task, lambda run: [_episode(50 + run)], 2, 5)
+    stream = FreshFeed(feed, task, lambda run: [_episode(50 + run)], 2, 5)
     told = {}
     for name, train, path in (
         ("feed", counted, f"{folder}/feed"),
