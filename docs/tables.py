@@ -43,7 +43,7 @@ def scores(source: Path) -> str:
     )
     places = decimals([row["scores"][metric]["mean"] for row in rows])
     told = [m for m in METRICS if m != metric and any(m in row["scores"] for row in rows)]
-    other = "mase" if "mase" in told else told[0]
+    other = "mase" if "mase" in told and metric != "mse" else told[0]  # squared errors are published with absolute ones
     digits = decimals([row["scores"][other]["mean"] for row in rows if other in row["scores"]])
     lines = [
         f"| method | {METRICS[metric][0]} | 95 % interval | {METRICS[other][0]} | skill |",
