@@ -137,7 +137,9 @@ def _enum(value: Any, kind: type[Enum], key: str) -> Enum:
 
 
 def _refuse(value: Any, key: str, wanted: str) -> Any:
-    shown = f"a {type(value).__name__}" if is_dataclass(value) else repr(value)
+    words = {None: "null", True: "true", False: "false"}  # as in a configuration
+    plain = words[value] if value is None or isinstance(value, bool) else repr(value)
+    shown = f"a {type(value).__name__}" if is_dataclass(value) else plain
     raise InputError(f"{key} is {shown if len(shown) <= 120 else shown[:119] + '…'}; it must be {wanted}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_type_hints
 
 from experiments import own_data
 from experiments.branches import Branches
@@ -46,6 +46,7 @@ def check(experiment: Experiment) -> None:
     for key, kind in PARTS.items():
         experiment.part(key, kind)
     experiment.part("mesh", Layout).mesh()
+    _asked_alike(experiment)
     if experiment.config.get("branches") is not None:
         experiment.part("branches", Branches)
     for name in ("oracle", "source"):
@@ -85,3 +86,26 @@ def check(experiment: Experiment) -> None:
     choice = (*choice, "mase") if scoring.season and isinstance(experiment.task, Forecast) else choice
     if scoring.primary not in (None, *choice):
         raise InputError(f"evaluate.primary is {scoring.primary!r}; it must be one of {', '.join(choice)}, or null")
+
+
+def _asked_alike(experiment: Experiment) -> None:
+    """Model and baselines have to answer the task."""
+    task, model = experiment.task, experiment.part("model")
+    if hasattr(model, "check"):
+        model.check(task, experiment.context)
+    for name, baseline in experiment.part("baselines").items():
+        answers = _answers(baseline)
+        if not isinstance(task, answers) or (isinstance(task, Imputation) and answers is Forecast):
+            raise InputError(
+                f"baselines.{name} answers the task {answers.__name__}, and task is {type(task).__name__}; choose the "
+                "group of conf/baselines that belongs to the task, such as task=states baselines=states"
+            )
+
+
+def _answers(baseline: Any) -> type:
+    """The kind of task that a baseline's `fit` takes; any, where it does not say."""
+    try:
+        said = get_type_hints(type(baseline).fit).get("task")
+    except NameError:  # names that are there for type checkers alone
+        said = None
+    return said if isinstance(said, type) else object

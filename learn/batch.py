@@ -253,7 +253,7 @@ def _frames(laid: Laid, scale: Scale) -> tuple[list[np.ndarray], Scale]:
 
 def _marks(laid: Laid, task: Classify, scale: Scale) -> np.ndarray:
     """The marks of the first frame as the task's hidden channel tells them, uint8[E, L, H, W]."""
-    labels = [hidden(each.episode, str(task.marks)) for each in laid.each]
+    labels = [hidden(each.episode, str(task.marks), "task.marks") for each in laid.each]
     shape = scale.frames[0].shape if scale.frames else ()
     if len(shape) != 2 or {label.shape for label in labels} != {shape}:
         seen = f"those of the first frame are {shape}" if shape else "there are no frames to see"
@@ -282,9 +282,12 @@ def anchors(windows: Any, stride: int = 1, at_risk: bool | None = None) -> np.nd
         found.append(np.stack((np.full_like(k, e), k), axis=1))
     anchors_Nx2 = np.concatenate(found)
     if not len(anchors_Nx2):
+        room = f"window of {windows.context} + {windows.horizon} samples"
+        if len(risk_E) and not any(risk_L.any() for risk_L in risk_E):
+            raise InputError(f"no {room} is of an asset at risk: nothing that the task asks for happens in these data")
         raise InputError(
-            f"no window of {windows.context} + {windows.horizon} samples fits into the {len(windows.runs)} episodes; "
-            "shorten the context or the horizon, or give longer runs"
+            f"no {room} fits into the {len(windows.runs)} episodes; shorten the context or the horizon, or give longer "
+            "runs"
         )
     return anchors_Nx2
 

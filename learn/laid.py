@@ -184,12 +184,12 @@ class Laid:
             else:
                 event_h[:], cause[:] = labels(one.episode, now_h, self.span[1], task.causes)
         if isinstance(task, Classify):
-            label = hidden(one.episode, task.truth)
+            label = hidden(one.episode, task.truth, "task.truth")
             at = one.at(label)
             here = (at >= a) & (at < b)
             cause[at[here] - a], event_h[at[here] - a] = np.asarray(label.values)[here].astype(np.int32), 0.0
         if isinstance(task, States):
-            told = telling(one.episode, task.channel)
+            told = telling(one.episode, task.channel, "task.channel")
             at = one.at(told)
             i, j = np.searchsorted(at, (a, b))
             cause[at[i:j] - a] = _numbered(np.asarray(told.values[i:j]), task, one.episode)

@@ -77,21 +77,28 @@ class TwinFormer:
         require(self.overlap >= 0, self, "overlap", "at least 0 samples")
         require(0 <= self.dropout < 1, self, "dropout", "at least 0 and below 1")
 
+    def check(self, task: Task, context: int) -> None:
+        """Raises InputError where it could not be asked this of *context* samples, whatever the data."""
+        if context < self.patch:
+            raise InputError(f"context is {context} samples; it must be at least model.patch, which is {self.patch}")
+        if self.join and not isinstance(task, Forecast):
+            raise InputError(f"model.join is true; it takes forecasts alone, and task is {type(task).__name__}")
+        if self.skip and (not isinstance(task, Forecast) or isinstance(task, Imputation) or task.loss == "counts"):
+            asked = "of counts" if isinstance(task, Forecast) and task.loss == "counts" else type(task).__name__
+            raise InputError(f"model.skip is true, which takes a forecast of numbers; task is {asked}: set it to false")
+        for also in ("join", "growth"):
+            if self.skip and getattr(self, also):
+                raise InputError(f"model.skip and model.{also} are both true; set one of them to false")
+
     def build(self, task: Task, windows: Windows, seed: int = 0, beside: Sequence[TwinFormerNet] = ()) -> TwinFormerNet:
         """The module for *windows*' variates. It shares what it can with those *beside* it, its blocks always.
 
-        Raises InputError where the context holds no whole patch, and where blocks cannot be shared.
+        Raises InputError where `check` does, where the data do not fit, and where blocks cannot be shared.
         """
-        if windows.context < self.patch:
-            raise InputError(f"a context of {windows.context} samples holds no patch of {self.patch}; lengthen it")
+        self.check(task, windows.context)
         asked = (np.asarray(windows.role_ExV) == ROLES.index(Role.TARGET)).any(0).sum()
-        if self.join and (not isinstance(task, Forecast) or asked != 1 or windows.scale.frames):
-            raise InputError("model.join is true; it takes a forecast of one target, and no frames")
-        ahead = isinstance(task, Forecast) and not isinstance(task, Imputation) and task.loss != "counts"
-        if self.skip and (not ahead or self.join or self.growth):
-            raise InputError(
-                "model.skip is true; it takes a forecast (not of counts), model.join and model.growth false"
-            )
+        if self.join and (asked != 1 or windows.scale.frames):
+            raise InputError(f"model.join is true; it takes one target and no frames, and there are {asked} targets")
         for frame in windows.scale.frames:
             if len(frame.shape) > 2 or any(side % self.piece(frame.shape) for side in frame.shape):
                 raise InputError(

@@ -41,24 +41,28 @@ def position(series: Series, step_h: float | None, grid_h: np.ndarray) -> np.nda
     return np.ceil(series.clock_h() / step_h - 1e-6).astype(np.int64)
 
 
-def hidden(episode: Episode, quantity: str) -> Series:
-    """The one channel of role truth of a quantity; raises InputError where there is none."""
+def hidden(episode: Episode, quantity: str, key: str = "") -> Series:
+    """The one channel of role truth of a quantity, which *key* names; raises InputError where there is none."""
     for series in episode.series:
         if series.role == Role.TRUTH and series.quantity == quantity:
             return series
-    known = sorted({s.quantity for s in episode.series if s.role == Role.TRUTH})
-    raise InputError(f"no hidden channel is called {quantity!r}; there is {', '.join(known) or 'none'}")
+    raise _nameless("hidden", quantity, {s.quantity for s in episode.series if s.role == Role.TRUTH}, key)
 
 
-def telling(episode: Episode, quantity: str) -> Series:
-    """The channel that tells a quantity but never ahead of time, hidden or measured; raises InputError without one."""
+def telling(episode: Episode, quantity: str, key: str = "") -> Series:
+    """The channel that tells a quantity but never ahead of time, hidden or measured; *key* is as of `hidden`."""
     if any(series.role == Role.TRUTH and series.quantity == quantity for series in episode.series):
         return hidden(episode, quantity)
     measured = {n: s for n, s in variates(episode).items() if s.role in (Role.PAST, Role.TARGET)}
     if quantity not in measured:
-        told = sorted({*measured, *(s.quantity for s in episode.series if s.role == Role.TRUTH)})
-        raise InputError(f"no hidden or measured channel is called {quantity!r}; there is {', '.join(told) or 'none'}")
+        known = {*measured, *(s.quantity for s in episode.series if s.role == Role.TRUTH)}
+        raise _nameless("hidden or measured", quantity, known, key)
     return measured[quantity]
+
+
+def _nameless(kind: str, quantity: str, known: set[str], key: str) -> InputError:
+    named = f", as {key} says" if key else ""
+    return InputError(f"no {kind} channel is called {quantity!r}{named}; there is {', '.join(sorted(known)) or 'none'}")
 
 
 def sampled(episode: Episode, quantity: str) -> np.ndarray:

@@ -30,7 +30,8 @@ def test_lists_become_the_declared_tuples():
     [
         ({"lod": 2}, r"w\.lod is unknown to Station; did you mean load\?"),
         ({"load": "high"}, r"w\.load is 'high'; it must be a number"),
-        ({"load": True}, r"w\.load is True; it must be a number"),
+        ({"load": True}, r"w\.load is true; it must be a number"),
+        ({"load": None}, r"w\.load is null; it must be a number"),
         ({"load": -1}, r"w\.load is -1\.0; it must be above 0"),
         ({"machines": 1.5}, r"w\.machines is 1\.5; it must be a whole number"),
         ({"cycle": 3}, r"w\.cycle is 3; it must be a Law"),

@@ -87,6 +87,24 @@ def test_an_oracle_that_tells_no_states_is_refused_before_any_work():
         check(load("line_states", ["oracle=recorded"]))
 
 
+@pytest.mark.parametrize(
+    ("preset", "given", "said"),
+    [
+        ("line_states", "baselines=forecast", r"baselines\.repeat_last answers the task Forecast, and task is States"),
+        ("line_failure", "task=states", r"baselines\.age_weibull answers the task TimeToEvent, and task is States"),
+        ("homes_imputation", "baselines=forecast", r"baselines\.repeat_last answers the task Forecast"),
+        ("line_failure", "model.skip=true", r"model\.skip is true, .* task is TimeToEvent"),
+        ("line_output", "model.skip=true", r"model\.skip is true, .* task is of counts"),
+        ("grid_forecast", "+model.join=true model.skip=true", r"model\.skip and model\.join are both true"),
+        ("line_rul", "+model.join=true", r"model\.join is true; it takes forecasts alone"),
+        ("line_failure", "context=5", r"context is 5 samples; it must be at least model\.patch, which is 24"),
+    ],
+)
+def test_models_and_baselines_of_another_task_are_refused_before_any_work(preset, given, said):
+    with pytest.raises(InputError, match=said):
+        check(load(preset, given.split()))
+
+
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_a_split_without_runs_is_refused_before_any_work(split):
     with pytest.raises(InputError, match=rf"plan\.{split} is 0; an experiment needs at least 1 world run"):

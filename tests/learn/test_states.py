@@ -131,7 +131,7 @@ def test_samples_of_which_nothing_is_known_do_not_count():
         (0.5, Role.PAST, r"state of run 0, m, is 0\.5; task\.states names 3 states, .* from 0 to 2"),
         (3.0, Role.TRUTH, r"state of run 0, m, is 3;"),
         (-1.0, Role.PAST, r"is -1;"),
-        (0.0, Role.KNOWN, "no hidden or measured channel is called 'state'; there is current"),
+        (0.0, Role.KNOWN, r"no hidden or measured channel is called 'state', as task\.channel says; there is current"),
     ],
 )
 def test_labels_that_are_none_are_refused(value, role, says):

@@ -255,7 +255,7 @@ def test_the_linear_skip_repeats_what_lay_a_lag_before(series_windows, lag):
 
 
 def test_a_linear_skip_is_of_forecasts_alone(event_windows):
-    with pytest.raises(InputError, match=r"model\.skip is true; it takes a forecast"):
+    with pytest.raises(InputError, match=r"model\.skip is true, which takes a forecast"):
         replace(SMALL, skip=True).build(TimeToEvent(), event_windows)
 
 
