@@ -271,11 +271,13 @@ def frames(width: float, shown: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def forecasts(width: float, windows: Sequence[Mapping[str, Any]]) -> Figure:
-    """Each window's past, what came, and the forecast's median with its central 80 % and 98 %."""
+    """Each window's past, what came, and the forecast's median with its central 80 % and 98 %; whose it is, where they
+    are of several assets or runs."""
     columns = 1 if width <= NARROW else min(len(windows), 3)
     count = -(-len(windows) // columns)
     figure = Figure((width, 0.55 + 2.2 * count))
     grid = figure.subplots(count, columns, squeeze=False).ravel()
+    several = len({(window["asset"], window["run"]) for window in windows}) > 1
     for axes, window in zip(grid, windows, strict=False):
         step_h, past = window["step_h"] or 1.0, np.array(window["past"], float)
         future, levels = np.array(window["future"], float), np.array(window["levels"], float)
@@ -294,7 +296,8 @@ def forecasts(width: float, windows: Sequence[Mapping[str, Any]]) -> Figure:
             axes.plot(ahead, np.array(window["naive"], float), color=ORANGE, lw=1, ls=(0, (4, 2)), label="naive")
         axes.axvline(0, color=LINE, lw=1)
         unit = f" ({unit_name(window['unit'])})" if window["unit"] not in ("", "1") else ""
-        axes.set_title(name_of(window["quantity"]) + unit)
+        whose = f"\n{window['asset']}, test run {window['run']}" if several else ""
+        axes.set_title(name_of(window["quantity"]) + unit + whose)
         axes.set_xlabel("hours from now" if window["step_h"] else "samples from now")
         axes.margins(x=0)
     handles, labels = grid[0].get_legend_handles_labels()

@@ -131,7 +131,7 @@ def contents(run: Path, drawn: Mapping[str, Any] | None = None) -> dict[str, Any
     return {
         "title": config.get("name", run.parent.name),
         "verdict": words.verdict(metrics, resampled),
-        "question": words.question(config.get("task") or {}),
+        "question": words.question(config.get("task") or {}, figures.get("forecasts") or ()),
         "members": (config.get("fit") or {}).get("members", 1),
         "metrics": metrics,
         "rows": order,
@@ -145,6 +145,7 @@ def contents(run: Path, drawn: Mapping[str, Any] | None = None) -> dict[str, Any
         "futures": words.futures(config),
         "ends": words.ends(config.get("task") or {}),
         "chances": words.of_chances(metrics),
+        "whole": (config.get("task") or {}).get("loss") == "counts",
         "outcome": words.outcome(config.get("task") or {}),
         "figures": figures,
         "parts": words.parts(config),

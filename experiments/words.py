@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import pydoc
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from experiments.build import TARGET
@@ -171,8 +171,8 @@ def _listed(*said: tuple[str, bool]) -> str:
     return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
-def question(task: Mapping[str, Any]) -> str:
-    """What was asked, from the fields of the task."""
+def question(task: Mapping[str, Any], shown: Sequence[Mapping[str, Any]] = ()) -> str:
+    """What was asked, from the fields of the task and the windows *shown* of a forecast, where there are any."""
     if "classes" in task:
         return f"Is what was just seen {' or '.join(task['classes'][1:])}?"
     if "states" in task:
@@ -190,7 +190,14 @@ def question(task: Mapping[str, Any]) -> str:
     if "longest" in task:
         return f"What was read in a gap of up to {task['longest']} samples?"
     if "horizon" in task:
-        return "What comes next?" if task["horizon"] == 1 else f"What are the next {task['horizon']} samples?"
+        names = list(dict.fromkeys(name_of(window["quantity"]) for window in shown))
+        of = f" of {' and '.join(names)}" if 0 < len(names) <= 2 else ""
+        span = f", over {hours(task['horizon'] * shown[0]['step_h'])}" if shown and shown[0]["step_h"] else ""
+        return (
+            f"What comes next{of}?"
+            if task["horizon"] == 1
+            else f"What are the next {task['horizon']} samples{of}{span}?"
+        )
     return ""
 
 
