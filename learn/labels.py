@@ -21,7 +21,7 @@ def labels(episode: Episode, now_h: np.ndarray, to_h: float, causes: tuple[str, 
         end_h = min(spell.end_h, to_h)
         here = (spell.start_h <= now_h) & (now_h < end_h)
         event_h[here] = end_h - now_h[here]
-        known = spell.end_h < to_h and spell.cause in causes
+        known = spell.end_h <= to_h and spell.cause in causes
         cause[here] = 1 + causes.index(spell.cause) if known else 0
     return event_h, cause
 

@@ -20,12 +20,13 @@ from learn.linear import Linear
 from learn.losses import loss, remaining
 from learn.metrics import LifePrediction, LifeTruth, life_scores
 from learn.predict import predict
-from learn.tasks import LEVELS, RemainingLife
+from learn.tasks import LEVELS, RemainingLife, TimeToEvent
 from learn.twinformer import TwinFormer
 from learn.update import Optim
 from sim.errors import InputError
 from twins.channel import Role
 from twins.episode import CENSORED, PLANNED, Episode, Series, Spell
+from twins.observed import Cuts, Table, ensure_observed
 
 TASK = RemainingLife(cap=20.0)
 NANO = TwinFormer(width=16, layers=1, heads=2, hidden=16, patch=6)
@@ -65,6 +66,28 @@ def test_a_record_that_ends_with_its_life_is_asked_to_the_end():
     windows = Windows.of([record(cut)], context=4, task=TASK)
     assert life_anchors(windows, None).tolist() == [[0, 100]]
     assert life_truth(windows, life_anchors(windows, None), TASK).y_N.tolist() == [7]
+
+
+def test_lives_that_a_cut_in_time_ends_are_at_risk_up_to_it_and_no_failure_is_known_beyond(tmp_path):
+    """Three assets: one fails at the very end of training, one in validation, one at the very end of all."""
+    rows = [f"{asset},{k},1" for asset, n in {"a": 12, "b": 14, "c": 24}.items() for k in range(n)]
+    (tmp_path / "plant.csv").write_text("\n".join(["id,t,x", *rows]) + "\n")
+    table = Table(str(tmp_path / "plant.csv"), time="t", asset="id", ends="wear", splits=Cuts(12, 6))
+    dataset = ensure_observed(table, tmp_path / "data")
+
+    def told(split, task):
+        windows = Windows.of(dataset, split, context=2, task=task)
+        asked = anchors(windows, at_risk=True)
+        at = asked[:, 0], asked[:, 1] + 1
+        found = np.asarray(windows.event_h_ExL)[at] + asked[:, 1], np.asarray(windows.cause_ExL)[at]
+        return {windows.assets[e]: set(zip(*(x[asked[:, 0] == e].tolist() for x in found), strict=True)) for e in at[0]}
+
+    events = TimeToEvent(edges_h=(4.0,), horizon_h=4.0)  # when each life ends that is at risk, and of which cause
+    assert told("train", events) == {"a": {(12, 1)}, "b": {(12, 0)}, "c": {(12, 0)}}
+    assert told("validation", events) == {"b": {(14, 1)}, "c": {(18, 0)}}
+    assert told("test", events) == {"c": {(24, 1)}}
+    assert told("train", RemainingLife(cap=4.0)) == {"a": {(12, 1)}, "b": {(12, 0)}, "c": {(12, 0)}}
+    assert told("test", RemainingLife(cap=4.0)) == {"c": {(24, 1)}}
 
 
 @settings(max_examples=15, deadline=None)

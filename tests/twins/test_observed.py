@@ -195,6 +195,25 @@ def test_cuts_in_time_let_no_split_see_what_comes_after_it(put, tmp_path, cuts, 
     assert found(dataset.manifest["findings"], "cut")["count"] == np.sum(times >= 5.5)
 
 
+@pytest.mark.parametrize("step_h", [1.0, 0.1])
+def test_lives_are_told_as_far_as_a_split_goes(put, tmp_path, step_h):
+    """Three assets: one fails at the very end of training, one in validation, one in the test."""
+    lengths = {"a": 6, "b": 7, "c": 10}
+    rows = [f"{asset},{k * step_h!r},1" for asset, n in lengths.items() for k in range(n)]
+    table = Table(put("id,t,x", *rows), time="t", asset="id", ends="wear", splits=Cuts(6, 2, unit="rows"))
+    dataset = ensure_observed(table, tmp_path / "data")
+
+    def lives(split):
+        return {e.asset: [(round(s.end_h / step_h, 6), s.cause) for s in e.spells] for e in dataset.episodes(split)}
+
+    assert lives("train") == {"a": [(6, "wear")], "b": [(6, "")], "c": [(6, "")]}
+    assert lives("validation") == {"a": [(6, "wear")], "b": [(7, "wear")], "c": [(8, "")]}
+    assert lives("test") == {"a": [(6, "wear")], "b": [(7, "wear")], "c": [(10, "wear")]}
+    for episode in dataset.episodes("train"):
+        (life,) = episode.spells
+        assert (life.start_h, life.operating_h) == (0, pytest.approx(6 * step_h))
+
+
 def test_the_last_reading_at_an_explicit_time_belongs_to_the_rest(put, tmp_path):
     table = Table(put("t,x", "0,0", "1,1", "7,2", "7.5,3"), time="t", clock="explicit", splits=Cuts(2))
     dataset = ensure_observed(table, tmp_path / "data")

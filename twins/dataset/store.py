@@ -271,7 +271,7 @@ def _rendered(episode: Episode) -> Episode:
 
 
 def _merge(first: dict, row: dict) -> None:
+    """Go on with what the next stretch of time tells: of a life that a cut ended, how it went on."""
     if first is not row:
-        first["end_h"] = row["end_h"]
-        for name in ("events", "spells"):
-            first[name] = first[name] + row[name]
+        first["end_h"], first["events"] = row["end_h"], first["events"] + row["events"]
+        first["spells"] = list({spell["start_h"]: spell for spell in first["spells"] + row["spells"]}.values())

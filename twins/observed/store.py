@@ -24,8 +24,9 @@ from twins.observed.clock import Record, records
 from twins.observed.read import Rows, read
 from twins.observed.table import SPLITS, Assets, Cuts, Table
 
-REVISION = 1  # raised when the same file and configuration would give other episodes
+REVISION, REVISION_OF_CUT_LIVES = 1, 2  # raised when the same file and configuration would give other episodes
 EPISODES_A_SHARD = 64
+NEAR_H = 1e-9  # two times closer than this are one, whatever rounding made of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,8 @@ def ensure_observed(table: Table, root: str | Path, progress: Progress | None = 
         digest = hashlib.sha256("".join([digest, *map(_digest, beside)]).encode()).hexdigest()
     names = {"path": path.name, "test": Path(table.test).name, "left": Path(table.left).name}
     named = describe(replace(table, **names), "table")
-    configuration = {"table": named, "file": digest, "revision": REVISION, "schema": SCHEMA_VERSION}
+    revision = REVISION_OF_CUT_LIVES if table.ends and isinstance(table.splits, Cuts) else REVISION
+    configuration = {"table": named, "file": digest, "revision": revision, "schema": SCHEMA_VERSION}
     stem = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "table"
     directory = Path(root) / f"{stem}-{identity(configuration)[:12]}"
     found = manifest.check(directory, identity(configuration))
@@ -266,8 +268,15 @@ def _cut(episode: Episode, from_h: float, to_h: float, step_h: float | None) -> 
             series.append(replace(s, values=s.values[a:b], times_h=times_h, start_h=start_h))
     if not series:
         return None
-    spells = tuple(spell for spell in episode.spells if from_h < spell.end_h <= to_h)
-    return replace(episode, series=tuple(series), spells=spells, end_h=min(episode.end_h, to_h))
+    spells = (_seen(spell, to_h) for spell in episode.spells if spell.start_h < to_h and from_h < spell.end_h - NEAR_H)
+    return replace(episode, series=tuple(series), spells=tuple(spells), end_h=min(episode.end_h, to_h))
+
+
+def _seen(life: Spell, to_h: float) -> Spell:
+    """What is known of a life at a cut in time: of one that goes on, nothing but that it does."""
+    if life.end_h <= to_h + NEAR_H:
+        return life._replace(end_h=min(life.end_h, to_h))
+    return Spell(life.start_h, to_h, CENSORED, to_h - life.start_h)
 
 
 def _ceil(ratio: float) -> int:

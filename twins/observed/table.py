@@ -51,7 +51,8 @@ class Column:
 class Cuts:
     """Splits by time: how long each stretch is, one after another from the first reading on; what follows is left out.
 
-    `unit` is a UCUM unit of time, or `rows` (steps of a regular clock). `test` is the rest if not given.
+    `unit` is a UCUM unit of time, or `rows` (steps of a regular clock). `test` is the rest if not given. Of a life that
+    goes on beyond the end of its stretch no more is told there than that it does.
     """
 
     train: float
