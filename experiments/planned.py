@@ -149,7 +149,7 @@ def rows(told: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         ("optimiser on a device", size(memory["optimiser"]), "exact"),
         ("data on a device", size(memory["data"]), "exact"),
         ("arguments of the step", size(memory["arguments"]), "all that it reads of them"),
-        ("results of the step", size(memory["outputs"]), "the next state"),
+        ("results of the step", size(memory["outputs"]), "metrics; the next state lies where this one did"),
         ("temporaries", size(memory["temporary"]), "gradients and activations, as XLA lays them out on a CPU"),
         ("peak", size(memory["peak"]), f"{fits} into {size(memory['room'])} of {told['device']}"),
         ("operations an update", f"{work['xla']:.3e}", "as XLA counts them"),

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -110,11 +110,12 @@ def programs(
 
     Both take tuples with an entry for each net that the model is made of: windows, and the anchors that are picked from
     them; where windows are None, those of each step stand in place of its anchors. Where *vectorised* is not None there
-    is an ensemble of states, whose members go all at once, or one after another.
+    is an ensemble of states, whose members go all at once, or one after another. The state that a chunk is given is
+    gone when it is done: the next one lies in its place.
     """
     update = make_update(graphdef, optim.transform(steps), microbatch, weights)
 
-    @jax.jit
+    @partial(jax.jit, donate_argnames="state")
     def train(windows: tuple[Windows | None, ...], state: TrainState, picked: tuple[Any, ...]) -> tuple[Any, dict]:
         def one(state: TrainState, picked: tuple[Any, ...]) -> tuple[TrainState, dict]:
             batches = (batch_of(p) if w is None else gather(w, p) for w, p in zip(windows, picked, strict=True))
@@ -252,7 +253,8 @@ def fit_together(
         state = start(params, transform, seed)
     best = Best(params, jnp.full(state.step.shape, jnp.inf, jnp.float32), state.step)
     journal = Journal(Path(directory) if directory is not None else None, f"{optim} {budget}", progress)
-    state, best = place(journal.resume(state, best), mesh)
+    state, best = journal.resume(state, best)
+    state, best = place((own(state), best), mesh)
 
     pending: tuple[int, dict, Any, Any] | None = None
 
@@ -281,8 +283,9 @@ def fit_together(
                 best, score = run_validation(judges[0], state, best, judges[1])
             if pending is not None:
                 journal.settle(*pending)
-            kept = (state, best) if due or first + size == budget.steps else None
-            kept = home(kept, mesh) if jax.process_count() > 1 else kept
+            kept = None
+            if directory is not None and (due or first + size == budget.steps):  # fetched before the state is gone
+                kept = jax.device_get(home((state, best), mesh) if jax.process_count() > 1 else (state, best))
             pending = (first, metrics, score, kept)
     if pending is not None:
         journal.settle(*pending)
@@ -290,6 +293,11 @@ def fit_together(
         best = Best(told(state), best.score, state.step)
     state, best = jax.block_until_ready(home((state, best), mesh))
     return Fitted(state, best, journal.rows, time.perf_counter() - began, picks.waited_s)
+
+
+def own(state: TrainState) -> TrainState:
+    """A copy that a chunk may take over: the parameters that a state begins with are the model's."""
+    return jax.tree.map(jnp.copy, state)
 
 
 def host_overhead(model: Any, windows: Windows, optim: Optim, budget: Budget) -> float:
@@ -300,11 +308,11 @@ def host_overhead(model: Any, windows: Windows, optim: Optim, budget: Budget) ->
     order = Order(found, budget.windows(len(found)), budget.seed)
     picked = (jnp.asarray(np.stack([order(step) for step in range(size)])),)
     state = start(params, optim.transform(budget.steps), budget.seed)
-    jax.block_until_ready(run_chunk((windows,), state, picked))
+    jax.block_until_ready(run_chunk((windows,), own(state), picked))
     bare, whole = [], []
     for _ in range(3):
+        now = own(state)
         began = time.perf_counter()
-        now = state
         for _ in range(budget.steps // size):
             now, _ = run_chunk((windows,), now, picked)
         jax.block_until_ready(now)

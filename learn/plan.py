@@ -55,7 +55,7 @@ class Memory(NamedTuple):
     optimiser: int  # moments, step and key
     data: int  # windows, and which of them the steps of a chunk see
     arguments: int  # as the program takes them: the above, but for what it does not read
-    outputs: int
+    outputs: int  # beside the next state, which lies where this one did
     temporary: int
 
     @property

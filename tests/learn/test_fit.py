@@ -10,12 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from orbax.checkpoint import v1
 
 from learn import checkpoint
 from learn.batch import Windows, anchors
+from learn.ensemble import Ensemble
 from learn.feed import Order
 from learn.fit import Budget, fit, host_overhead, programs
 from learn.journal import Diverged, Journal
@@ -52,6 +54,24 @@ def straight(model, event_windows):
 def test_the_programs_of_a_training_are_compiled_once(model, straight):
     made = programs(split(model)[0], OPTIM, BUDGET.steps, BUDGET.microbatch, (1.0,), None, None)
     assert [program._cache_size() for program in made] == [1, 1]
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_the_next_state_lies_where_the_last_one_did_and_the_model_stays(event_windows, members):
+    each = [Linear().build(TimeToEvent(), event_windows, seed) for seed in range(members)]
+    model = Ensemble(each) if members > 1 else each[0]
+    budget, optim = replace(BUDGET, steps=10, members=members), replace(OPTIM, average=0.9)
+    first, again = (fit(model, event_windows, event_windows, optim, budget) for _ in range(2))
+    same(first, again._replace(seconds=first.seconds, waited_s=first.waited_s))  # nothing of the model was taken over
+    run_chunk, _ = programs(split(model)[0], optim, 10, None, (1.0,), None, False if members > 1 else None)
+    lead = (5, members) if members > 1 else (5,)
+    picked = jnp.zeros((*lead, budget.batch, 2), jnp.int32) + jnp.asarray(anchors(event_windows)[:1])
+    state = jax.tree.map(jnp.copy, first.state)
+    found = run_chunk.lower((event_windows,), state, (picked,)).compile().memory_analysis()
+    assert found.alias_size_in_bytes == sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    next_state, _ = run_chunk((event_windows,), state, (picked,))
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
+    assert not any(leaf.is_deleted() for leaf in jax.tree.leaves((next_state, split(model)[1])))
 
 
 @pytest.mark.parametrize("at", [10, 25, 40])
