@@ -253,38 +253,65 @@ def test_a_forecast_of_ones_own_table(work, runs):
     assert all(a <= b <= c for a, b, c in zip(found["q0.1"], found["q0.5"], found["q0.9"], strict=True))
 
 
-@pytest.mark.parametrize(
-    ("args", "message"),
-    [
-        (["experiment=etth1"], "source.path is not set; give it as source.path=…"),
-        (["experiment=etth1", "source.path=nowhere.csv"], "nowhere.csv"),
-        (["experiment=etth1", "source.path=broken.csv"], "broken.csv, line 3: HUFL is 'much'"),
-        (["experiment=etth1", "source.path=short.csv"], "Cuts"),
-        (["experiment=cmapss", "source.path=engines.txt"], "source.test is not set; give it as source.test=…"),
-        (["experiment=line_failure", "evaluate.every=null"], "evaluate.every is null"),
-        (["experiment=house_price", "plan.train=-1"], "plan.train is -1; it must be at least 0"),
-        (["experiment=house_price", "plan.train=many"], "plan.train is 'many'; it must be a whole number"),
-        (["experiment=house_price", "world.noise_keur=-1"], "world.noise_keur is -1.0; it must be at least 0"),
-        (["experiment=house_price", "model=huge"], "model=huge: there is no such model; choose from"),
-        (["experiment=house_price", "context=-1"], "context is -1; it must be at least 0"),
-        (["experiment=house_price", "workers=0"], "workers is 0; it must be at least 1"),
-        (["experiment=house_price", "plan.duration_h=1", "plan.train=1"], "empty"),
-        (["experiment=line_failure", "debug=fast", "plan.test=0"], "test"),
-        (["experiment=line_failure", "station.wear.drift_per_h=0"], "world.stations.0.wear.drift_per_h is 0.0"),
-        (["experiment=line_failure", "fit=3"], "fit is 3; it must be a Budget"),
-        (["experiment=line_failure", "fit.batch=0"], "fit.batch is 0; it must be at least 1"),
-        (["experiment=line_failure", "oracle.count=1"], "oracle.count is 1; it must be at least 2"),
-        (["experiment=line_failure", "oracle._target_=learn.tasks.Forecast"], "oracle.count is unknown to Forecast"),
-    ],
-)
-def test_bad_input_is_one_sentence(work, args, message):
+BAD = [
+    (["experiment=etth1"], "source.path is not set; give it as source.path=…"),
+    (["experiment=etth1", "source.path=nowhere.csv"], "nowhere.csv"),
+    (["experiment=etth1", "source.path=broken.csv"], "broken.csv, line 3: HUFL is 'much'"),
+    (["experiment=etth1", "source.path=short.csv"], "Cuts"),
+    (["experiment=cmapss", "source.path=engines.txt"], "source.test is not set; give it as source.test=…"),
+    (["experiment=line_failure", "evaluate.every=null"], "evaluate.every is null"),
+    (["experiment=house_price", "plan.train=-1"], "plan.train is -1; it must be at least 0"),
+    (["experiment=house_price", "plan.train=many"], "plan.train is 'many'; it must be a whole number"),
+    (["experiment=house_price", "world.noise_keur=-1"], "world.noise_keur is -1.0; it must be at least 0"),
+    (["experiment=house_price", "model=huge"], "model=huge: there is no such model; choose from"),
+    (["experiment=house_price", "context=-1"], "context is -1; it must be at least 0"),
+    (["experiment=house_price", "workers=0"], "workers is 0; it must be at least 1"),
+    (["experiment=house_price", "plan.duration_h=1", "plan.train=1"], "empty"),
+    (["experiment=line_failure", "debug=fast", "plan.test=0"], "test"),
+    (["experiment=line_failure", "station.wear.drift_per_h=0"], "world.stations.0.wear.drift_per_h is 0.0"),
+    (["experiment=line_failure", "fit=3"], "fit is 3; it must be a Budget"),
+    (["experiment=line_failure", "fit.batch=0"], "fit.batch is 0; it must be at least 1"),
+    (["experiment=line_failure", "oracle.count=1"], "oracle.count is 1; it must be at least 2"),
+    (["experiment=line_failure", "oracle._target_=learn.tasks.Forecast"], "oracle.count is unknown to Forecast"),
+]
+THE_DOOR = """
+import contextlib, io, json, sys
+from experiments.train import main
+for args in json.loads(sys.argv[1]):
+    sys.argv[1:] = args
+    code = 0
+    with contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            main()
+        except SystemExit as left:
+            code = left.code
+    print(json.dumps([code, err.getvalue()]))
+"""
+
+
+@pytest.fixture(scope="module")
+def answers(work):
+    """Exit code and stderr of the command for each of the bad inputs, one after another in one process."""
     (work / "broken.csv").write_text("date,HUFL\n2020-01-01 00:00,1\n2020-01-01 01:00,much\n")
     (work / "short.csv").write_text("date,HUFL\n2020-01-01 00:00,1\n2020-01-01 01:00,2\n")
-    code, _, err = call(work, "experiments.train", *args)
+    done = subprocess.run(
+        [sys.executable, "-c", THE_DOOR, json.dumps([args for args, _ in BAD])],
+        cwd=work,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "TWINWORLDS_TRACEBACK": "0"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("case", range(len(BAD)), ids=[" ".join(args) for args, _ in BAD])
+def test_bad_input_is_one_sentence(answers, case):
+    code, err = answers[case]
     said = [line for line in err.splitlines() if not line.startswith("dataset: ")]
     assert code == 2, err
     assert len(said) == 1
-    assert message in said[0]
+    assert BAD[case][1] in said[0]
 
 
 def test_a_worker_never_imports_jax(work):
