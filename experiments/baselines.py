@@ -5,7 +5,10 @@ Trees take longer to grow than a small model to train, and runs that differ in t
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
+import re
 from collections.abc import Callable
 from functools import cache, partial
 from importlib.metadata import version
@@ -23,7 +26,7 @@ from sim.errors import InputError
 from twins.platform import stamp
 
 UNASKED = frozenset({"model", "optim", "fit", "init", "seed", "oracle", "name", "baselines"})  # of no baseline
-PACKAGES = ("sim", "twins", "learn", "experiments")
+PACKAGES = {"sim", "twins", "learn", "experiments"}
 
 
 def predicted(experiment: Experiment, asked: Asked, kept: Path | None = None) -> dict[str, Row]:
@@ -40,37 +43,40 @@ def predicted(experiment: Experiment, asked: Asked, kept: Path | None = None) ->
                 fitted = baseline.fit(experiment.windows("train"), experiment.windows("validation"), experiment.task)
                 return fitted(asked.windows, asked.anchors_Nx2)
 
-            once = partial(_once, experiment, name, baseline, make)
+            once = partial(_once, experiment, name, make)
             prediction = make() if kept is None else predictions.kept(kept / f"{name}.npz", once)
             rows[name] = Row(baseline.kind, prediction)
     return rows
 
 
-def _once(experiment: Experiment, name: str, baseline: Any, make: Callable[[], Prediction]) -> Prediction:
+def _once(experiment: Experiment, name: str, make: Callable[[], Prediction]) -> Prediction:
     """What an earlier run has kept beside the dataset; made and kept where it is not there, or damaged."""
-    path = _shared(experiment, name, baseline)
+    path = _shared(experiment, name)
     if path is None:
         return make()
     try:
         return predictions.load(path)
     except InputError:
-        predictions.save(path, made := make())
+        made = make()
+        with contextlib.suppress(OSError):  # a dataset that others keep may be read alone
+            predictions.save(path, made)
         return made
 
 
-def _shared(experiment: Experiment, name: str, baseline: Any) -> Path | None:
+def _shared(experiment: Experiment, name: str) -> Path | None:
     """The file beside the dataset, named by all that a baseline's predictions depend on: its settings, its own seed
     among them, the data and whatever says which windows of them, the code, the libraries and the processor.
 
     None where that is not all known: code from outside the packages, readings rendered anew, plans tried.
     """
     dataset = experiment.dataset
-    known = all(type(part).__module__.partition(".")[0] in PACKAGES for part in (baseline, experiment.task))
+    about = experiment.config["baselines"][name]
+    built = json.dumps([about, *map(experiment.config.get, ("task", "evaluate", "feed"))], default=str)
+    known = set(re.findall(r'"_target_": "(\w+)', built)) <= PACKAGES
     if not known or dataset.live or experiment.config.get("branches") is not None:
         return None
-    asks = {key: value for key, value in experiment.config.items() if key not in UNASKED}
-    about = [dataset.manifest["content"], _code(), stamp(), version("scikit-learn")]
-    key = config_hash(asks | {"baseline": experiment.config["baselines"][name]}, repr(about))
+    asks = {key: value for key, value in experiment.config.items() if key not in UNASKED} | {"baseline": about}
+    key = config_hash(asks, repr([dataset.manifest["content"], _code(), stamp(), version("scikit-learn")]))
     return dataset.path / "cache" / f"{name}-{key}.npz"
 
 
@@ -81,3 +87,6 @@ def _code() -> str:
     for path in sorted(path for package in PACKAGES for path in (root / package).rglob("*.py")):
         digest.update(f"{path.relative_to(root)}\n".encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+_code()  # of what is imported now, not of what is written there by the time that baselines are asked

@@ -1,5 +1,10 @@
 """What a baseline has said is kept beside the dataset, and read again by the runs that would ask it the very same."""
 
+import errno
+import importlib.util
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -70,24 +75,64 @@ def test_what_would_change_a_prediction_has_it_made_anew(work, fitted, change, a
 
 def test_other_code_and_other_libraries_read_nothing(work, monkeypatch):
     experiment, _ = asked(work, "before")
-    name = baselines._shared(experiment, "age_weibull", AgeWeibull())
+    name = baselines._shared(experiment, "age_weibull")
     assert name is not None
     assert name.exists()
     for what in ("_code", "stamp", "version"):
         with monkeypatch.context() as patch:
             patch.setattr(baselines, what, lambda *_: "another")
-            assert baselines._shared(experiment, "age_weibull", AgeWeibull()) != name
+            assert baselines._shared(experiment, "age_weibull") != name
 
-    class Own(AgeWeibull):
-        """Of a plant of one's own, whose code may change without the packages."""
 
-    assert baselines._shared(experiment, "age_weibull", Own()) is None
+@pytest.mark.parametrize(
+    ("key", "part"),
+    [
+        ("baselines", {"age_weibull": {"_target_": "plant.AgeWeibull"}}),
+        ("baselines", {"age_weibull": {"_target_": "learn.baselines.Known", "law": {"_target_": "plant.Law"}}}),
+        ("task", {"_target_": "plant.Task"}),
+        ("evaluate", {"_target_": "plant.Scoring"}),
+    ],
+)
+def test_what_code_of_a_plant_of_ones_own_says_is_not_kept(work, key, part):
+    experiment, _ = asked(work, "before")
+    assert baselines._shared(experiment, "age_weibull") is not None
+    experiment.config = {**experiment.config, key: part}
+    assert baselines._shared(experiment, "age_weibull") is None
+
+
+def test_the_code_is_that_which_runs_whatever_is_written_there_meanwhile(tmp_path):
+    def loaded():
+        (tmp_path / "experiments").mkdir(exist_ok=True)
+        copy = Path(shutil.copy(baselines.__file__, tmp_path / "experiments"))
+        spec = importlib.util.spec_from_file_location("baselines_elsewhere", copy)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    before = loaded()
+    (tmp_path / "experiments" / "new.py").write_text("1\n")
+    after = loaded()
+    (tmp_path / "experiments" / "new.py").unlink()
+    assert loaded()._code() == before._code() != after._code()
+
+
+def test_a_dataset_that_cannot_be_written_to_is_read_alone(work, tmp_path, monkeypatch, fitted):
+    def refused(path, prediction, real=baselines.predictions.save):
+        if work in path.parents and path.parent.name == "cache":
+            raise OSError(errno.EROFS, "Read-only file system")
+        real(path, prediction)
+
+    monkeypatch.setattr(baselines.predictions, "save", refused)
+    _, told = asked(work, tmp_path / "run", "context=60")
+    assert list(told) == fitted == BOTH
 
 
 @pytest.mark.parametrize("harm", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"x" * len(data)])
 def test_a_damaged_file_is_made_anew(work, tmp_path, fitted, harm):
     experiment, before = asked(work, "before")
-    path = baselines._shared(experiment, "age_weibull", AgeWeibull())
+    path = baselines._shared(experiment, "age_weibull")
     path.write_bytes(harm(path.read_bytes()))
     fitted.clear()
     _, after = asked(work, tmp_path / "after")
