@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import blake2b
@@ -250,7 +251,8 @@ class _Kept:
         if self.folder is not None:
             buffer = io.BytesIO()
             np.savez(buffer, members=members)
-            files.write(self._path(asks), [buffer.getvalue()])
+            with suppress(InputError):  # a dataset that others keep may be read alone
+                files.write(self._path(asks), [buffer.getvalue()])
         return members
 
     def _path(self, asks: Sequence) -> Path:

@@ -48,6 +48,13 @@ def test_with_memoryless_failures_the_oracle_is_the_base_rate(monkeypatch):
     assert (((p - base) / np.sqrt(base * (1 - base) / count)) ** 2).mean() > 10
 
 
+def test_what_cannot_be_kept_is_told_all_the_same(tmp_path):
+    asks = asked(TWIN, range(1))
+    (tmp_path / "file").touch()
+    told = failures(TWIN, asks, HORIZON_H, 4, cache=tmp_path / "file" / "cache")
+    assert np.array_equal(told, failures(TWIN, asks, HORIZON_H, 4))
+
+
 def test_members_are_times_to_failure():
     first_h = failures(TWIN, asked(TWIN, range(4)), HORIZON_H, 100).ravel()
     early = first_h[first_h < np.inf]
