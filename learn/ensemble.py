@@ -109,7 +109,7 @@ def mixture(quantiles_MxQ: jax.Array, levels: np.ndarray) -> jax.Array:
         return jnp.where(short, middle, ends[0]), jnp.where(short, ends[1], middle)
 
     low, high = jax.lax.fori_loop(0, HALVINGS, halved, (quantiles_MxQ.min(0), quantiles_MxQ.max(0)))
-    return (low + high) / 2
+    return jax.lax.cummax((low + high) / 2, axis=low.ndim - 1)  # what is halved apart may cross by a last half
 
 
 def share_below(x: jax.Array, quantiles: jax.Array, levels: np.ndarray) -> jax.Array:

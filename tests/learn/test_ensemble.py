@@ -125,6 +125,12 @@ def test_laws_that_jump_and_single_levels_are_mixed_too():
     np.testing.assert_array_equal(mixture(jnp.float32([[1], [2], [6]]), np.array([0.5])), [2])
 
 
+def test_quantiles_of_a_mixture_never_cross():
+    rng, levels = np.random.default_rng(0), np.array(LEVELS)
+    whole = np.sort(np.rint(rng.normal(2 * rng.normal(size=(3, 200, 1)), 2, (3, 200, len(levels)))), axis=-1)
+    assert np.diff(mixture(jnp.asarray(whole, jnp.float32), levels)).min() >= 0  # of members with ties and jumps
+
+
 def test_passes_with_dropout_mix_what_each_would_say(series_windows):
     task, picked = Forecast(4, loss="mse"), anchors(series_windows)[:6]
     model = SHAPE.build(task, series_windows)
