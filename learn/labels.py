@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from learn.tasks import RemainingLife, Task
 from sim.errors import InputError
-from twins.episode import CENSORED, PLANNED, Episode
+from twins.episode import CENSORED, PLANNED, Episode, Spell
 
 
 def labels(episode: Episode, now_h: np.ndarray, to_h: float, causes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -38,11 +40,26 @@ def lives(episode: Episode, now_h: np.ndarray, to_h: float, task: RemainingLife)
     return event_h, cause
 
 
-def followed_h(episode: Episode, to_h: float, task: Task | None) -> float:
-    """Until when the lives of an episode can be asked for: all of it where its last life is known to the end."""
-    if not isinstance(task, RemainingLife) or not episode.spells:
+def followed_h(episodes: Sequence[Episode], to_h: float, task: Task | None) -> list[float]:
+    """Until when the lives of each episode can be asked for: all of it where its last life is known to the end.
+
+    Where a cut in time at *to_h* ends some lives, none is asked for within the cap of it: of those that follow, only
+    failures would be known.
+    """
+    if not isinstance(task, RemainingLife):
+        return [to_h] * len(episodes)
+    ends = [max(episode.spells, key=lambda spell: spell.end_h) for episode in episodes if episode.spells]
+    cut = any(last.end_h >= to_h and not _known(last, task) for last in ends)
+    return [min(_followed_h(episode, to_h, task), to_h - task.cap_h if cut else to_h) for episode in episodes]
+
+
+def _followed_h(episode: Episode, to_h: float, task: RemainingLife) -> float:
+    if not episode.spells:
         return to_h
     last = max(episode.spells, key=lambda spell: spell.end_h)
-    known = last.cause in task.causes or np.isfinite(last.unmaintained_h)
-    end_h = min(episode.end_h, to_h)
-    return to_h if known and last.end_h >= episode.end_h - 1e-9 and last.end_h <= to_h else end_h - task.cap_h
+    whole = _known(last, task) and last.end_h >= episode.end_h - 1e-9 and last.end_h <= to_h
+    return to_h if whole else min(episode.end_h, to_h) - task.cap_h
+
+
+def _known(life: Spell, task: RemainingLife) -> bool:
+    return life.cause in task.causes or bool(np.isfinite(life.unmaintained_h))

@@ -80,10 +80,10 @@ class Laid:
         if len(steps := {str(one.step_h) for one in each}) > 1:
             raise InputError(f"episodes are sampled at different steps, {sorted(steps)} h; give one")
         first, last = [], []
-        for one in each:
+        for one, until_h in zip(each, followed_h([one.episode for one in each], span[1], task), strict=True):
             grid_h = one.times_h(0, one.length)
             first.append(int(np.searchsorted(grid_h, span[0])))
-            last.append(int(np.searchsorted(grid_h, followed_h(one.episode, span[1], task))))
+            last.append(int(np.searchsorted(grid_h, until_h)))
         return Laid(each, span, context, horizon, task, names, tuple(first), tuple(last))
 
     @property

@@ -86,8 +86,12 @@ def test_lives_that_a_cut_in_time_ends_are_at_risk_up_to_it_and_no_failure_is_kn
     assert told("train", events) == {"a": {(12, 1)}, "b": {(12, 0)}, "c": {(12, 0)}}
     assert told("validation", events) == {"b": {(14, 1)}, "c": {(18, 0)}}
     assert told("test", events) == {"c": {(24, 1)}}
-    assert told("train", RemainingLife(cap=4.0)) == {"a": {(12, 1)}, "b": {(12, 0)}, "c": {(12, 0)}}
-    assert told("test", RemainingLife(cap=4.0)) == {"c": {(24, 1)}}
+    left = RemainingLife(cap=4.0)
+    assert told("train", left) == {"a": {(12, 1)}, "b": {(12, 0)}, "c": {(12, 0)}}
+    assert told("test", left) == {"c": {(24, 1)}}
+    # of what begins within the cap of a cut only failures would be known, whichever asset it is of
+    asked = {split: Windows.of(dataset, split, context=2, task=left).last for split in dataset.splits}
+    assert asked == {"train": (8, 8, 8), "validation": (12, 14, 14), "test": (12, 14, 24)}
 
 
 @settings(max_examples=15, deadline=None)
