@@ -195,18 +195,29 @@ def skill(score_R: np.ndarray, naive_R: np.ndarray, oracle_R: np.ndarray) -> np.
 
 def event_anchors(windows: Windows, horizon_h: float, every_h: float) -> np.ndarray:
     """Anchors int32[N, 2] (episode, sample) of assets at risk, at the multiples of *every_h*, so that all assets of a
-    run are asked at the same times; a whole context lies before each and *horizon_h* of the split after it."""
+    run are asked at the same times. A whole context lies before each and *horizon_h* of the split after it, or of a
+    record that ends with the asset's failure all that there is."""
     stride = round(every_h / step_h(windows))
     if stride < 1 or not math.isclose(stride * step_h(windows), every_h, rel_tol=1e-6):
         raise InputError(f"every_h is {every_h:g} h; it must be a whole number of steps of {step_h(windows):g} h")
     e_N, k_N = anchors(windows, at_risk=True).T
-    last_N = np.array(windows.last)[e_N] - horizon_h / step_h(windows)
-    chosen_N = (k_N % stride == 0) & (k_N <= last_N + 1e-6)
+    horizon = horizon_h / step_h(windows)
+    whole_E = np.where(_fails_at_its_end(windows), windows.until_h / step_h(windows), windows.last)
+    chosen_N = (k_N % stride == 0) & (k_N <= whole_E[e_N] - horizon + 1e-6)
     if not chosen_N.any():
         raise InputError(
             f"no asset is at risk at any multiple of {every_h:g} h with {horizon_h:g} h to come; run longer"
         )
     return np.stack((e_N, k_N), axis=1)[chosen_N]
+
+
+def _fails_at_its_end(windows: Windows) -> np.ndarray:
+    """Of each episode whether it ends just when the asset fails, bool[E]."""
+    left_ExL, cause_ExL = np.asarray(windows.event_h_ExL), np.asarray(windows.cause_ExL)
+    alive_ExL = np.isfinite(left_ExL)
+    at = np.arange(len(left_ExL)), left_ExL.shape[1] - 1 - alive_ExL[:, ::-1].argmax(1)
+    end_E = at[1] + 1 - windows.context + left_ExL[at] / step_h(windows)
+    return alive_ExL.any(1) & (cause_ExL[at] > 0) & (end_E >= np.array(windows.last) - 1e-3)
 
 
 def life_anchors(windows: Windows, every: int | None) -> np.ndarray:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from learn.baselines import AgeLife, FeatureRidge, LifeTrees
 from learn.baselines.lives import left
 from learn.batch import Windows, anchors, gather
-from learn.evaluate import Row, evaluate, life_anchors, life_truth
+from learn.evaluate import Row, evaluate, event_anchors, event_truth, life_anchors, life_truth
 from learn.fit import Budget, fit
 from learn.linear import Linear
 from learn.losses import loss, remaining
@@ -92,6 +92,24 @@ def test_lives_that_a_cut_in_time_ends_are_at_risk_up_to_it_and_no_failure_is_kn
     # of what begins within the cap of a cut only failures would be known, whichever asset it is of
     asked = {split: Windows.of(dataset, split, context=2, task=left).last for split in dataset.splits}
     assert asked == {"train": (8, 8, 8), "validation": (12, 14, 14), "test": (12, 14, 24)}
+
+
+def test_records_that_end_in_failure_are_asked_of_it_up_to_the_end():
+    """Of those alive at any moment as many fail within the horizon as do, not only those that outlive it by far."""
+    rng, horizon = np.random.default_rng(0), 20.0
+    long = [max(int(np.ceil(rng.exponential(40))), 3) for _ in range(300)]
+    records = [record([Spell(0, n, "wear", n)], n, run) for run, n in enumerate(long)]
+    task = TimeToEvent(edges_h=(horizon,), horizon_h=horizon)
+    windows = Windows.of(records, context=2, task=task)
+    asked = event_anchors(windows, horizon, 1.0)
+    truth = event_truth(records, asked, 1.0, horizon)
+    assert truth.known_N.all()
+    assert len(asked) == len(anchors(windows, at_risk=True))
+    assert truth.failed_N.mean() == pytest.approx(-np.expm1(-horizon / 40), abs=0.04)
+    cut = replace(windows, until_h=60.0)
+    assert event_anchors(cut, horizon, 1.0)[:, 1].max() == 40
+    lost = Windows.of([record([Spell(0, 60, CENSORED, 60)], 60)], context=2, task=task)
+    assert event_anchors(lost, horizon, 1.0)[:, 1].max() == 40
 
 
 @settings(max_examples=15, deadline=None)
