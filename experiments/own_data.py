@@ -217,6 +217,9 @@ def _forecasts(
     columns: dict[str, list[Any]] = {name: [] for name in names}
     mean_NxVxH = model.scale.restore(found.mean_NxVxH)
     quantiles_NxVxHxQ = model.scale.restore(found.quantiles_NxVxHxQ, 2)
+    if isinstance(model.task, Forecast) and model.task.loss == "counts":
+        # whole, but for what was rounded on the way into scaled units and back
+        quantiles_NxVxHxQ = np.rint(quantiles_NxVxHxQ)
     targets = [v for v, role in enumerate(model.roles) if role == Role.TARGET]
     for n, (e, k) in enumerate(asked.tolist()):
         episode, made_at = episodes[e], _time(episodes[e], k * step_h)

@@ -1,6 +1,7 @@
 """Counts: likelihood, quantiles and mean of a law against SciPy, a planted law found, and nothing that leaks."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -10,6 +11,7 @@ import pytest
 from flax import nnx
 from scipy import stats
 
+from experiments import own_data
 from learn import counts
 from learn.batch import Windows, anchors, gather
 from learn.ensemble import Ensemble
@@ -257,6 +259,18 @@ def test_a_bundle_tells_means_and_whole_quantiles(windows, tmp_path):
     np.testing.assert_allclose(told["quantiles"], ours, atol=1.01)  # where a level is met to the last digit
     assert (np.abs(told["quantiles"] - ours) < 0.01).mean() > 0.999
     assert (told["quantiles"] == np.rint(told["quantiles"])).all()
+
+
+def test_a_table_of_ones_own_is_foretold_in_whole_quantiles(windows):
+    module = awake(Linear().build(TASK, windows), 0.02)
+    model: Any = SimpleNamespace(
+        task=TASK, context=CONTEXT, scale=windows.scale, step_h=1.0, roles=("target", "target", "past")
+    )
+    model.predict = lambda some, at: predict(module, None, some, at)
+    told = own_data.predictions(model, [planted(3)], 10)
+    quantiles = np.array([told[f"q{level:g}"] for level in LEVELS])
+    assert (quantiles == np.rint(quantiles)).all()
+    assert len(np.unique(quantiles)) > 20
 
 
 def test_counts_are_learned_in_company(windows):
