@@ -29,7 +29,8 @@ def save(path: Path, prediction: Prediction) -> None:
     """One .npz of the fields that are there, moved into place when it is whole."""
     fields = {field.name: getattr(prediction, field.name) for field in dataclasses.fields(prediction)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")  # runs side by side share what lies beside a dataset
+    # runs side by side share what lies beside a dataset, those of several hosts too
+    part = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
     try:
         with part.open("wb") as file:
             present: dict[str, Any] = {name: np.asarray(value) for name, value in fields.items() if value is not None}

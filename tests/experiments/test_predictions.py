@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments import own_data
-from experiments.predictions import kept
+from experiments.predictions import kept, save
 from experiments.source import Observed
 from learn.metrics import EventPrediction, ForecastPrediction, StatePrediction
 from learn.tasks import Forecast, TimeToEvent
@@ -46,6 +46,23 @@ def test_shares_of_states_come_back_with_how_many_futures_they_are_of(tmp_path):
     found = kept(tmp_path / "a.npz", lambda: StatePrediction(np.full((2, 3, 4), 0.25), members=16))
     assert isinstance(found, StatePrediction)
     assert (found.p_NxHxC.shape, found.members) == ((2, 3, 4), 16)
+
+
+def test_runs_of_several_hosts_may_write_the_same_file(tmp_path, monkeypatch):
+    """While one writes, another with the same process number on its own host does so from first to last."""
+    told, path, real = EventPrediction(np.linspace(0, 1, 5)), tmp_path / "a.npz", np.savez
+
+    def meanwhile(file, **fields):
+        monkeypatch.setattr(np, "savez", real)
+        save(path, told)
+        real(file, **fields)
+
+    monkeypatch.setattr(np, "savez", meanwhile)
+    save(path, told)
+    found = kept(path, lambda: EventPrediction(np.zeros(5)))
+    assert isinstance(found, EventPrediction)
+    np.testing.assert_array_equal(found.p_N, told.p_N)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK", None])
