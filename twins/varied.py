@@ -23,6 +23,7 @@ from twins.paths import Value, fitted, reached, rebuilt, said
 from twins.twin import Twin
 
 SMALLEST = 2.0**-54
+SHOWN = 4  # draws that a message names
 
 
 @dataclass(frozen=True)
@@ -137,8 +138,10 @@ class Varied:
         try:
             return rebuilt(self.base, list(drawn.items()))
         except InputError as error:
-            told = ", ".join(f"{said(path)}={value!r}" for path, value in drawn.items())
-            raise InputError(f"run {run} would be a world that cannot be, with {told}: {error}") from error
+            why = str(error)
+            first = sorted(drawn.items(), key=lambda draw: repr(draw[1]) not in why)  # those that it speaks of
+            shown = ", ".join(f"{said(path)}={value!r}" for path, value in first[:SHOWN]) + ", …" * (len(first) > SHOWN)
+            raise InputError(f"run {run} would be a world that cannot be, with {shown}: {why}") from error
 
     def drawn(self, run: int) -> dict[str, Value]:
         """What was drawn for world run *run*, by its full key."""

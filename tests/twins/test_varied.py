@@ -172,6 +172,10 @@ def test_a_world_that_cannot_be_is_refused_with_its_run_and_keys():
         InputError, match=rf"run {bad} would be .* world\.crew=0, .*load=1\.\d+: Line\.crew is 0; it must"
     ):
         family.of(bad)
+    more = {"world.stations.*.load": Between(1, 2), "world.buffers.*": Between(3, 9, whole=True)}
+    many = Varied(TWIN, more | {"world.crew": Choices((0, 1))})
+    with pytest.raises(InputError, match=r"cannot be, with world\.crew=0, .*, …: Line\.crew is 0"):
+        many.of(bad)
     with pytest.raises(InputError, match=r"world\.stations\.\* and .* both vary|both vary world\.stations\.1\.load"):
         Varied(TWIN, {"world.stations.*.load": Between(1, 2), "world.stations.1.load": Between(1, 2)})
 
