@@ -94,6 +94,11 @@ def _asked_alike(experiment: Experiment) -> None:
     if hasattr(model, "check"):
         model.check(task, experiment.context)
     for name, baseline in experiment.part("baselines").items():
+        if not callable(getattr(baseline, "fit", None)):
+            raise InputError(
+                f"baselines.{name} is a {type(baseline).__name__}, which has no fit; it must be an object with "
+                "fit(train, validation, task), such as learn.baselines.RepeatLast"
+            )
         answers = _answers(baseline)
         if not isinstance(task, answers) or (isinstance(task, Imputation) and answers is Forecast):
             raise InputError(
@@ -105,7 +110,7 @@ def _asked_alike(experiment: Experiment) -> None:
 def _answers(baseline: Any) -> type:
     """The kind of task that a baseline's `fit` takes; any, where it does not say."""
     try:
-        said = get_type_hints(type(baseline).fit).get("task")
-    except NameError:  # names that are there for type checkers alone
+        said = get_type_hints(baseline.fit).get("task")
+    except (NameError, AttributeError, TypeError):  # names for type checkers alone, or a fit that is no function
         said = None
-    return said if isinstance(said, type) else object
+    return said if isinstance(said, type) and not getattr(said, "_is_protocol", False) else object

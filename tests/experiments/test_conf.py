@@ -1,11 +1,13 @@
 """Every configuration that is shipped composes, and every part of it builds."""
 
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from experiments import load
-from experiments.checked import check
+from experiments.checked import _answers, check
 from experiments.cli import compose
 from experiments.optimising import Study
 from sim.errors import InputError
@@ -80,6 +82,32 @@ def test_gaps_that_cannot_be_asked_for_are_refused_before_any_work(given, said):
 def test_laws_of_counts_are_not_moved_to_where_they_cover():
     with pytest.raises(InputError, match=r"only a forecast told in quantiles, task\.loss=pinball, has it"):
         check(load("line_output", ["evaluate.conformal=true"]))
+
+
+def test_a_baseline_that_cannot_be_fitted_is_refused_before_any_work():
+    with pytest.raises(InputError, match=r"baselines\.mine is a Fraction, which has no fit"):
+        check(load("line_failure", ["+baselines.mine._target_=fractions.Fraction"]))
+
+
+class _Ahead(Protocol):
+    horizon: int
+
+
+class _Shaped:
+    def fit(self, train, validation, task: _Ahead): ...
+
+
+class _Elsewhere:
+    def fit(self, train, validation, task: "pytest.no_such_name"): ...  # type: ignore
+
+
+class _Partly:
+    fit = partial(print)
+
+
+@pytest.mark.parametrize("kind", [_Shaped, _Elsewhere, _Partly])
+def test_a_baseline_that_names_no_class_of_task_may_answer_any(kind):
+    assert _answers(kind()) is object
 
 
 def test_an_oracle_that_tells_no_states_is_refused_before_any_work():
