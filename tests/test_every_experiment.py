@@ -27,7 +27,15 @@ OTHERS = {
 }  # presets of other commands, which have tests of their own
 PRESETS = sorted(p.stem for p in (ROOT / "conf" / "experiment").glob("*.yaml") if p.stem not in OTHERS)
 # by `make long`, since each asks what another does
-LATER = {"factory_failure", "line_supply", "outage", "transformer_failure", "device_failure", "heart_procedure"}
+LATER = {
+    "factory_failure",
+    "line_supply",
+    "outage",
+    "transformer_failure",
+    "device_failure",
+    "heart_procedure",
+    "street_loads",
+}
 # one of each task
 AGAIN = ("line_failure", "line_rul", "line_quality", "line_states", "grid_forecast", "heart_treatment", "cmapss")
 SOURCE = {
@@ -36,7 +44,7 @@ SOURCE = {
     "cmapss": ["source.path=engines.txt", "source.test=cut.txt", "source.left=left.txt"],
 }
 # compiled as a user's: the main experiment, and those whose losses are so wide that running them takes longer than that
-OPTIMISED = {"line_failure", "etth1", "grid_forecast", "homes_imputation"}
+OPTIMISED = {"line_failure", "etth1", "grid_forecast", "homes_imputation", "street_loads"}
 # of all but the main experiment, which is as a user has it, and the linear one
 SMALL = ("model.width=48", "model.layers=1", "model.hidden=96")
 FOLDER = ("checkpoints", "config.yaml", "figures.json", "metrics.json", "metrics.jsonl", "report.html", "stamp.json")
