@@ -12,6 +12,7 @@ from experiments import pipeline, predictions
 from experiments.build import fit
 from experiments.experiment import Experiment
 from experiments.questions import ask
+from experiments.report import json_of, told_by
 from experiments.run_dir import UNHASHED, config_of, damaged
 from learn.evaluate import Row
 from sim.errors import InputError
@@ -38,6 +39,9 @@ def _folders(runs: str | list[str], key: str) -> list[Path]:
     if isinstance(runs, list) and len(finished) < len(paths):
         missing = next(path for path in paths if path not in finished)
         raise InputError(f"{key} names {missing}, which is no finished run: it has no metrics.json")
+    for path in finished:
+        if told_by(json_of(path / "metrics.json")) != "report":
+            raise InputError(f"{key} names {path}, a run of another command; compare those of experiments.train")
     if len(finished) < 2:
         raise InputError(
             f"{key} is {runs!r}, which finds {len(finished)} finished run{'s' * (len(finished) != 1)}; "

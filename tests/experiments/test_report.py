@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiments import checked, cli, console, figures, load, plots, report, words
+from experiments import checked, cli, console, figures, load, plots, report, seeds, words
 from learn.evaluate import Row, evaluate
 from learn.metrics import EventPrediction, EventTruth, ForecastPrediction, ForecastTruth
 from sim.errors import InputError
@@ -311,6 +311,14 @@ def test_no_skill_is_claimed_where_next_to_nothing_happened(rate, told):
     assert ("covers 99 %" in headline) == (told is None)
     if told and rate < 0.5:
         assert told in detail
+
+
+def test_runs_of_other_commands_are_not_compared(tmp_path):
+    for seed in "01":
+        (tmp_path / seed).mkdir()
+        (tmp_path / seed / "metrics.json").write_text(json.dumps({"best_fixed": "age", "rows": []}))
+    with pytest.raises(InputError, match=r"runs names .*0, a run of another command"):
+        seeds.found(f"{tmp_path}/*")
 
 
 def test_what_comes_of_patients_is_not_called_a_failure():
