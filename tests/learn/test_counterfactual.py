@@ -113,7 +113,7 @@ def test_before_training_a_grown_model_repeats_the_newest_value_and_learns_the_p
 def test_joined_channels_are_for_forecasts_of_one_target(one):
     _, task, windows = one
     both = replace(windows, role_ExV=jnp.zeros_like(windows.role_ExV))
-    with pytest.raises(InputError, match=r"model\.join is true; it takes a forecast of one target"):
+    with pytest.raises(InputError, match=r"model\.join is true; it takes one target and no frames"):
         MODEL.build(task, both)
 
 

@@ -231,7 +231,7 @@ def test_what_has_no_frames_has_no_parameter_of_theirs():
     [
         (
             lambda: Windows.of(EPISODES, context=5, task=Classify("rust")),
-            "no hidden channel is called 'rust'; there is",
+            "no hidden channel is called 'rust', as task.truth says; there is",
         ),
         (
             lambda: Windows.of(EPISODES, context=5, task=Classify(marks="defective")),

@@ -266,7 +266,7 @@ def test_bad_shapes_are_refused(wrong):
 
 
 def test_a_context_without_a_patch_is_refused(event_windows):
-    with pytest.raises(InputError, match="no patch of 48"):
+    with pytest.raises(InputError, match=r"at least model\.patch, which is 48"):
         TwinFormer(patch=48).build(TimeToEvent(), event_windows)
 
 
