@@ -83,8 +83,9 @@ class TwinFormer:
             raise InputError(f"context is {context} samples; it must be at least model.patch, which is {self.patch}")
         if self.join and not isinstance(task, Forecast):
             raise InputError(f"model.join is true; it takes forecasts alone, and task is {type(task).__name__}")
-        if self.skip and (not isinstance(task, Forecast) or isinstance(task, Imputation) or task.loss == "counts"):
-            asked = "of counts" if isinstance(task, Forecast) and task.loss == "counts" else type(task).__name__
+        counts = isinstance(task, Forecast) and task.loss == "counts"
+        if self.skip and (counts or isinstance(task, Imputation) or not isinstance(task, Forecast)):
+            asked = "of counts" if counts else type(task).__name__
             raise InputError(f"model.skip is true, which takes a forecast of numbers; task is {asked}: set it to false")
         for also in ("join", "growth"):
             if self.skip and getattr(self, also):
@@ -98,7 +99,8 @@ class TwinFormer:
         self.check(task, windows.context)
         asked = (np.asarray(windows.role_ExV) == ROLES.index(Role.TARGET)).any(0).sum()
         if self.join and (asked != 1 or windows.scale.frames):
-            raise InputError(f"model.join is true; it takes one target and no frames, and there are {asked} targets")
+            seen = f"{asked} targets and {len(windows.scale.frames)} channels of frames"
+            raise InputError(f"model.join is true; it takes one target and no frames, and there are {seen}")
         for frame in windows.scale.frames:
             if len(frame.shape) > 2 or any(side % self.piece(frame.shape) for side in frame.shape):
                 raise InputError(

@@ -5,8 +5,6 @@ import json
 import math
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import pytest
 from flax import nnx
 
 from experiments.model import Model
+from tests import commands
 
 ROOT = Path(__file__).parents[1]
 OTHERS = {
@@ -79,17 +78,14 @@ def work(tmp_path_factory):
 
 
 def start(work, *args):
-    command = [sys.executable, "-m", *args]
-    env = os.environ | {"PYTHONPATH": str(ROOT), "JAX_COMPILATION_CACHE_DIR": str(work / "jax")}
+    env = {"JAX_COMPILATION_CACHE_DIR": str(work / "jax")}
     if not OPTIMISED.isdisjoint(arg.removeprefix("experiment=") for arg in args):
         env["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "0"
-    return subprocess.Popen(command, cwd=work, env=env, stdout=-1, stderr=-1, text=True, start_new_session=True)
+    return commands.start(work, "-m", *args, **env)
 
 
 def call(work, *args):
-    process = start(work, *args)
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out, err
+    return commands.finish(start(work, *args))
 
 
 def train(work, preset, *more):
@@ -311,14 +307,8 @@ def answers(work):
     """Exit code and stderr of the command for each of the bad inputs, one after another in one process."""
     (work / "broken.csv").write_text("date,HUFL\n2020-01-01 00:00,1\n2020-01-01 01:00,much\n")
     (work / "short.csv").write_text("date,HUFL\n2020-01-01 00:00,1\n2020-01-01 01:00,2\n")
-    done = subprocess.run(
-        [sys.executable, "-c", THE_DOOR, json.dumps([args for args, _ in BAD])],
-        cwd=work,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "TWINWORLDS_TRACEBACK": "0"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = commands.call(work, "-c", THE_DOOR, json.dumps([args for args, _ in BAD]))
+    assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
