@@ -78,8 +78,10 @@ def check(experiment: Experiment) -> None:
             raise InputError("oracle must be null where gaps are asked: nothing tells what can be known of them")
     if isinstance(experiment.task, States) and isinstance(experiment.oracle, Recorded):
         raise InputError("oracle cannot be Recorded where states are asked; it must be questions.Futures, or null")
-    if experiment.scoring.conformal and (type(experiment.task) is not Forecast or experiment.task.loss != "pinball"):
-        raise InputError("evaluate.conformal is true; only a forecast told in quantiles, task.loss=pinball, has it")
+    in_quantiles = type(experiment.task) is Forecast and experiment.task.loss == "pinball"
+    for key in ("conformal", "adaptive"):
+        if getattr(experiment.scoring, key) and not in_quantiles:
+            raise InputError(f"evaluate.{key} is asked; only a forecast told in quantiles, task.loss=pinball, has it")
     if experiment.scoring.mc_dropout and not getattr(experiment.part("model"), "dropout", 0):
         raise InputError("evaluate.mc_dropout asks a model with units dropped out; model.dropout must be above 0")
     scoring, choice = experiment.scoring, PRIMARY[type(experiment.task)]

@@ -15,9 +15,10 @@ from experiments.experiment import Experiment
 from experiments.model import Model
 from experiments.questions import Asked, ask, recorded
 from experiments.run_dir import RunDir, stamp, write_json
+from experiments.settings import Scoring
 from experiments.training import Costs, branched, train
 from learn.batch import Windows
-from learn.conformal import conformal
+from learn.conformal import conformal, fewest, followed
 from learn.evaluate import Row, evaluate
 from learn.metrics import (
     EventPrediction,
@@ -31,6 +32,7 @@ from learn.metrics import (
     StateTruth,
 )
 from learn.tasks import Classify
+from sim.errors import InputError
 from twins.dataset import Dataset, describe
 from twins.derived import derive, origin
 from twins.episode import Episode
@@ -54,6 +56,7 @@ def execute(
             say(line)
         test, episodes = experiment.windows("test"), branched(experiment, experiment.dataset, "test")
         asked = ask(experiment.task, experiment.scoring, experiment.windows("train"), test, episodes)
+        calibrating = _calibrating(experiment)
     with costs.stage("training", accelerated=True):
         model, spent = train(experiment, run, costs=costs)
         kept = run.path / "predictions"
@@ -64,8 +67,8 @@ def execute(
     for name, rival in (rivals or {}).items():
         rows[name] = Row("baseline", rival.predict(asked.windows, asked.anchors_Nx2))
     rows[MODEL] = Row("model", forecast)
-    if experiment.scoring.conformal:
-        rows[f"{MODEL}_conformal"] = Row("variant", _moved(experiment, model, forecast))
+    if calibrating is not None:
+        rows |= _moved(experiment.scoring, model, forecast, asked, calibrating)
     if passes := experiment.scoring.mc_dropout:
         with costs.stage("dropout", accelerated=True):
             about = (asked.windows, asked.anchors_Nx2, passes, experiment.seed)
@@ -88,15 +91,40 @@ def execute(
     return scores, costs.seconds
 
 
-def _moved(experiment: Experiment, model: Model, forecast: Prediction) -> ForecastPrediction:
-    """The model's quantiles moved by its misses on the windows of the validation split."""
-    task, validation = experiment.task, experiment.windows("validation")
-    asked = ask(task, experiment.scoring, experiment.windows("train"), validation, ())
-    calibration = model.predict(asked.windows, asked.anchors_Nx2)
+def _calibrating(experiment: Experiment) -> Asked | None:
+    """What the validation split asks, where quantiles are to be moved by the misses there.
+
+    Raises InputError, before any training, where a variate has fewer readings than the outermost quantile needs.
+    """
+    scoring, task = experiment.scoring, experiment.task
+    if not (scoring.conformal or scoring.adaptive):
+        return None
+    asked = ask(task, scoring, experiment.windows("train"), experiment.windows("validation"), ())
+    assert isinstance(asked.truth, ForecastTruth)
+    level = max(task.quantiles)
+    for name, mask_NxH in zip(asked.windows.scale.names, asked.truth.mask_NxVxH.swapaxes(0, 1), strict=True):
+        if scoring.conformal and 0 < mask_NxH.sum() < fewest(level):
+            raise InputError(
+                f"evaluate.conformal is true, and the validation split has {mask_NxH.sum()} readings of {name} to be "
+                f"told; the quantile of level {level:g} needs {fewest(level)}; make the split longer, or leave it false"
+            )
+    return asked
+
+
+def _moved(scoring: Scoring, model: Model, forecast: Prediction, asked: Asked, calibrating: Asked) -> dict[str, Row]:
+    """The model's quantiles moved by its misses on the windows of the validation split, and by those known by then."""
+    calibration = model.predict(calibrating.windows, calibrating.anchors_Nx2)
     assert isinstance(forecast, ForecastPrediction)
     assert isinstance(calibration, ForecastPrediction)
     assert isinstance(asked.truth, ForecastTruth)
-    return conformal(forecast, calibration, asked.truth)
+    assert isinstance(calibrating.truth, ForecastTruth)
+    made = {}
+    if scoring.conformal:
+        made[f"{MODEL}_conformal"] = conformal(forecast, calibration, calibrating.truth)
+    if rate := scoring.adaptive:
+        about = (asked.truth, asked.anchors_Nx2, calibration, calibrating.truth)
+        made[f"{MODEL}_adaptive"] = followed(forecast, *about, rate)
+    return {name: Row("variant", moved) for name, moved in made.items()}
 
 
 def examine(experiment: Experiment, model: Model, dataset: Dataset, split: str) -> dict[str, Any]:

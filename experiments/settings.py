@@ -32,11 +32,13 @@ class Scoring:
     season: int | None = None  # samples in the season of MASE's naive forecast; null: no MASE
     cluster_h: float | None = None  # length of the stretches that are resampled where there is but one run
     conformal: bool = False  # of forecasts: a row more, the quantiles moved by the misses on the validation split
+    adaptive: float = 0.0  # likewise, by a level that follows the misses known by then, at this rate; 0: no such row
     mc_dropout: int = 0  # a row more: the mixture of so many passes with dropout on, 2 or more
 
     def __post_init__(self):
         require(self.every is None or self.every >= 1, self, "every", "at least 1 sample, or null")
         require(self.resamples >= 0, self, "resamples", "at least 0")
         require(self.season is None or self.season >= 1, self, "season", "at least 1 sample, or null")
+        require(0 <= self.adaptive < 1, self, "adaptive", "0, or a rate between 0 and 1, such as 0.02")
         require(self.mc_dropout == 0 or self.mc_dropout >= 2, self, "mc_dropout", "0, or at least 2 passes")
         require(self.cluster_h is None or self.cluster_h > 0, self, "cluster_h", "above 0, or null")

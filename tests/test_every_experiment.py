@@ -42,7 +42,7 @@ LATER = {
 # one of each task
 AGAIN = ("line_failure", "line_rul", "line_quality", "line_states", "line_output", "heart_treatment", "cmapss")
 SOURCE = {
-    "etth1": ["source.path=table.csv", "evaluate.conformal=true", "evaluate.mc_dropout=3"],
+    "etth1": ["source.path=table.csv", "evaluate.conformal=true", "evaluate.adaptive=0.02", "evaluate.mc_dropout=3"],
     "grid_forecast": ["fit.members=2"],
     "cmapss": ["source.path=engines.txt", "source.test=cut.txt", "source.left=left.txt"],
 }
@@ -123,7 +123,9 @@ def test_a_preset_runs_to_its_report(runs, preset):
     assert {"naive", "baseline", "model"} <= kinds
     assert {row["name"] for row in scores(run)["rows"]} == {path.stem for path in (run / "predictions").iterdir()}
     variants = {row["name"] for row in scores(run)["rows"] if row["kind"] == "variant"}
-    assert variants == ({"model_conformal", "model_mc_dropout"} if preset == "etth1" else set())
+    assert variants == (
+        {f"model_{how}" for how in ("conformal", "adaptive", "mc_dropout")} if preset == "etth1" else set()
+    )
     assert ("oracle" in kinds) == preset.startswith(
         ("line_", "factory_", "tumour_", "grid_", "heart_", "outage", "device_", "transformer_")
     )
@@ -271,6 +273,10 @@ BAD = [
     (["experiment=etth1", "source.path=nowhere.csv"], "nowhere.csv"),
     (["experiment=etth1", "source.path=broken.csv"], "broken.csv, line 3: HUFL is 'much'"),
     (["experiment=etth1", "source.path=short.csv"], "Cuts"),
+    (
+        ["experiment=etth1", "source.path=table.csv", "evaluate.conformal=true", "source.splits.validation=96"],
+        "has 72 readings of HUFL to be told; the quantile of level 0.99 needs 99",
+    ),
     (["experiment=cmapss", "source.path=engines.txt"], "source.test is not set; give it as source.test=…"),
     (["experiment=line_failure", "evaluate.every=null"], "evaluate.every is null"),
     (["experiment=house_price", "plan.train=-1"], "plan.train is -1; it must be at least 0"),

@@ -79,9 +79,10 @@ def test_gaps_that_cannot_be_asked_for_are_refused_before_any_work(given, said):
         check(load("homes_imputation", [given]))
 
 
-def test_laws_of_counts_are_not_moved_to_where_they_cover():
+@pytest.mark.parametrize("given", ["conformal=true", "adaptive=0.02"])
+def test_laws_of_counts_are_not_moved_to_where_they_cover(given):
     with pytest.raises(InputError, match=r"only a forecast told in quantiles, task\.loss=pinball, has it"):
-        check(load("line_output", ["evaluate.conformal=true"]))
+        check(load("line_output", [f"evaluate.{given}"]))
 
 
 def test_a_baseline_that_cannot_be_fitted_is_refused_before_any_work():

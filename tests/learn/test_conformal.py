@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learn.conformal import adaptive, conformal, shift
+from learn.conformal import adaptive, conformal, fewest, followed, shift
 from learn.metrics import ForecastPrediction, ForecastTruth
 from learn.tasks import LEVELS
 from sim.errors import InputError
@@ -22,6 +22,15 @@ def test_a_shift_covers_at_least_its_level_and_hardly_more(n, level, seed):
 def test_too_few_windows_for_a_level_are_refused():
     with pytest.raises(InputError, match=r"19 windows cannot tell where a quantile of level 0\.99 lies"):
         shift(np.zeros(19), np.arange(19.0), 0.99)
+
+
+@given(st.floats(0.001, 0.999))
+def test_the_fewest_windows_that_a_level_needs_are_enough_for_it_and_one_less_is_not(level):
+    n = fewest(level)
+    assert shift(np.zeros(n), np.arange(float(n)), level) <= n - 1
+    if n > 1:
+        with pytest.raises(InputError, match=f"give {n}$"):
+            shift(np.zeros(n - 1), np.arange(n - 1.0), level)
 
 
 @settings(max_examples=5)
@@ -62,3 +71,67 @@ def test_the_bound_on_coverage_holds_whatever_comes(score, coverage):
     found, rate = adaptive(np.array(score), coverage, rate=0.05), 0.05
     bound = (max(coverage, 1 - coverage) + rate) / (len(score) * rate)
     assert abs(found.covered_T.mean() - coverage) <= bound + 1e-9
+
+
+def test_what_was_not_observed_moves_no_level():
+    rng = np.random.default_rng(0)
+    score, gone = rng.normal(size=400), rng.random(400) < 0.5
+    found = adaptive(np.where(gone, np.nan, score), 0.8, window=400)
+    whole = adaptive(score[~gone], 0.8, window=400)
+    np.testing.assert_array_equal(found.width_T[~gone], whole.width_T)
+    np.testing.assert_array_equal(found.covered_T[~gone], whole.covered_T)
+    assert not found.covered_T[gone].any()
+
+
+def test_each_series_is_steered_as_if_alone_and_earlier_scores_give_the_first_width():
+    rng = np.random.default_rng(0)
+    score, past, coverage = rng.normal(size=(2, 3, 60)), rng.normal(size=(2, 3, 99)), np.array([0.5, 0.8, 0.95])
+    found = adaptive(score, coverage, past_M=past)
+    for a, b in np.ndindex(2, 3):
+        alone = adaptive(score[a, b], coverage[b], past_M=past[a, b])
+        np.testing.assert_array_equal(found.width_T[a, b], alone.width_T)
+        assert found.width_T[a, b, 0] == shift(np.zeros(99), past[a, b], coverage[b])
+
+
+def told(rng, runs, samples, horizon, drift=0.0):
+    """Forecasts of *runs* series that do not know of a drift in the second half, one at every sample."""
+    y_RxS = rng.normal(size=(runs, samples + horizon))
+    y_RxS[:, (samples + horizon) // 2 :] += drift
+    e_N, k_N = np.repeat(np.arange(runs), samples), np.tile(np.arange(samples), runs)
+    y_NxVxH = y_RxS[e_N[:, None], k_N[:, None] + np.arange(horizon)][:, None]
+    levels = np.array((0.1, 0.5, 0.9))
+    quantiles = np.broadcast_to([-1.2816, 0.0, 1.2816], (*y_NxVxH.shape, 3))
+    truth = ForecastTruth(y_NxVxH, np.ones(y_NxVxH.shape, bool))
+    return ForecastPrediction(np.zeros(y_NxVxH.shape), quantiles, levels), truth, np.stack((e_N, k_N), axis=1)
+
+
+def test_quantiles_that_follow_their_misses_regain_their_levels_after_a_drift():
+    rng = np.random.default_rng(0)
+    calibration, seen, _ = told(rng, 3, 400, 3)
+    prediction, truth, anchors = told(rng, 2, 3000, 3, drift=2.0)
+    late = anchors[:, 1] > 2000
+
+    def cover(some):
+        return (truth.y_NxVxH[late, ..., None] <= some.quantiles_NxVxHxQ[late]).mean((0, 1, 2))
+
+    found = followed(prediction, truth, anchors, calibration, seen)
+    np.testing.assert_allclose(cover(found), prediction.levels, atol=0.02)
+    assert cover(conformal(prediction, calibration, seen))[1] < 0.05  # the planted fault: misses of before the drift
+    assert np.all(np.diff(found.quantiles_NxVxHxQ, axis=-1) >= 0)
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 40), st.integers(0, 100))
+def test_a_quantile_knows_no_miss_before_its_time(now, seed):
+    """What comes after sample *now* of an asset moves none of the quantiles that were told until then."""
+    rng = np.random.default_rng(seed)
+    calibration, seen, _ = told(rng, 1, 60, 4)
+    prediction, truth, anchors = told(rng, 2, 41, 4)
+    order = rng.permutation(len(anchors))
+    truth, anchors = ForecastTruth(truth.y_NxVxH[order], truth.mask_NxVxH[order]), anchors[order]
+    later_NxVxH = (anchors[:, 0] == 1)[:, None, None] & (anchors[:, 1, None, None] + np.arange(4) >= now)
+    other = truth._replace(y_NxVxH=np.where(later_NxVxH, 50.0, truth.y_NxVxH))
+    found, changed = (followed(prediction, t, anchors, calibration, seen, rate=0.1) for t in (truth, other))
+    until = (anchors[:, 0] == 0) | (anchors[:, 1] <= now)
+    np.testing.assert_array_equal(found.quantiles_NxVxHxQ[until], changed.quantiles_NxVxHxQ[until])
+    assert now > 38 or np.any(found.quantiles_NxVxHxQ[~until] != changed.quantiles_NxVxHxQ[~until])
