@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
-import re
 from collections.abc import Callable
 from functools import cache, partial
 from importlib.metadata import version
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import predictions
+from experiments.build import targets
 from experiments.console import progress
 from experiments.experiment import Experiment
 from experiments.questions import Asked
@@ -71,9 +70,9 @@ def _shared(experiment: Experiment, name: str) -> Path | None:
     """
     dataset = experiment.dataset
     about = experiment.config["baselines"][name]
-    built = json.dumps([about, *map(experiment.config.get, ("task", "evaluate", "feed"))], default=str)
-    known = set(re.findall(r'"_target_": "(\w+)', built)) <= PACKAGES
-    if not known or dataset.live or experiment.config.get("branches") is not None:
+    built = [about, *map(experiment.config.get, ("task", "evaluate", "feed"))]
+    foreign = {name.partition(".")[0] for name in targets(built)} - PACKAGES
+    if foreign or dataset.live or experiment.config.get("branches") is not None:
         return None
     asks = {key: value for key, value in experiment.config.items() if key not in UNASKED} | {"baseline": about}
     key = config_hash(asks, repr([dataset.manifest["content"], _code(), stamp(), version("scikit-learn")]))

@@ -34,6 +34,14 @@ def build(node: Any, key: str = "") -> Any:
     return node
 
 
+def targets(node: Any) -> set[str]:
+    """Whatever *node* names to be built, at any depth."""
+    if isinstance(node, Mapping):
+        own = {str(node[TARGET])} if TARGET in node else set()
+        return own.union(*map(targets, node.values()))
+    return set().union(*map(targets, node)) if isinstance(node, list) else set()
+
+
 def call(target: Callable[..., Any], values: Mapping[str, Any], key: str = "") -> Any:
     """`target(**values)` after a check of names and types."""
     parameters = inspect.signature(target).parameters

@@ -24,7 +24,7 @@ from twins.observed.clock import Record, records
 from twins.observed.read import Rows, read
 from twins.observed.table import SPLITS, Assets, Cuts, Table
 
-REVISION, REVISION_OF_CUT_LIVES = 1, 2  # raised when the same file and configuration would give other episodes
+REVISION = 2  # raised when the same file and configuration would give other episodes
 EPISODES_A_SHARD = 64
 NEAR_H = 1e-9  # two times closer than this are one, whatever rounding made of them
 
@@ -55,8 +55,7 @@ def ensure_observed(table: Table, root: str | Path, progress: Progress | None = 
         digest = hashlib.sha256("".join([digest, *map(_digest, beside)]).encode()).hexdigest()
     names = {"path": path.name, "test": Path(table.test).name, "left": Path(table.left).name}
     named = describe(replace(table, **names), "table")
-    revision = REVISION_OF_CUT_LIVES if table.ends and isinstance(table.splits, Cuts) else REVISION
-    configuration = {"table": named, "file": digest, "revision": revision, "schema": SCHEMA_VERSION}
+    configuration = {"table": named, "file": digest, "revision": REVISION, "schema": SCHEMA_VERSION}
     stem = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "table"
     directory = Path(root) / f"{stem}-{identity(configuration)[:12]}"
     found = manifest.check(directory, identity(configuration))
