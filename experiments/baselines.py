@@ -37,15 +37,20 @@ def predicted(experiment: Experiment, asked: Asked, kept: Path | None = None) ->
     with progress("baselines") as advance:
         for done, (name, baseline) in enumerate(found.items()):
             advance(done, len(found), name.replace("_", " "))
-
-            def make(baseline: Any = baseline) -> Prediction:
-                fitted = baseline.fit(experiment.windows("train"), experiment.windows("validation"), experiment.task)
-                return fitted(asked.windows, asked.anchors_Nx2)
-
+            make = partial(_answer, experiment, name, baseline, asked)
             once = partial(_once, experiment, name, make)
             prediction = make() if kept is None else predictions.kept(kept / f"{name}.npz", once)
             rows[name] = Row(baseline.kind, prediction)
     return rows
+
+
+def _answer(experiment: Experiment, name: str, baseline: Any, asked: Asked) -> Prediction:
+    """What a baseline says once it is fitted; raises InputError naming it."""
+    try:
+        fitted = baseline.fit(experiment.windows("train"), experiment.windows("validation"), experiment.task)
+        return fitted(asked.windows, asked.anchors_Nx2)
+    except InputError as error:
+        raise InputError(f"baselines.{name}: {error}; or leave it out, ~baselines.{name}") from error
 
 
 def _once(experiment: Experiment, name: str, make: Callable[[], Prediction]) -> Prediction:

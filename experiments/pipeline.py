@@ -57,13 +57,13 @@ def execute(
         test, episodes = experiment.windows("test"), branched(experiment, experiment.dataset, "test")
         asked = ask(experiment.task, experiment.scoring, experiment.windows("train"), test, episodes)
         calibrating = _calibrating(experiment)
+    kept = run.path / "predictions"
+    with costs.stage("baselines"):  # first, so that what one of them refuses costs no training
+        rows = baselines.predicted(experiment, asked, kept)
     with costs.stage("training", accelerated=True):
         model, spent = train(experiment, run, costs=costs)
-        kept = run.path / "predictions"
         forecast = predictions.kept(kept / f"{MODEL}.npz", lambda: model.predict(asked.windows, asked.anchors_Nx2))
     costs.add_flops("training", spent)
-    with costs.stage("baselines"):
-        rows = baselines.predicted(experiment, asked, kept)
     for name, rival in (rivals or {}).items():
         rows[name] = Row("baseline", rival.predict(asked.windows, asked.anchors_Nx2))
     rows[MODEL] = Row("model", forecast)

@@ -27,12 +27,13 @@ class ForecastTrees:
 
     A row tells the step ahead, the variate, the hour of the week, the last *periods* values of the same phase, what
     is known of that moment, the last value of every variate, and mean and deviation of the variate's last STRETCHES.
+    Without a period, as where samples come at times of their own, every sample is of the same phase.
     Of a task of quantiles there is an ensemble for each (pinball loss). Validation runs choose the number of trees, and
     shift each quantile to where it covers its share of them (Romano et al. 2019, conformalized quantile regression).
     """
 
     rows: int = 25_000
-    period_h: float = 24.0
+    period_h: float | None = 24.0
     periods: int = 7
     leaves: int = 20
     seed: int = 0
@@ -40,12 +41,12 @@ class ForecastTrees:
 
     def __post_init__(self) -> None:
         require(self.rows >= 1, self, "rows", "at least 1")
-        require(self.period_h > 0, self, "period_h", "more than 0 hours")
+        require(self.period_h is None or self.period_h > 0, self, "period_h", "more than 0 hours, or null")
         require(self.periods >= 1, self, "periods", "at least 1")
         require(self.leaves >= 2, self, "leaves", "at least 2")
 
     def fit(self, train: Windows, validation: Windows, task: Forecast) -> Spread | Grown:
-        period = samples(train, self.period_h)
+        period = 1 if self.period_h is None else samples(train, self.period_h)
         seen, val = (self._examples(windows, period) for windows in (train, validation))
 
         def grow(**loss: Any) -> Any:

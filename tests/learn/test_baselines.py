@@ -181,6 +181,26 @@ def test_trees_find_what_is_not_linear_and_how_wide_it_spreads():
     assert np.mean((found.mean_NxVxH[:, 1] - y_NxH) ** 2) < 0.5 * np.mean((ridge.mean_NxVxH[:, 1] - y_NxH) ** 2)
 
 
+def test_trees_without_a_period_go_on_from_the_last_samples_at_whatever_times_they_came():
+    rng = np.random.default_rng(8)
+    task = Forecast(1, loss="mse")
+
+    def made() -> Episode:
+        x = np.cumsum(rng.normal(size=1500)).astype(np.float32)
+        times_h = np.cumsum(rng.exponential(size=1500))
+        return Episode(0, "m1", (Series("m1", "x", "1", Role.TARGET, x, times_h=times_h),), end_h=times_h[-1] + 1)
+
+    windows = Windows.of([made()], context=8, task=task)
+    asked = anchors(windows)
+    trees = ForecastTrees(rows=1400, period_h=None, periods=3)
+    y_N = np.asarray(windows.values_ExVxL)[0, 0, 8 + asked[:, 1]]
+    error_N = trees.fit(windows, windows, task)(windows, asked).mean_NxVxH[:, 0, 0] - y_N
+    step_N = RepeatLast().fit(windows, windows, task)(windows, asked).mean_NxVxH[:, 0, 0] - y_N
+    assert np.mean(error_N**2) < 1.3 * np.mean(step_N**2) < 0.1 * y_N.var()
+    with pytest.raises(InputError, match="samples at a fixed step"):
+        ForecastTrees().fit(windows, windows, task)
+
+
 def test_a_period_that_is_no_number_of_steps_is_refused():
     windows = Windows.of([hourly([np.arange(99.0)])], context=4, task=Forecast(1))
     with pytest.raises(InputError, match=r"1.5 h is no whole number of steps of 1 h"):
