@@ -2,8 +2,9 @@
 
 Fills the stretch between `<!-- bench -->` and `<!-- /bench -->` from bench/RESULTS.json, draws bench/RESULTS.md and its
 plot from it, and fills those named after a run (`<!-- line_failure -->`) from that run's metrics.json, or from the
-seeds.json of several. Runs named `…_gamma_0`, `…_gamma_2` … are columns of one table; a folder with a trial.json is
-that of a trial. A stretch without a source is left as it is.
+seeds.json of several; what is said of a preset goes into the table of all (`<!-- glance -->`) too. Runs named
+`…_gamma_0`, `…_gamma_2` … are columns of one table; a folder with a trial.json is that of a trial. A stretch without a
+source is left as it is.
 """
 
 from __future__ import annotations
@@ -219,8 +220,15 @@ def fill(text: str, name: str, table: str) -> str:
 
 if __name__ == "__main__":
     import bench_page  # beside this file
+    import glance
 
-    stretches = tabulated(list(map(Path, sys.argv[1:])))
+    sources = list(map(Path, sys.argv[1:]))
+    stretches = tabulated(sources)
+    for source in sources:
+        name = source.resolve().parent.name
+        if (ROOT / "conf" / "experiment" / f"{name.partition('_gamma_')[0]}.yaml").exists():
+            glance.remember(name, json.loads((source if source.is_file() else source / "metrics.json").read_text()))
+    stretches["glance"] = glance.table()
     if (ROOT / "bench" / "RESULTS.json").exists():
         stretches["bench"] = bench()
         bench_page.write()

@@ -49,7 +49,14 @@ SOURCE = {
 # compiled as a user's: the main experiment, and those whose losses are so wide that running them takes longer than that
 OPTIMISED = {"line_failure", "etth1", "grid_forecast", "homes_imputation", "street_loads"}
 # of all but the main experiment, which is as a user has it, and the linear one
-SMALL = ("model.width=48", "model.layers=1", "model.hidden=96")
+SMALL = (
+    "model.width=48",
+    "model.layers=1",
+    "model.hidden=96",
+    "plan.train=2",
+    "plan.validation=1",
+    "evaluate.every=48",
+)
 FOLDER = ("checkpoints", "config.yaml", "figures.json", "metrics.json", "metrics.jsonl", "report.html", "stamp.json")
 
 

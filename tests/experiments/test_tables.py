@@ -2,17 +2,26 @@
 
 import importlib.util
 import json
+import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-spec = importlib.util.spec_from_file_location("tables", ROOT / "docs" / "tables.py")
-assert spec is not None
-assert spec.loader is not None
-tables = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tables)
+
+
+def loaded(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+tables, glance = loaded("tables"), loaded("glance")
 
 
 def run(folder: Path, gamma: float, model: float, **task: int) -> Path:
@@ -48,3 +57,26 @@ def test_columns_are_sorted_and_published_rows_stand_below(tmp_path):
 @pytest.mark.parametrize("task", [{"horizon": 6}, {"paired": 8}])
 def test_nothing_is_published_of_six_days_or_of_what_no_patient_can_teach(tmp_path, task):
     assert "published" not in tables.confounded([run(tmp_path / "other_gamma_0" / "a", 0.0, 2.0, **task)])
+
+
+def test_the_table_of_all_presets_tells_of_each_or_the_page_says_that_it_has_none():
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert glance.table() in page
+    told = {name.partition("_gamma_")[0] for name in json.loads(glance.SCORES.read_text())}
+    without = {name for name in re.findall(r"`(\w+)`", page[: page.index(" have no table")].rpartition(". ")[2])}
+    asked = {path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml")}
+    others = {"line_decisions", "line_optimise", "grid_saving", "all_twins"}  # of other commands
+    assert told == asked - others - without
+
+
+def test_fewer_seeds_do_not_take_the_place_of_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(glance, "SCORES", tmp_path / "scores.json")
+    glance.SCORES.write_text("{}")
+    score = {"brier": {"mean": 0.1, "low": 0.09, "high": 0.11}}
+    rows = [{"name": n, "scores": score, "skill": None, "difference": {"age": None}} for n in ("model", "age")]
+    found = {"primary": "brier", "naive": "age", "best_baseline": "age", "rows": rows}
+    for seeds in (1, 5, 1):
+        glance.remember("line_failure", found | {"seeds": seeds})
+    assert glance.table().splitlines()[2:] == [
+        "| `line_failure` | Brier score | 0.100 | 0.100 age | 0.100 (0.090 to 0.110) | – | – | – | 5 |"
+    ]
