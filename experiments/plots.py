@@ -7,6 +7,7 @@ Every function returns SVG text at one of two widths, for the desktop and for th
 from __future__ import annotations
 
 import io
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -25,6 +26,7 @@ INK, LINE = "#111213", "#d1d2d3"  # stand for the page's own colours, put in whe
 ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE = "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"
 COLOUR = {"naive": ORANGE, "baseline": SKY, "model": BLUE, "variant": BLUE, "oracle": GREEN}
 MARKER = {"naive": "s", "baseline": "o", "model": "D", "variant": "d", "oracle": "^"}
+VARIANTS = (("d", "--"), ("v", ":"), ("P", "-."))  # markers and lines of several in one picture
 CODES = ("state", "phase")  # numbers that stand for names
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -313,21 +315,18 @@ def calibration(
     figure = Figure((side, side * 0.86))
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color=LINE, lw=1.2)
-    top = 0.0
+    top, told = 0.0, itertools.cycle(VARIANTS)
     for name, bins in curves.items():
-        colour = COLOUR[kinds[name]]
+        colour, marker, line = COLOUR[kinds[name]], MARKER[kinds[name]], "-"
+        if kinds[name] == "variant":
+            marker, line = next(told)
         bins = [b for b in bins if b["observed"]["mean"] is not None]
         x, y = [b["predicted"] for b in bins], [b["observed"]["mean"] for b in bins]
         top = max([top, *x, *y, *(b["observed"]["high"] or 0 for b in bins)])
         for b in bins:
             if b["observed"]["low"] is not None:
                 axes.plot([b["predicted"]] * 2, [b["observed"]["low"], b["observed"]["high"]], color=colour, alpha=0.45)
-        style: dict[str, Any] = {
-            "marker": MARKER[kinds[name]],
-            "color": colour,
-            "ls": "--" if kinds[name] == "variant" else "-",
-        }
-        axes.plot(x, y, lw=1.3, ms=4.5, label=name_of(name), **style)
+        axes.plot(x, y, lw=1.3, ms=4.5, label=name_of(name), color=colour, marker=marker, ls=line)
     limit = min(1.0, top * 1.06) if events else 1.0
     axes.set_xlim(0, limit)
     axes.set_ylim(0, limit)
@@ -351,6 +350,7 @@ def pit(width: float, curves: Mapping[str, Sequence[Mapping[str, Any]]], kinds: 
         axes.axhline(1, color=LINE, lw=1.2)
         axes.set_title(name_of(name))
         axes.set_xlim(0, 1)
+        axes.set_xticks([0, 0.5, 1])
     for axes in grid[len(curves) :]:
         axes.set_axis_off()
     figure.supxlabel("probability integral transform")
