@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from experiments import load, plots
+from experiments import load
+from experiments.pages import plots
 from sim.line import Phase
 from twins.oracle import Ask, failures
 from twins.render import render

@@ -14,12 +14,13 @@ import re
 import sys
 from pathlib import Path
 
-from experiments import joined, trials
-from experiments.layouts import ages, buffers, crew
+from experiments.deciding.layouts import ages, buffers, crew
+from experiments.deciding.saved import MEASURES
+from experiments.medicine import trials
+from experiments.pages.words import cluster
 from experiments.report import METRICS, decimals, interval, number, told_by
+from experiments.run import joined
 from experiments.run_dir import config_of
-from experiments.saved import MEASURES
-from experiments.words import cluster
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -194,7 +195,7 @@ def table(source: Path) -> str:
         return trial(source)
     found = json.loads((source / "metrics.json").read_text()) if source.is_dir() else {}
     known = {"decided": decisions, "layouts": layouts, "saved": savings, "joined": together, "report": scores}
-    return known[told_by(found)](source)
+    return known[told_by(found).rpartition(".")[2]](source)
 
 
 def tabulated(sources: list[Path]) -> dict[str, str]:

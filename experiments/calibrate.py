@@ -12,7 +12,7 @@ def main() -> None:
 
 
 def job(config: Any) -> None:
-    from experiments import calibrating
+    from experiments.datasets import calibrating
     from experiments.experiment import Experiment
 
     experiment = Experiment.of(config)

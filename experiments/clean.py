@@ -16,7 +16,7 @@ def main() -> None:
 
 
 def job(config: Any) -> None:
-    from experiments import cleaning
+    from experiments.datasets import cleaning
     from experiments.experiment import Experiment
 
     print(cleaning.write(Experiment.of(config)))

@@ -14,8 +14,8 @@ def main() -> None:
 def job(config: Any) -> None:
     from omegaconf import OmegaConf
 
-    from experiments import seeds
     from experiments.console import show_scores
+    from experiments.run import seeds
     from experiments.run_dir import write_json
 
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)

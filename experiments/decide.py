@@ -23,7 +23,7 @@ def job(config: Any) -> None:
         if run.done:
             say(f"done before; fresh=true starts over: {run.path}")
         else:
-            from experiments import decided, decisions  # which bring JAX
+            from experiments.deciding import decided, decisions  # which bring JAX
 
             scores, seconds = decisions.execute(experiment, run)
             decided.show(scores)

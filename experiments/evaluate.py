@@ -16,10 +16,10 @@ def job(config: Any) -> None:
 
     from omegaconf import OmegaConf
 
-    from experiments import pipeline
     from experiments.console import show_scores
     from experiments.experiment import Experiment
-    from experiments.model import Model
+    from experiments.run import pipeline
+    from experiments.run.model import Model
     from experiments.run_dir import config_of, write_json
     from twins.dataset import open_dataset
 

@@ -21,7 +21,7 @@ from twins.executor import Executor
 from twins.workers import Local
 
 if TYPE_CHECKING:
-    from experiments.model import Model
+    from experiments.run.model import Model
     from learn.batch import Windows
     from learn.feed import Feed
     from twins.dataset import Dataset
@@ -176,7 +176,7 @@ class Experiment:
     @cached_property
     def model(self) -> Model:
         """As trained by this experiment's run; an InputError where there is none yet."""
-        from experiments.model import Model
+        from experiments.run.model import Model
 
         if not Model.saved(self.run_path):
             raise InputError(

@@ -14,9 +14,9 @@ def main() -> None:
 def job(config: Any) -> None:
     from pathlib import Path
 
-    from experiments import exported
     from experiments.console import say
     from experiments.experiment import Experiment
+    from experiments.run import exported
 
     plain = Experiment.of(config).config
     output = exported.output(plain["output"])

@@ -20,8 +20,8 @@ def main() -> None:
 def job(config: Any) -> None:
     from omegaconf import OmegaConf
 
-    from experiments import kinetics_report
     from experiments.build import build, fit
+    from experiments.medicine import kinetics_report
     from experiments.run_dir import config_hash, to_yaml, write_json, write_text
     from sim.errors import InputError
     from twins import dosed

@@ -15,7 +15,7 @@ def main() -> None:
 
 
 def job(config: Any) -> None:
-    from experiments import looking
+    from experiments.datasets import looking
     from experiments.experiment import Experiment
 
     print(looking.write(Experiment.of(config)))

@@ -17,8 +17,8 @@ def main() -> None:
 def job(config: Any) -> None:
     import json
 
-    from experiments import layouts, optimising
     from experiments.console import say, show_seconds
+    from experiments.deciding import layouts, optimising
     from experiments.experiment import Experiment
 
     study = optimising.Study.of(Experiment.of(config))

@@ -22,8 +22,8 @@ def job(config: Any) -> None:
 
     from pathlib import Path
 
-    from experiments import planned
     from experiments.console import say
+    from experiments.run import planned
     from experiments.run_dir import write_json
 
     asked = planned.Asked.of(experiment)

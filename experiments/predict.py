@@ -15,11 +15,11 @@ def job(config: Any) -> None:
     import tempfile
     from pathlib import Path
 
-    from experiments import own_data
     from experiments.build import fit
     from experiments.console import say
+    from experiments.datasets import own_data
     from experiments.experiment import Experiment
-    from experiments.model import Model
+    from experiments.run.model import Model
     from experiments.source import Observed
 
     plain = Experiment.of(config)

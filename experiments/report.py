@@ -16,12 +16,12 @@ from experiments import cli
 from sim.errors import InputError
 
 OTHERS = {
-    "best_fixed": "decided",
-    "bottleneck": "layouts",
-    "best_rival": "saved",
-    "together": "joined",
-    "study": "studied",
-    "space": "swept",
+    "best_fixed": "deciding.decided",
+    "bottleneck": "deciding.layouts",
+    "best_rival": "deciding.saved",
+    "together": "run.joined",
+    "study": "studies.studied",
+    "space": "sweeps.swept",
 }  # by what marks their scores
 METRICS = {  # name for a person, and whether less is better
     "brier": ("Brier score", True),
@@ -90,10 +90,10 @@ def page(template: str, shown: Mapping[str, Any]) -> str:
     """One page that loads nothing from a network, from a template and what it shows."""
     import jinja2
 
-    from experiments import words
+    from experiments.pages import words
 
     pages = jinja2.Environment(
-        loader=jinja2.PackageLoader("experiments"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.PackageLoader("experiments.pages"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     pages.filters |= {
         "number": number,
@@ -113,7 +113,7 @@ def draw(run: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 def contents(run: Path, drawn: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """All that the page shows, by name; parts that the folder does not hold are None or empty."""
-    from experiments import words
+    from experiments.pages import words
     from experiments.run_dir import config_of
 
     metrics = json_of(run / "metrics.json")
@@ -163,7 +163,7 @@ def contents(run: Path, drawn: Mapping[str, Any] | None = None) -> dict[str, Any
 def _plots(
     metrics: Mapping[str, Any], figures: Mapping[str, Any], curves: dict, kinds: dict[str, str]
 ) -> dict[str, Any]:
-    from experiments import plots, state_plots, words
+    from experiments.pages import plots, state_plots, words
 
     primary = metrics["primary"]
     less = METRICS.get(primary, ("", True))[1]

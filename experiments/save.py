@@ -23,7 +23,7 @@ def job(config: Any) -> None:
         if run.done:
             say(f"done before; fresh=true starts over: {run.path}")
         else:
-            from experiments import saved, saving  # which bring JAX
+            from experiments.deciding import saved, saving  # which bring JAX
 
             scores, seconds = saving.execute(experiment, run)
             saved.show(scores)

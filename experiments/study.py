@@ -19,9 +19,9 @@ def job(config: Any) -> None:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
-    from experiments import studied
     from experiments.build import fit
-    from experiments.grid import Study
+    from experiments.studies import studied
+    from experiments.studies.grid import Study
 
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
     study = fit(plain.pop("study"), Study, "study")

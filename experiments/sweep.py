@@ -26,7 +26,7 @@ def job(config: Any) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     from experiments.console import say
-    from experiments.sweeping import Sweep
+    from experiments.sweeps.sweeping import Sweep
 
     sweep = Sweep.of(config, HydraConfig.get().overrides.task)
     sweep.check()
@@ -34,7 +34,7 @@ def job(config: Any) -> None:
         if sweep.done(run):
             say(f"done before; more sweep.trials go on from there, fresh=true starts over: {run.path}")
         else:
-            from experiments import swept
+            from experiments.sweeps import swept
 
             found = sweep.execute(run)
             swept.show(found)

@@ -18,14 +18,14 @@ def job(config: Any) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     from experiments.console import say, show_seconds
-    from experiments.joint import Together
+    from experiments.run.joint import Together
 
     together = Together.of(config, HydraConfig.get().runtime.choices.get("debug"))
     with together.open_run() as run:
         if run.done:
             say(f"done before; fresh=true starts over: {run.path}")
         else:
-            from experiments import joined  # which brings JAX
+            from experiments.run import joined  # which brings JAX
 
             scores, seconds = together.execute(run)
             joined.show(scores)

@@ -23,7 +23,7 @@ def job(config: Any) -> None:
         if run.done:
             say(f"done before; fresh=true starts over: {run.path}")
         else:
-            from experiments import pipeline  # which brings JAX
+            from experiments.run import pipeline  # which brings JAX
 
             scores, seconds = pipeline.execute(experiment, run)
             show_scores(scores)

@@ -14,7 +14,7 @@ def main() -> None:
 def job(config: Any) -> None:
     from omegaconf import OmegaConf
 
-    from experiments import trials
+    from experiments.medicine import trials
 
     plain: Any = OmegaConf.to_container(config, resolve=True)
     found = trials.run(plain)

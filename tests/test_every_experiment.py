@@ -14,7 +14,7 @@ import pyarrow.parquet
 import pytest
 from flax import nnx
 
-from experiments.model import Model
+from experiments.run.model import Model
 from tests import commands
 
 ROOT = Path(__file__).parents[1]

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import baselines, load
-from experiments.questions import ask
+from experiments import load
+from experiments.run import baselines
+from experiments.run.questions import ask
 from learn.baselines import AgeWeibull, BoostedTrees
 
 BOTH = ["age_weibull", "boosted_trees"]
@@ -102,8 +103,8 @@ def test_what_code_of_a_plant_of_ones_own_says_is_not_kept(work, key, part):
 
 def test_the_code_is_that_which_runs_whatever_is_written_there_meanwhile(tmp_path):
     def loaded():
-        (tmp_path / "experiments").mkdir(exist_ok=True)
-        copy = Path(shutil.copy(baselines.__file__, tmp_path / "experiments"))
+        (tmp_path / "experiments" / "run").mkdir(parents=True, exist_ok=True)
+        copy = Path(shutil.copy(baselines.__file__, tmp_path / "experiments" / "run"))
         spec = importlib.util.spec_from_file_location("baselines_elsewhere", copy)
         assert spec is not None
         assert spec.loader is not None

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import cleaning, load, looking, own_data
-from experiments.checked import check
+from experiments import load
 from experiments.cli import compose
-from experiments.model import Model
-from experiments.pipeline import examine
+from experiments.datasets import cleaning, looking, own_data
+from experiments.run.checked import check
+from experiments.run.model import Model
+from experiments.run.pipeline import examine
 from experiments.run_dir import config_hash, to_yaml
 from experiments.source import Observed
 from sim.errors import InputError

@@ -7,9 +7,9 @@ from typing import Protocol
 import pytest
 
 from experiments import load
-from experiments.checked import _answers, check
 from experiments.cli import compose
-from experiments.optimising import Study
+from experiments.deciding.optimising import Study
+from experiments.run.checked import _answers, check
 from sim.errors import InputError
 
 CONF = Path(__file__).parents[2] / "conf"

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiments import decided, load, report
-from experiments.decisions import Chances, Played, Worlds, _names, between, kept, parts, score
-from experiments.model import Model
+from experiments import load, report
+from experiments.deciding import decided
+from experiments.deciding.decisions import Chances, Played, Worlds, _names, between, kept, parts, score
+from experiments.run.model import Model
 from learn.batch import Windows
 from sim.errors import InputError
 from tests.commands import call

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from experiments import exported
 from experiments.cli import compose
 from experiments.export import job
-from experiments.model import Model, blank
+from experiments.run import exported
+from experiments.run.model import Model, blank
 from experiments.run_dir import to_yaml
 from learn import bundle
 from learn.batch import Scale

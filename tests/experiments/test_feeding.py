@@ -6,7 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import checked, load, training
+from experiments import load
+from experiments.run import checked, training
 from experiments.run_dir import config_hash
 from learn.batch import Windows
 from learn.feed import Feed, FreshFeed

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments import load, looking
+from experiments import load
 from experiments.cli import compose
+from experiments.datasets import looking
 from sim.errors import InputError
 from sim.laws import Exponential, Lognormal
 from sim.line import Line, Station, Sudden

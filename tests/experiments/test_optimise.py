@@ -9,9 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from experiments import layouts, report
+from experiments import report
 from experiments.cli import compose
-from experiments.optimising import Study, _chosen
+from experiments.deciding import layouts
+from experiments.deciding.optimising import Study, _chosen
 from sim.errors import InputError
 from tests.commands import call, start
 

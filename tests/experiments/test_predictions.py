@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiments import own_data
-from experiments.predictions import kept, save
+from experiments.datasets import own_data
+from experiments.run.predictions import kept, save
 from experiments.source import Observed
 from learn.metrics import EventPrediction, ForecastPrediction, StatePrediction
 from learn.tasks import Forecast, TimeToEvent

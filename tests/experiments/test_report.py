@@ -10,7 +10,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiments import checked, cli, console, figures, load, plots, report, seeds, words
+from experiments import cli, console, load, report
+from experiments.pages import figures, plots, words
+from experiments.run import checked, seeds
 from learn.evaluate import Row, evaluate
 from learn.metrics import EventPrediction, EventTruth, ForecastPrediction, ForecastTruth
 from sim.errors import InputError

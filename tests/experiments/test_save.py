@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments import load, saved
-from experiments.operated import (
+from experiments import load
+from experiments.deciding import saved
+from experiments.deciding.operated import (
     Carbon,
     Clock,
     Setting,
@@ -20,8 +21,8 @@ from experiments.operated import (
     measured,
     true_day,
 )
-from experiments.pipeline import MODEL
-from experiments.saving import AHEAD, CLOCK, FORESIGHT, NOTHING, OWN, choose, play, score
+from experiments.deciding.saving import AHEAD, CLOCK, FORESIGHT, NOTHING, OWN, choose, play, score
+from experiments.run.pipeline import MODEL
 from sim.errors import InputError
 from sim.homes.battery import Battery
 from sim.homes.planner import Terms, plan

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from experiments import laws, studied
 from experiments.build import fit
 from experiments.cli import compose
-from experiments.grid import Point, Study, Sweep, spelled
-from experiments.questions import Asked
+from experiments.run.questions import Asked
 from experiments.run_dir import config_of
+from experiments.studies import laws, studied
+from experiments.studies.grid import Point, Study, Sweep, spelled
 from learn.evaluate import Row, interval
 from learn.metrics import EventPrediction, EventTruth
 from learn.power_law import power_law

@@ -11,8 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from experiments import report, space, swept
-from experiments.sweeping import JOURNAL, Sweep
+from experiments import report
+from experiments.sweeps import space, swept
+from experiments.sweeps.sweeping import JOURNAL, Sweep
 from sim.errors import InputError
 from tests import commands
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from experiments import joined
-from experiments.joint import ALONE, Together
-from experiments.model import Model
+from experiments.run import joined
+from experiments.run.joint import ALONE, Together
+from experiments.run.model import Model
 from sim.errors import InputError
 from tests import commands
 

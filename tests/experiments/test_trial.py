@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from experiments import trials
+from experiments.medicine import trials
 from sim.errors import InputError
 from tests.commands import ROOT, call
 from tests.experiments.test_tables import tables

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from experiments import planned
 from experiments.cli import compose
 from experiments.plan import stand_ins
+from experiments.run import planned
 from learn import fit
 from learn.batch import Windows
 from learn.collectives import traffic

@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 from scipy import stats
 
-from experiments import own_data
+from experiments.datasets import own_data
 from learn import counts
 from learn.batch import Windows, anchors, gather
 from learn.ensemble import Ensemble

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import pytest
 
 from experiments import plan as command
-from experiments import planned
 from experiments.cli import compose
+from experiments.run import planned
 from learn.collectives import Traffic, traffic
 from learn.plan import Device, Memory, Plan, expected
 from learn.work import Work, analytic, shapes

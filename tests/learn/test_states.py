@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from experiments import own_data
-from experiments.questions import Futures
+from experiments.datasets import own_data
+from experiments.run.questions import Futures
 from learn.baselines import StateMarkov, StateShares, StateStays, StateTrees
 from learn.batch import Windows, anchors, gather, taken
 from learn.ensemble import Ensemble

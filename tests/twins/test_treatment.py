@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import pytest
 
-from experiments.branches import Branches
+from experiments.run.branches import Branches
 from learn.tasks import Counterfactual
 from sim.errors import InputError
 from sim.laws import Deterministic

@@ -1,0 +1,1 @@
+"""Trials in silico and kinetics. Research only, not for clinical use."""

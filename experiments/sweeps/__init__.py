@@ -1,0 +1,1 @@
+"""Hyperparameters by search: a space, its trials, and what they came to."""
