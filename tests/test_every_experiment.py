@@ -4,6 +4,8 @@ import csv
 import json
 import math
 import os
+import re
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -184,6 +186,23 @@ def test_seeds_are_compared_in_one_table(work, runs):
     assert "in fit.steps; runs to compare differ in their seed alone" in err
     code, _, err = call(work, "experiments.compare", "runs=outputs/nothing/*")
     assert (code, err) == (2, "runs is 'outputs/nothing/*', which finds 0 finished runs; it takes two or more\n")
+
+
+@pytest.mark.slow
+def test_seeds_are_compared_where_plans_are_asked(work, runs):
+    """A second run with the same predictions and another seed changes no mean."""
+    run = runs("heart_treatment")
+    other = shutil.copytree(run, run.with_name("other"))
+    config = (run / "config.yaml").read_text()
+    (other / "config.yaml").write_text(re.sub(r"^seed: 0$", "seed: 1", config, flags=re.M))
+    code, out, err = call(work, "experiments.compare", f"runs=[{run},{other}]")
+    shutil.rmtree(other)
+    assert code == 0, err
+    found = json.loads((work / out.splitlines()[-1]).read_text())
+    alone, both = (
+        {row["name"]: row["scores"]["pehe"]["mean"] for row in told["rows"]} for told in (scores(run), found)
+    )
+    assert (both, found["seeds"]) == (pytest.approx(alone), 2)
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from sim.errors import require
 from sim.laws import Deterministic
 from sim.patient import Care, Operate, Prescribe
 from sim.patient.medicines import known
-from sim.patient.state import State
+from sim.patient.state import Phase, State
 from sim.trace import Run, Signal, Trace
 from twins.channel import Channel, Role
 from twins.episode import Episode, Series
@@ -54,7 +54,7 @@ class TreatmentTwin:
     dead: float | None = None
     epoch: str = "2025-01-01T00:00:00"
 
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
 
     def __post_init__(self):
         require(1 <= self.horizon <= 24, self, "horizon", "from 1 to 24 visits")
@@ -168,7 +168,12 @@ class TreatmentTwin:
         return Options(np.repeat(np.array(rows)[:, None], self.horizon, axis=1), tuple(orders))
 
     def outcome(self, trace: Trace, asset: str, times_h: np.ndarray) -> np.ndarray:
-        """The logarithm of NT-proBNP; from death on what that counts as, or not a number, as from loss on."""
+        """The logarithm of NT-proBNP; from death on what that counts as, or not a number, as from loss on.
+
+        Nobody plans for who is dead or lost when the trace begins: all of it is not a number.
+        """
+        if trace[asset, "phase"].at(trace.start_h) in (Phase.DEAD, Phase.LOST):
+            return np.full(len(times_h), np.nan)
         told = np.log(trace[asset, "nt_probnp"].at(times_h))
         for event in trace.events:
             if event.entity == asset and event.kind in ("death", "lost"):

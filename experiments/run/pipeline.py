@@ -56,8 +56,7 @@ def execute(
         write_json(run.path / "stamp.json", stamp(content) | {"command": command()})
         for line in changes(experiment.dataset.manifest):
             say(line)
-        test, episodes = experiment.windows("test"), branched(experiment, experiment.dataset, "test")
-        asked = ask(experiment.task, experiment.scoring, experiment.windows("train"), test, episodes)
+        episodes, asked = asked_of(experiment)
         calibrating = _calibrating(experiment)
     kept = run.path / "predictions"
     with costs.stage("baselines"):  # first, so that what one of them refuses costs no training
@@ -91,6 +90,12 @@ def execute(
     write_json(run.path / "metrics.json", scores | {"cost": costs.report()})  # all stages, the drawing included
     report.write(run.path, drawn)
     return scores, costs.seconds
+
+
+def asked_of(experiment: Experiment) -> tuple[Sequence[Episode], Asked]:
+    """The episodes of the test split, plans tried where there are branches, and what is asked of them."""
+    test, episodes = experiment.windows("test"), branched(experiment, experiment.dataset, "test")
+    return episodes, ask(experiment.task, experiment.scoring, experiment.windows("train"), test, episodes)
 
 
 def _calibrating(experiment: Experiment) -> Asked | None:

@@ -12,7 +12,6 @@ from experiments.build import fit
 from experiments.experiment import Experiment
 from experiments.report import json_of, told_by
 from experiments.run import pipeline, predictions
-from experiments.run.questions import ask
 from experiments.run_dir import UNHASHED, config_of, damaged
 from learn.evaluate import Row
 from sim.errors import InputError
@@ -64,8 +63,7 @@ def compare(models: Mapping[str, Sequence[Path]], places: Mapping[str, Any]) -> 
         if (key := _differs({k: ours[k] for k in ASKED}, {k: theirs[k] for k in ASKED})) is not None:
             raise InputError(f"{run} is asked otherwise than the runs of {first}: it differs in {key}")
     experiment = Experiment(next(iter(by_seed.values()))[1] | dict(places))
-    test, episodes = experiment.windows("test"), experiment.dataset.episodes("test")
-    asked = ask(experiment.task, experiment.scoring, experiment.windows("train"), test, episodes)
+    _, asked = pipeline.asked_of(experiment)
     rows: list[dict[str, Row]] = []
     for seed, (run, _) in by_seed.items():
         table = _rows(run)

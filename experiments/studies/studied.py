@@ -22,9 +22,9 @@ from rich.table import Table
 from experiments import cli, console, report
 from experiments.experiment import Experiment, run_path
 from experiments.pages import plots, words
-from experiments.run import checked, pipeline, predictions, training
+from experiments.run import checked, pipeline, predictions
 from experiments.run.model import Model
-from experiments.run.questions import Asked, ask
+from experiments.run.questions import Asked
 from experiments.run_dir import damaged, open_run, stamp, write_json, write_text
 from experiments.studies import laws
 from experiments.studies.grid import MEASURES, Point, Study
@@ -105,12 +105,9 @@ def _read(study: Study, point: Point, experiment: Experiment, path: Path) -> Ran
         measures["parameters"] = float(parameters(path))
     wanted = [*study.rows, *({laws.ORACLE} & kinds.keys() if any(s.law for s in study.sweeps.values()) else ())]
     rows = {name: Row(kinds[name], predictions.load(path / "predictions" / f"{name}.npz")) for name in wanted}
-    task, scoring = experiment.task, experiment.scoring
-    test = experiment.windows("test")
-    episodes = training.branched(experiment, experiment.dataset, "test")
-    asked = ask(task, scoring, experiment.windows("train"), test, episodes)
+    _, asked = pipeline.asked_of(experiment)
     kept = Asked(None, asked.anchors_Nx2, asked.truth, asked.cluster_N)  # type: ignore[arg-type]  # windows may go
-    return Ran(point, path, experiment.config, kept, _digest(kept, task, scoring), rows, measures)
+    return Ran(point, path, experiment.config, kept, _digest(kept, experiment.task, experiment.scoring), rows, measures)
 
 
 def parameters(run: Path) -> int:

@@ -110,6 +110,22 @@ def test_the_dead_are_left_out_of_a_mean():
     assert np.isnan(plans.outcomes(mortal, [Ask(5, "p1", 1e-3)], 2)[1]).all()
 
 
+@pytest.mark.parametrize("dead", [None, 30000.0])
+def test_nobody_is_asked_what_would_help_the_dead(dead):
+    twin = replace(TWIN, world=replace(WORLD, risk=replace(QUIET, cardiac=20.0)), dead=dead)
+    run = twin.world.run(twin.world.start(1), 2000.0)
+    (died_h,) = [e.time_h for e in run.trace.events if e.kind == "death"]
+    (episode,) = twin.observe(run)
+    task = Counterfactual(2, actions=("bisoprolol_level", "enalapril_level"), choose="low")
+    (found,) = Branches(2).tried(task, twin, [episode], 1)
+    outcome = next(s for s in found.series if s.quantity == "outcome")
+    asked = np.isfinite(outcome.values).all((1, 2))
+    after = outcome.clock_h() > died_h
+    assert after.sum() == (2 if dead else 0)
+    assert not asked[after].any()
+    assert asked[~after].any()
+
+
 def test_branches_become_frames_at_the_samples_that_are_asked():
     task = Counterfactual(2, actions=("bisoprolol_level", "enalapril_level"), history=2, choose="low")
     (found,) = Branches(1).tried(task, TWIN, [EPISODE], 3)
