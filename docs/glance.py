@@ -6,14 +6,19 @@ import json
 from pathlib import Path
 from typing import Any
 
-from experiments.report import METRICS, decimals, interval, number
+from experiments.report import METRICS, decimals, interval, number, told_by
 
 SCORES = Path(__file__).with_name("scores.json")
 HEADS = ("preset", "score", "naive", "best baseline", "model", "oracle", "skill", "model − best baseline", "seeds")
 
 
 def remember(name: str, metrics: dict[str, Any]) -> None:
-    """Keep what the table needs of a run's metrics.json, or of the seeds.json of several. Fewer never replace more."""
+    """Keep what the table needs of a run's metrics.json, or of the seeds.json of several. Fewer never replace more.
+
+    Of runs of other commands than experiments.train it needs nothing.
+    """
+    if told_by(metrics) != "report":
+        return
     rows, metric = {row["name"]: row for row in metrics["rows"]}, metrics["primary"]
     model, best = rows["model"], metrics["best_baseline"]
     told = {
@@ -45,7 +50,7 @@ def table() -> str:
             _with(told["model"], places),
             number(told["oracle"], places),
             told["skill"] if told["skill"] == "undefined" else _with(told["skill"], 2),
-            _with(told["difference"], min(places + 1, 4)),
+            _with(told["difference"], places + 1),
             str(told["seeds"]),
         )
         lines.append("| " + " | ".join(cells) + " |")

@@ -20,6 +20,7 @@ from sim.errors import InputError
 
 RATE = 0.02  # by which a level follows; Gibbs & Candès take .005
 WINDOW = 250  # scores that a width is taken from
+SLACK = 5  # rates by which a level may lie outside 0 and 1 where widths are held: more would take long to come back
 
 
 def shift(quantile_N: np.ndarray, y_N: np.ndarray, level: float) -> float:
@@ -60,7 +61,7 @@ def conformal(
 class Adapted(NamedTuple):
     """Bounds of one forecast after another, and what they covered; time is the last axis."""
 
-    width_T: np.ndarray  # what is added to the bound; inf where all has to be covered, −inf where nothing
+    width_T: np.ndarray  # what is added to the bound; unless held, inf where all has to be covered, −inf where nothing
     covered_T: np.ndarray  # bool; False where nothing was observed
     level_T: np.ndarray  # that was asked of the scores so far
 
@@ -73,17 +74,20 @@ def adaptive(
     *,
     past_M: np.ndarray | None = None,
     known_T: np.ndarray | None = None,
+    held: bool = False,
 ) -> Adapted:
     """Adaptive conformal inference on scores, such as max(low − y, y − high), in the order of time.
 
     Before each score a width is taken from the last *window* ones, at a level that rises by *rate* × the coverage after
-    each miss and falls by *rate* × the rest after each cover. Over T scores the share covered is within
-    (max(1 − coverage, coverage) + rate)/(T · rate) of the one asked, whatever comes (Gibbs & Candès 2021, prop. 4.1).
+    each miss and falls by *rate* × the rest after each cover. Over T scores, each known before the next, the share
+    covered is within (max(1 − coverage, coverage) + rate)/(T · rate) of the one asked, whatever comes (Gibbs & Candès
+    2021, prop. 4.1).
 
     Scores may have axes before that of time (last), and *coverage* such axes: each is steered for itself. NaN, where
     nothing was observed, moves no level. *past_M* are scores before the first; they give widths, but move no level.
     *known_T* says how many of the scores are known when each is told of, all before it unless given: a forecast of five
-    samples ahead is not known to have missed until then.
+    samples ahead is not known to have missed until then. Widths that are *held* lie between the least and the largest
+    of the last scores, so that under a steep and lasting trend less is covered than asked.
     """
     score = np.asarray(score_T)
     past = np.zeros((*score.shape[:-1], 0), score.dtype) if past_M is None else np.asarray(past_M)
@@ -93,10 +97,13 @@ def adaptive(
     for t, known in enumerate(range(score.shape[-1]) if known_T is None else known_T):
         for s in range(done, known):
             miss = miss + rate * np.where(np.isnan(score[..., s]), 0.0, missed - ~covered[..., s])
+        if held:
+            miss = np.clip(miss, -SLACK * rate, 1.0 + SLACK * rate)
         done, end = known, before + known
         found = np.sort(all_T[..., max(0, end - window) : end], axis=-1)  # NaN last
         count = np.isfinite(found).sum(-1)
         rank = _rank(count, 1.0 - miss)
+        rank = np.clip(rank, 1, np.maximum(count, 1)) if held else rank
         inside = (rank >= 1) & (rank <= count)
         width[..., t] = np.where(rank < 1, -np.inf, np.inf)
         if inside.any():
@@ -119,7 +126,8 @@ def followed(
 
     Each asset (of *anchors_Nx2*: episode, sample), variate, step ahead and level is steered for itself, in the order of
     time. Each begins with as many of the misses of *calibration* as *window* holds, evenly over all. A quantile is
-    moved by no more than the largest miss seen. The mean stays; where quantiles cross they are sorted.
+    moved by no more than the largest of the last misses, so that what goes on to drift is followed with a lag. The mean
+    stays; where quantiles cross they are sorted.
     """
     quantiles = np.array(prediction.quantiles_NxVxHxQ)
     kept = np.linspace(0, len(calibrated.y_NxVxH) - 1, min(len(calibrated.y_NxVxH), window)).round().astype(int)
@@ -131,11 +139,10 @@ def followed(
         for h in range(quantiles.shape[2]):
             known_T = np.searchsorted(at_T, at_T - h - 1, side="right")
             score, before = miss[:, h][..., here_T], past[:, h]
-            width = adaptive(score, prediction.levels, rate, window, past_M=before, known_T=known_T).width_T
-            seen, upto = np.concatenate((before, score), axis=-1), before.shape[-1] - 1 + known_T
-            low, high = (extreme.accumulate(seen, axis=-1)[..., upto] for extreme in (np.fmin, np.fmax))
-            moved = np.nan_to_num(np.clip(width, low, high))  # nothing seen so far: as it was told
-            quantiles[here_T, :, h] += np.moveaxis(moved, -1, 0)
+            how = {"past_M": before, "known_T": known_T, "held": True}
+            width = adaptive(score, prediction.levels, rate, window, **how).width_T
+            seen = np.isfinite(width)  # else as it was told
+            quantiles[here_T, :, h] += np.moveaxis(np.where(seen, width, 0.0), -1, 0)
     return replace(prediction, quantiles_NxVxHxQ=np.sort(quantiles, axis=-1), samples_NxVxHxS=None)
 
 

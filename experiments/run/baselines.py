@@ -24,6 +24,7 @@ from learn.metrics import Prediction
 from sim.errors import InputError
 from twins.platform import stamp
 
+UNSEEN = frozenset({"resamples", "primary", "cluster_h", "conformal", "adaptive", "mc_dropout"})  # how rows are scored
 UNASKED = frozenset({"model", "optim", "fit", "init", "seed", "oracle", "name", "baselines"})  # of no baseline
 PACKAGES = {"sim", "twins", "learn", "experiments"}
 
@@ -80,6 +81,7 @@ def _shared(experiment: Experiment, name: str) -> Path | None:
     if foreign or dataset.live or experiment.config.get("branches") is not None:
         return None
     asks = {key: value for key, value in experiment.config.items() if key not in UNASKED} | {"baseline": about}
+    asks["evaluate"] = {key: value for key, value in asks["evaluate"].items() if key not in UNSEEN}
     key = config_hash(asks, repr([dataset.manifest["content"], _code(), stamp(), version("scikit-learn")]))
     return dataset.path / "cache" / f"{name}-{key}.npz"
 

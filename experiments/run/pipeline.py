@@ -69,7 +69,8 @@ def execute(
         rows[name] = Row("baseline", rival.predict(asked.windows, asked.anchors_Nx2))
     rows[MODEL] = Row("model", forecast)
     if calibrating is not None:
-        rows |= _moved(experiment.scoring, model, forecast, asked, calibrating)
+        with costs.stage("calibration", accelerated=True):
+            rows |= _moved(experiment.scoring, model, forecast, asked, calibrating)
     if passes := experiment.scoring.mc_dropout:
         with costs.stage("dropout", accelerated=True):
             about = (asked.windows, asked.anchors_Nx2, passes, experiment.seed)
@@ -145,7 +146,10 @@ def examine(experiment: Experiment, model: Model, dataset: Dataset, split: str) 
     windows = Windows.of(dataset, split, model.context, task=model.task, scale=model.scale)
     asked = ask(model.task, experiment.scoring, experiment.windows("train"), windows, episodes)
     rows = baselines.predicted(experiment, asked)
-    rows[MODEL] = Row("model", model.predict(asked.windows, asked.anchors_Nx2))
+    forecast = model.predict(asked.windows, asked.anchors_Nx2)
+    rows[MODEL] = Row("model", forecast)
+    if (calibrating := _calibrating(experiment)) is not None:
+        rows |= _moved(experiment.scoring, model, forecast, asked, calibrating)
     simulated = dataset.manifest["configuration"].get("twin")
     if experiment.oracle is not None and simulated == describe(experiment.twin):
         rows["oracle"] = Row("oracle", _oracle(experiment, episodes, asked))

@@ -120,6 +120,33 @@ def test_quantiles_that_follow_their_misses_regain_their_levels_after_a_drift():
     assert np.all(np.diff(found.quantiles_NxVxHxQ, axis=-1) >= 0)
 
 
+def test_what_goes_on_to_drift_is_followed_with_a_lag():
+    """Where the widest is not wide enough, that counts as the miss that it is, and the level goes up."""
+    rng = np.random.default_rng(0)
+    calibration, seen, _ = told(rng, 1, 400, 1)
+    prediction, truth, anchors = told(rng, 1, 1500, 1)
+    truth = truth._replace(y_NxVxH=truth.y_NxVxH + 0.05 * anchors[:, 1, None, None])
+    found = followed(prediction, truth, anchors, calibration, seen)
+    late = anchors[:, 1] > 300
+    assert (truth.y_NxVxH[late] <= found.quantiles_NxVxHxQ[late, ..., 2]).mean() > 0.87
+    score = np.arange(500.0)
+    free, held = (adaptive(score, 0.9, window=50, held=held) for held in (False, True))
+    assert np.isinf(free.width_T).any()
+    assert not held.covered_T[1:].any()
+    assert held.level_T.max() <= 1.1 + 1e-9  # and would come back
+
+
+def test_without_any_score_a_quantile_stays_as_it_was_told():
+    rng = np.random.default_rng(0)
+    calibration, seen, _ = told(rng, 1, 30, 2)
+    prediction, truth, anchors = told(rng, 1, 20, 2)
+    unseen = seen._replace(mask_NxVxH=np.zeros_like(seen.mask_NxVxH))
+    found = followed(prediction, truth, anchors, calibration, unseen)
+    first = anchors[:, 1] == 0
+    np.testing.assert_array_equal(found.quantiles_NxVxHxQ[first], prediction.quantiles_NxVxHxQ[first])
+    assert np.isfinite(found.quantiles_NxVxHxQ).all()
+
+
 @settings(max_examples=10)
 @given(st.integers(0, 40), st.integers(0, 100))
 def test_a_quantile_knows_no_miss_before_its_time(now, seed):
