@@ -1,4 +1,7 @@
-"""What datasets say of themselves, as text: one line each, or all of one."""
+"""What datasets say of themselves, as text: one line each, or all of one.
+
+Beside that: what cleaning does to one, what a page shows of one, tables of one's own, and presets fitted to a table.
+"""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def _answer(experiment: Experiment, name: str, baseline: Any, asked: Asked) -> P
         fitted = baseline.fit(experiment.windows("train"), experiment.windows("validation"), experiment.task)
         return fitted(asked.windows, asked.anchors_Nx2)
     except InputError as error:
-        raise InputError(f"baselines.{name}: {error}; or leave it out, ~baselines.{name}") from error
+        raise InputError(f"baselines.{name}: {error}; else leave it out, ~baselines.{name}") from error
 
 
 def _once(experiment: Experiment, name: str, make: Callable[[], Prediction]) -> Prediction:

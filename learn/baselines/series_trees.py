@@ -14,7 +14,7 @@ from learn.baselines.series import Spread, ahead, past, samples, targets
 from learn.batch import ROLES, Windows, anchors
 from learn.metrics import ForecastPrediction
 from learn.tasks import Forecast
-from sim.errors import require
+from sim.errors import InputError, require
 from twins.channel import Role
 
 STRETCHES = (6, 24, 168)  # samples back, over which means and deviations are told
@@ -46,7 +46,7 @@ class ForecastTrees:
         require(self.leaves >= 2, self, "leaves", "at least 2")
 
     def fit(self, train: Windows, validation: Windows, task: Forecast) -> Spread | Grown:
-        period = 1 if self.period_h is None else samples(train, self.period_h)
+        period = self._period(train)
         seen, val = (self._examples(windows, period) for windows in (train, validation))
 
         def grow(**loss: Any) -> Any:
@@ -61,6 +61,15 @@ class ForecastTrees:
         off = zip(quantiles, task.quantiles, strict=True)
         shift_Q = np.array([np.quantile(val[1] - trees.predict(val[0]), level) for trees, level in off])
         return Grown(period, self.periods, mean.mean, quantiles, shift_Q, np.asarray(task.quantiles))
+
+    def _period(self, windows: Windows) -> int:
+        """In samples."""
+        if self.period_h is None:
+            return 1
+        try:
+            return samples(windows, self.period_h)
+        except InputError as error:
+            raise InputError(f"{error}; set period_h to null to forecast without one") from None
 
     def _examples(self, windows: Windows, period: int) -> tuple[np.ndarray, np.ndarray]:
         """Features of at most *rows* targets that were observed, drawn at random, and their changes."""

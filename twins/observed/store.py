@@ -228,7 +228,9 @@ def _by_time(
     table: Table, cuts: Cuts, episodes: list[Episode], step_h: float | None, findings: list[dict]
 ) -> tuple[dict[str, list[Episode]], dict[str, list[float]]]:
     if cuts.unit == "rows" and step_h is None:
-        raise InputError("Cuts.unit is 'rows', but the clock is not regular; give the cuts in a unit of time")
+        raise InputError(
+            "Cuts.unit is 'rows', but the clock is not regular; give the cuts in a unit of time, such as h"
+        )
     unit_h = step_h if cuts.unit == "rows" else float(units.convert(np.array([1.0]), cuts.unit, "h")[0])
     assert unit_h
     at = min(float(episode.series[0].clock_h()[0]) for episode in episodes)
