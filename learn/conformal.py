@@ -19,7 +19,7 @@ from learn.metrics import ForecastPrediction, ForecastTruth
 from sim.errors import InputError
 
 RATE = 0.02  # by which a level follows; Gibbs & Candès take .005
-WINDOW = 250  # scores that a width is taken from
+WINDOW = 500  # scores that a width is taken from
 SLACK = 5  # rates by which a level may lie outside 0 and 1 where widths are held: more would take long to come back
 
 
@@ -125,9 +125,11 @@ def followed(
     """*prediction* with each quantile moved as its own misses tell that are known by then: `adaptive`, on one side.
 
     Each asset (of *anchors_Nx2*: episode, sample), variate, step ahead and level is steered for itself, in the order of
-    time. Each begins with as many of the misses of *calibration* as *window* holds, evenly over all. A quantile is
-    moved by no more than the largest of the last misses, so that what goes on to drift is followed with a lag. The mean
-    stays; where quantiles cross they are sorted.
+    time. Each begins with as many of the misses of *calibration* as *window* holds, evenly over all. The *rate* is that
+    of misses known at once; where n more forecasts are told meanwhile, it is divided by 1 + n, since all of those that
+    miss together count, and a level that answers to each of them swings. A quantile is moved by no more than the
+    largest of the last misses, so that what goes on to drift is followed with a lag. The mean stays; where quantiles
+    cross they are sorted.
     """
     quantiles = np.array(prediction.quantiles_NxVxHxQ)
     kept = np.linspace(0, len(calibrated.y_NxVxH) - 1, min(len(calibrated.y_NxVxH), window)).round().astype(int)
@@ -139,8 +141,9 @@ def followed(
         for h in range(quantiles.shape[2]):
             known_T = np.searchsorted(at_T, at_T - h - 1, side="right")
             score, before = miss[:, h][..., here_T], past[:, h]
+            steady = rate / (1 + (np.arange(len(at_T)) - known_T).max())
             how = {"past_M": before, "known_T": known_T, "held": True}
-            width = adaptive(score, prediction.levels, rate, window, **how).width_T
+            width = adaptive(score, prediction.levels, steady, window, **how).width_T
             seen = np.isfinite(width)  # else as it was told
             quantiles[here_T, :, h] += np.moveaxis(np.where(seen, width, 0.0), -1, 0)
     return replace(prediction, quantiles_NxVxHxQ=np.sort(quantiles, axis=-1), samples_NxVxHxS=None)

@@ -136,6 +136,27 @@ def test_what_goes_on_to_drift_is_followed_with_a_lag():
     assert held.level_T.max() <= 1.1 + 1e-9  # and would come back
 
 
+def test_misses_that_come_together_long_after_they_were_told_of_do_not_swing_a_level():
+    """Of a slow series whose law is told rightly there is nothing to mend: each level keeps its place."""
+    rng = np.random.default_rng(1)
+    x, lag = np.zeros(4100), 24
+    for t in range(1, len(x)):
+        x[t] = 0.95 * x[t - 1] + np.sqrt(1 - 0.95**2) * rng.normal()
+    k_N = np.arange(3000)
+    y_NxVxH = x[1000 + k_N[:, None] + np.arange(lag)][:, None]
+    levels, shape = np.array((0.1, 0.5, 0.9)), y_NxVxH.shape
+    quantiles = np.broadcast_to([-1.2816, 0.0, 1.2816], (*shape, 3))
+    told_of = ForecastPrediction(np.zeros(shape), quantiles, levels)
+    anchors = np.stack((np.zeros_like(k_N), k_N), axis=1)
+    truth, past = (ForecastTruth(y, np.ones(shape, bool)) for y in (y_NxVxH, rng.permuted(y_NxVxH, axis=0)))
+    found = followed(told_of, truth, anchors, told_of, past)
+    swing = found.quantiles_NxVxHxQ[..., -1, 1].std()
+    known = np.maximum(k_N - lag + 1, 0)
+    miss = np.moveaxis(y_NxVxH[:, 0, -1, None] - quantiles[:, 0, -1], 0, -1)
+    hasty = adaptive(miss, levels, past_M=miss[:, :500], known_T=known, held=True).width_T
+    assert swing < 0.5 * hasty[1].std()  # the planted fault: a rate that answers to every miss
+
+
 def test_without_any_score_a_quantile_stays_as_it_was_told():
     rng = np.random.default_rng(0)
     calibration, seen, _ = told(rng, 1, 30, 2)
