@@ -194,8 +194,14 @@ def table(source: Path) -> str:
     if (source / "trial.json").exists():
         return trial(source)
     found = json.loads((source / "metrics.json").read_text()) if source.is_dir() else {}
-    known = {"decided": decisions, "layouts": layouts, "saved": savings, "joined": together, "report": scores}
-    return known[told_by(found).rpartition(".")[2]](source)
+    known = {
+        "deciding.decided": decisions,
+        "deciding.layouts": layouts,
+        "deciding.saved": savings,
+        "run.joined": together,
+        "report": scores,
+    }
+    return known[told_by(found)](source)
 
 
 def tabulated(sources: list[Path]) -> dict[str, str]:

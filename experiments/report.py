@@ -154,7 +154,6 @@ def contents(run: Path, drawn: Mapping[str, Any] | None = None) -> dict[str, Any
         "line": words.line(config.get("world") or {}),
         "cost": metrics.get("cost"),
         "stamp": json_of(run / "stamp.json") or {},
-        "command": (json_of(run / "stamp.json") or {}).get("command"),
         "yaml": (run / "config.yaml").read_text(encoding="utf-8"),
         "run": run,
     }
