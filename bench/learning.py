@@ -11,12 +11,12 @@ import numpy as np
 
 from bench.turns import Measured
 from experiments.experiment import Experiment
-from learn import update
-from learn.batch import Windows, anchors, gather
-from learn.checkpoint import flat
-from learn.identity import BUCKETS
-from learn.twinformer import TwinFormer
-from learn.work import flops
+from learn.compute.work import flops
+from learn.models.twinformer import TwinFormer
+from learn.training import update
+from learn.training.checkpoint import flat
+from learn.windows.batch import Windows, anchors, gather
+from learn.windows.identity import BUCKETS
 
 TINY = TwinFormer(width=192, layers=3, hidden=384)  # model=tiny
 BATCH, CONTEXT, STEPS = 64, 144, 2

@@ -79,8 +79,8 @@ def split(bench: Experiment, repeats: int) -> Measured:
 
 def training(bench: Experiment, repeats: int) -> Measured:
     """Share of a training run at nano size, rows and checkpoints written, that is not the bare compiled steps."""
-    from learn.batch import Windows
-    from learn.fit import Budget, host_overhead
+    from learn.training.fit import Budget, host_overhead
+    from learn.windows.batch import Windows
 
     world = bench.world
     episodes = [e for seed in range(2) for e in bench.twin.observe(world.run(world.start(seed), 480.0))]

@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from learn.batch import ROLES, TIME_FEATURES
-from learn.scaling import SPREAD_FLOOR
+from learn.models.scaling import SPREAD_FLOOR
+from learn.models.twinformer import AHEAD, SHORT_H, TwinFormer
 from learn.tasks import TimeToEvent
-from learn.twinformer import AHEAD, SHORT_H, TwinFormer
-from learn.update import Optim
+from learn.training.update import Optim
+from learn.windows.batch import ROLES, TIME_FEATURES
 
 assert ROLES  # roles are indices into it
 EPS = 1e-6  # of RMSNorm, as in Flax
@@ -168,7 +168,7 @@ def carry(net: Net, params: Mapping[str, np.ndarray]) -> None:
 
 
 def tensors(batch: Any) -> dict[str, Tensor]:
-    """A `learn.batch.Batch` of arrays as what `Net` takes."""
+    """A `learn.windows.batch.Batch` of arrays as what `Net` takes."""
     columns = {
         "x": batch.x_BxVxT, "mask": batch.mask_BxVxT, "time": batch.time_BxTxF, "role": batch.role_BxV,
         "words": batch.words_BxVxW, "gap": batch.gap_BxT, "group": batch.group_BxV, "present": batch.variate_mask_BxV,
@@ -180,7 +180,7 @@ def tensors(batch: Any) -> dict[str, Tensor]:
 def stepper(
     net: Net, optim: Optim, steps: int, microbatch: int | None, compiled: bool
 ) -> Callable[[dict[str, Tensor]], float]:
-    """A training step with AdamW, clipping and the schedule of `learn.update.Optim`; gives the batch's mean loss."""
+    """A step with AdamW, clipping and the schedule of `learn.training.update.Optim`; gives the batch's mean loss."""
     kernels = [p for name, p in net.named_parameters() if p.ndim > 1 and name not in ("words.weight", "role.weight")]
     others = [p for p in net.parameters() if all(p is not kernel for kernel in kernels)]
     groups = [{"params": kernels}, {"params": others, "weight_decay": 0.0}]

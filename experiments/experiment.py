@@ -22,8 +22,8 @@ from twins.workers import Local
 
 if TYPE_CHECKING:
     from experiments.run.model import Model
-    from learn.batch import Windows
-    from learn.feed import Feed
+    from learn.windows.batch import Windows
+    from learn.windows.feed import Feed
     from twins.dataset import Dataset
     from twins.episode import Episode
 
@@ -129,7 +129,7 @@ class Experiment:
     def windows(self, split: str) -> Windows:
         """The windows of a split in memory, all in the scale of the training split; of that a sample, where it is said
         so."""
-        from learn.batch import Windows
+        from learn.windows.batch import Windows
 
         if split not in self._windows:
             fed = self.feed(split)
@@ -139,8 +139,8 @@ class Experiment:
 
     def feed(self, split: str) -> Windows | Feed:
         """What is learned from: the windows of a split, or what cuts them one by one."""
-        from learn.batch import Windows
-        from learn.feed import Feed
+        from learn.windows.batch import Windows
+        from learn.windows.feed import Feed
 
         if split not in self._feeds:
             scale = None if split == "train" else self.feed("train").scale
@@ -151,7 +151,7 @@ class Experiment:
 
     def stream(self) -> Any:
         """The training split's windows, and behind them those of fresh runs where the configuration asks for them."""
-        from learn.feed import FreshFeed
+        from learn.windows.feed import FreshFeed
         from twins.dataset.fresh import Fresh
 
         fed, how = self.feed("train"), self.feeding

@@ -1,7 +1,7 @@
 """A run's report.html, rebuilt from its folder alone: `python -m experiments.report run=outputs/line_failure/…`.
 
-Reads metrics.json (as `learn.evaluate` writes it, with `cost` as `learn.cost` does), metrics.jsonl, figures.json,
-stamp.json and config.yaml. What is not there is left out.
+Reads metrics.json (as `learn.scores.evaluate` writes it, with `cost` as `learn.compute.cost` does), metrics.jsonl,
+figures.json, stamp.json and config.yaml. What is not there is left out.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ import numpy as np
 
 from experiments.run.model import Model
 from experiments.source import Observed
-from learn.batch import Windows
-from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction, StatePrediction
+from learn.windows.batch import Windows
+from learn.scores.metrics import EventPrediction, ForecastPrediction, LifePrediction, StatePrediction
 from learn.tasks import Forecast, Imputation, RemainingLife, States, Task, TimeToEvent
 from sim.errors import InputError
 from twins.aligned import variates

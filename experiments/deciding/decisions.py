@@ -24,10 +24,10 @@ from experiments.experiment import Experiment
 from experiments.run import training
 from experiments.run.model import Model
 from experiments.run_dir import RunDir, damaged, stamp, write_json
-from learn.batch import Windows
-from learn.evaluate import interval, resample, skill
-from learn.metrics import EventPrediction, Ratio
+from learn.scores.evaluate import interval, resample, skill
+from learn.scores.metrics import EventPrediction, Ratio
 from learn.tasks import TimeToEvent
+from learn.windows.batch import Windows
 from sim.errors import InputError, require
 from twins.account import Account, Prices
 from twins.clairvoyant import Clairvoyant

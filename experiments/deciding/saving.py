@@ -30,8 +30,8 @@ from experiments.run import predictions, training
 from experiments.run.model import Model
 from experiments.run.pipeline import MODEL
 from experiments.run_dir import RunDir, stamp, write_json
-from learn.evaluate import interval, resample, skill
-from learn.metrics import ForecastPrediction, Ratio
+from learn.scores.evaluate import interval, resample, skill
+from learn.scores.metrics import ForecastPrediction, Ratio
 from sim.errors import InputError
 from sim.homes import WEATHER
 from sim.homes.battery import Operated, self_consumption

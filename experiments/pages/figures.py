@@ -76,7 +76,7 @@ def states(
     windows: Any, anchors_Nx2: np.ndarray, truth: Any, task: Any, predictions: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The window in which most states came, the first of equals, and each row's Brier score by the sample ahead."""
-    from learn.states import state_brier
+    from learn.scores.states import state_brier
 
     known_NxH = truth.state_NxH >= 0
     distinct_N = sum(((truth.state_NxH == state).any(1) for state in range(len(task.states))), known_NxH.all(1) * 0.5)
@@ -139,7 +139,7 @@ def forecasts(
     """*count* windows spread over the anchors, one target each, in its own unit; *model*, *naive* are predictions."""
     anchors_Nx2, context, horizon = np.asarray(anchors_Nx2), windows.context, windows.horizon
     from learn.baselines.series import targets as asked
-    from learn.gaps import hidden_of
+    from learn.windows.gaps import hidden_of
 
     targets = np.flatnonzero(asked(windows).any(0) & np.isfinite(np.asarray(model.mean_NxVxH)).all((0, 2)))
     found = []

@@ -19,8 +19,8 @@ from experiments.experiment import Experiment
 from experiments.run import predictions
 from experiments.run.questions import Asked
 from experiments.run_dir import config_hash
-from learn.evaluate import Row
-from learn.metrics import Prediction
+from learn.scores.evaluate import Row
+from learn.scores.metrics import Prediction
 from sim.errors import InputError
 from twins.platform import stamp
 

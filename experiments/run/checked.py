@@ -10,10 +10,10 @@ from experiments.run.branches import Branches
 from experiments.run.questions import Recorded
 from experiments.settings import Scoring
 from experiments.source import Observed
-from learn.fit import Budget
-from learn.sharding import Layout
 from learn.tasks import Classify, Counterfactual, Forecast, Imputation, RemainingLife, States, Task, TimeToEvent
-from learn.update import Optim
+from learn.training.fit import Budget
+from learn.training.sharding import Layout
+from learn.training.update import Optim
 from sim.errors import InputError
 from twins.clean import Clean
 from twins.dataset import SPLITS

@@ -12,8 +12,8 @@ from experiments.pages import words
 from experiments.report import METRICS, decimals, interval, json_of, number
 from experiments.run.model import Model
 from experiments.run_dir import config_of, to_yaml
-from learn.bundle import Bundle, step_of
-from learn.export import Source
+from learn.serving.bundle import Bundle, step_of
+from learn.serving.export import Source
 from sim.errors import InputError
 
 NOTICE = "Research only, not for clinical use."

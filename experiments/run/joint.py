@@ -131,10 +131,10 @@ class Together:
         from experiments.console import progress, say
         from experiments.run.model import Model
         from experiments.run.training import learned_from
-        from learn import joint
-        from learn.fit import Budget, fit_together
-        from learn.sharding import Layout
-        from learn.update import Optim, split
+        from learn.training import joint
+        from learn.training.fit import Budget, fit_together
+        from learn.training.sharding import Layout
+        from learn.training.update import Optim, split
 
         each = list(self.experiments.values())
         trains = [learned_from(e, "train") for e in each]

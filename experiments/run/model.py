@@ -13,12 +13,13 @@ from flax import nnx
 
 from experiments.build import build
 from experiments.run_dir import config_of
-from learn import checkpoint, ensemble
-from learn.batch import ROLES, Frame, Scale, Windows
-from learn.fit import Budget
-from learn.metrics import Prediction
-from learn.predict import predict
+from learn.models import ensemble
+from learn.scores.metrics import Prediction
+from learn.serving.predict import predict
 from learn.tasks import Task
+from learn.training import checkpoint
+from learn.training.fit import Budget
+from learn.windows.batch import ROLES, Frame, Scale, Windows
 from sim.errors import InputError
 from twins.clean.pipeline import Closed
 

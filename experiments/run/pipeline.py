@@ -19,10 +19,9 @@ from experiments.run.questions import Asked, ask, recorded
 from experiments.run.training import Costs, branched, train
 from experiments.run_dir import RunDir, stamp, write_json
 from experiments.settings import Scoring
-from learn.batch import Windows
-from learn.conformal import conformal, fewest, followed
-from learn.evaluate import Row, evaluate
-from learn.metrics import (
+from learn.scores.conformal import conformal, fewest, followed
+from learn.scores.evaluate import Row, evaluate
+from learn.scores.metrics import (
     EventPrediction,
     EventTruth,
     ForecastPrediction,
@@ -34,6 +33,7 @@ from learn.metrics import (
     StateTruth,
 )
 from learn.tasks import Classify
+from learn.windows.batch import Windows
 from sim.errors import InputError
 from twins.dataset import Dataset, describe
 from twins.derived import derive, origin

@@ -14,12 +14,12 @@ from rich.table import Table
 from experiments.build import fit
 from experiments.experiment import Experiment
 from experiments.run.model import blank
-from learn.batch import Scale, Windows
-from learn.fit import Budget
-from learn.plan import Device, expected, plan
-from learn.sharding import Layout
+from learn.compute.plan import Device, expected, plan
 from learn.tasks import Task
-from learn.update import Optim
+from learn.training.fit import Budget
+from learn.training.sharding import Layout
+from learn.training.update import Optim
+from learn.windows.batch import Scale, Windows
 from sim.errors import InputError, require
 
 

@@ -13,7 +13,7 @@ from zlib import error
 import numpy as np
 
 from experiments.run_dir import damaged
-from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction, Prediction, StatePrediction
+from learn.scores.metrics import EventPrediction, ForecastPrediction, LifePrediction, Prediction, StatePrediction
 
 KINDS = {kind.__name__: kind for kind in (ForecastPrediction, EventPrediction, LifePrediction, StatePrediction)}
 

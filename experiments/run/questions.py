@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.settings import Scoring
-from learn import evaluate
-from learn.batch import Windows, anchors, runs
-from learn.counterfactual import planned, told
-from learn.metrics import EventPrediction, ForecastPrediction, LifePrediction, Prediction, StatePrediction, Truth
-from learn.states import state_truth
+from learn.scores import evaluate
+from learn.scores.metrics import EventPrediction, ForecastPrediction, LifePrediction, Prediction, StatePrediction, Truth
+from learn.scores.states import state_truth
 from learn.tasks import Classify, Counterfactual, Forecast, Imputation, RemainingLife, States, Task, TimeToEvent
+from learn.windows.batch import Windows, anchors, runs
+from learn.windows.counterfactual import planned, told
 from sim.errors import InputError, require
 from twins import oracle
 from twins.aligned import sampled, telling, variates

@@ -13,7 +13,7 @@ from experiments.experiment import Experiment
 from experiments.report import json_of, told_by
 from experiments.run import pipeline, predictions
 from experiments.run_dir import UNHASHED, config_of, damaged
-from learn.evaluate import Row
+from learn.scores.evaluate import Row
 from sim.errors import InputError
 
 DATA = ("plan", "oracle")  # parts whose seeds are of the data, not of the training
@@ -50,7 +50,7 @@ def _folders(runs: str | list[str], key: str) -> list[Path]:
 
 
 def compare(models: Mapping[str, Sequence[Path]], places: Mapping[str, Any]) -> dict[str, Any]:
-    """The scores of all runs together, as metrics.json holds those of one; see `learn.evaluate.evaluate`.
+    """The scores of all runs together, as metrics.json holds those of one; see `learn.scores.evaluate.evaluate`.
 
     Baselines are those of the first model's runs. All models are of the same seeds, and asked the same.
     """

@@ -15,15 +15,16 @@ from experiments.experiment import Experiment
 from experiments.run.branches import Branches
 from experiments.run.model import Model
 from experiments.run_dir import RunDir, damaged, write_json
-from learn import ensemble, update
-from learn.cost import Cost
-from learn.counterfactual import planned
-from learn.fit import Budget, fit
-from learn.journal import at
-from learn.sharding import Layout
+from learn.compute.cost import Cost
+from learn.compute.work import Work
+from learn.models import ensemble
 from learn.tasks import Counterfactual
-from learn.update import Optim
-from learn.work import Work
+from learn.training import update
+from learn.training.fit import Budget, fit
+from learn.training.journal import at
+from learn.training.sharding import Layout
+from learn.training.update import Optim
+from learn.windows.counterfactual import planned
 from sim.errors import InputError
 from twins.episode import Episode
 

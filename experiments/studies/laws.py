@@ -11,8 +11,8 @@ import numpy as np
 from experiments import report
 from experiments.pages import words
 from experiments.studies.grid import MEASURES, Point, Study
-from learn.evaluate import draws, interval, resample
-from learn.power_law import power_law
+from learn.scores.evaluate import draws, interval, resample
+from learn.scores.power_law import power_law
 from sim.errors import InputError
 
 if TYPE_CHECKING:

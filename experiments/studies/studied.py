@@ -28,7 +28,7 @@ from experiments.run.questions import Asked
 from experiments.run_dir import damaged, open_run, stamp, write_json, write_text
 from experiments.studies import laws
 from experiments.studies.grid import MEASURES, Point, Study
-from learn.evaluate import Row
+from learn.scores.evaluate import Row
 from sim.errors import InputError
 
 COLOURS = (plots.BLUE, plots.VERMILLION, plots.GREEN, plots.ORANGE, plots.PURPLE, plots.SKY)
@@ -112,7 +112,7 @@ def _read(study: Study, point: Point, experiment: Experiment, path: Path) -> Ran
 
 def parameters(run: Path) -> int:
     """The number of parameters of a run's model."""
-    from learn.update import split
+    from learn.training.update import split
 
     return sum(leaf.size for leaf in jax.tree.leaves(split(Model.load(run).module)[1]))
 

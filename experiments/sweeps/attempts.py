@@ -99,7 +99,7 @@ def play(job: Job) -> Outcome:
     """Train, or go on with it; what is wrong with the trial itself comes back as its outcome."""
     from experiments.cli import sentence
     from experiments.run import checked, training
-    from learn.fit import Budget
+    from learn.training.fit import Budget
 
     _leave_with_parent()
     with _folder(job) as run, _heard(run):

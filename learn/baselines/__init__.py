@@ -20,8 +20,8 @@ from learn.baselines.plans import Known, LinearPlan, MarginalStructural
 from learn.baselines.series import RepeatLast, Ridge, SameHour, TrainMean
 from learn.baselines.series_trees import ForecastTrees
 from learn.baselines.states import StateMarkov, StateShares, StateStays, StateTrees
-from learn.batch import Windows
-from learn.metrics import Prediction
+from learn.scores.metrics import Prediction
+from learn.windows.batch import Windows
 
 
 class Baseline(Protocol):

@@ -19,9 +19,9 @@ from threadpoolctl import threadpool_limits
 
 from learn.baselines.hazard import ages, horizon_labels, now
 from learn.baselines.series import cut, filled
-from learn.batch import Windows, anchors
-from learn.metrics import EventPrediction
+from learn.scores.metrics import EventPrediction
 from learn.tasks import TimeToEvent
+from learn.windows.batch import Windows, anchors
 from sim.errors import require
 
 SHARES = (1 / 12, 1 / 4, 1.0)  # features describe these last parts of the context

@@ -18,9 +18,9 @@ from threadpoolctl import threadpool_limits
 
 from learn.baselines.classifiers import GROWTH
 from learn.baselines.series import cut, filled
-from learn.batch import Windows, anchors
-from learn.metrics import EventPrediction
+from learn.scores.metrics import EventPrediction
 from learn.tasks import Classify
+from learn.windows.batch import Windows, anchors
 from sim.errors import InputError, require
 
 PENALTIES = (0.001, 0.01, 0.1, 1.0)  # inverse, of the logistic regression

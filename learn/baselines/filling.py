@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from learn.baselines.series import ahead, cut, latest, most, sampled, samples, solve, targets
-from learn.batch import Windows
-from learn.gaps import hidden_of
-from learn.metrics import ForecastPrediction
+from learn.scores.metrics import ForecastPrediction
 from learn.tasks import Imputation
+from learn.windows.batch import Windows
+from learn.windows.gaps import hidden_of
 from sim.errors import InputError, require
 
 MOST_VALUES = 4_000_000  # of windows in memory at once, of which a fit needs no more
@@ -166,7 +166,7 @@ class Around(NamedTuple):
 
 
 def gaps(windows: Windows, anchors_Nx2: np.ndarray) -> np.ndarray:
-    """`learn.gaps.hidden_of` windows that hide something; an InputError for others."""
+    """`learn.windows.gaps.hidden_of` windows that hide something; an InputError for others."""
     found = hidden_of(windows, anchors_Nx2)
     if found is None:
         raise InputError("a baseline that fills gaps takes a task that asks for them, task=imputation")

@@ -8,9 +8,9 @@ import numpy as np
 from scipy.optimize import brentq
 
 from learn.baselines.series import filled
-from learn.batch import Windows, anchors
-from learn.metrics import EventPrediction
+from learn.scores.metrics import EventPrediction
 from learn.tasks import TimeToEvent
+from learn.windows.batch import Windows, anchors
 from sim.errors import InputError
 
 SHAPES = (0.05, 50.0)  # between which a Weibull shape is sought

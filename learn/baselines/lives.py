@@ -14,9 +14,9 @@ from threadpoolctl import threadpool_limits
 
 from learn.baselines.classifiers import GROWTH, features
 from learn.baselines.hazard import AgeHazard, ages, now
-from learn.batch import Windows, anchors
-from learn.metrics import LifePrediction, pinball
+from learn.scores.metrics import LifePrediction, pinball
 from learn.tasks import RemainingLife
+from learn.windows.batch import Windows, anchors
 from sim.errors import InputError, require
 
 GRID = 400  # steps from now to the cap, at which survival is computed

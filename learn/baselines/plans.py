@@ -15,10 +15,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from learn.baselines.series import cut, filled
-from learn.batch import ROLES, Windows, anchors
-from learn.counterfactual import the_target
-from learn.metrics import ForecastPrediction
+from learn.scores.metrics import ForecastPrediction
 from learn.tasks import Counterfactual
+from learn.windows.batch import ROLES, Windows, anchors
+from learn.windows.counterfactual import the_target
 from sim.errors import InputError, require
 from twins.channel import Role
 

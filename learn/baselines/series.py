@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learn.batch import ROLES, Windows, anchors
-from learn.metrics import ForecastPrediction
+from learn.scores.metrics import ForecastPrediction
 from learn.tasks import Forecast
+from learn.windows.batch import ROLES, Windows, anchors
 from sim.errors import InputError, require
 from twins.channel import Role
 

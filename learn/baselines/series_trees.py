@@ -11,9 +11,9 @@ from threadpoolctl import threadpool_limits
 
 from learn.baselines.classifiers import GROWTH
 from learn.baselines.series import Spread, ahead, past, samples, targets
-from learn.batch import ROLES, Windows, anchors
-from learn.metrics import ForecastPrediction
+from learn.scores.metrics import ForecastPrediction
 from learn.tasks import Forecast
+from learn.windows.batch import ROLES, Windows, anchors
 from sim.errors import InputError, require
 from twins.channel import Role
 

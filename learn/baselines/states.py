@@ -16,10 +16,10 @@ from threadpoolctl import threadpool_limits
 from learn.baselines.classifiers import GROWTH, looks
 from learn.baselines.hazard import now
 from learn.baselines.series import filled
-from learn.batch import Windows, anchors
-from learn.metrics import StatePrediction
-from learn.states import state_truth
+from learn.scores.metrics import StatePrediction
+from learn.scores.states import state_truth
 from learn.tasks import States
+from learn.windows.batch import Windows, anchors
 from sim.errors import InputError, require
 
 

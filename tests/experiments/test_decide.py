@@ -11,7 +11,7 @@ from experiments import load, report
 from experiments.deciding import decided
 from experiments.deciding.decisions import Chances, Played, Worlds, _names, between, kept, parts, score
 from experiments.run.model import Model
-from learn.batch import Windows
+from learn.windows.batch import Windows
 from sim.errors import InputError
 from tests.commands import call
 from twins.account import Account, Prices

@@ -11,9 +11,9 @@ from experiments.export import job
 from experiments.run import exported
 from experiments.run.model import Model, blank
 from experiments.run_dir import to_yaml
-from learn import bundle
-from learn.batch import Scale
-from learn.export import Source
+from learn.serving import bundle
+from learn.serving.export import Source
+from learn.windows.batch import Scale
 from sim.errors import InputError
 from twins.clean import Range, Stuck
 from twins.clean.pipeline import Closed

@@ -9,8 +9,8 @@ import pytest
 from experiments import load
 from experiments.run import checked, training
 from experiments.run_dir import config_hash
-from learn.batch import Windows
-from learn.feed import Feed, FreshFeed
+from learn.windows.batch import Windows
+from learn.windows.feed import Feed, FreshFeed
 from sim.errors import InputError
 
 SMALL = [

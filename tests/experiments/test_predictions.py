@@ -8,7 +8,7 @@ import pytest
 from experiments.datasets import own_data
 from experiments.run.predictions import kept, save
 from experiments.source import Observed
-from learn.metrics import EventPrediction, ForecastPrediction, StatePrediction
+from learn.scores.metrics import EventPrediction, ForecastPrediction, StatePrediction
 from learn.tasks import Forecast, TimeToEvent
 from sim.errors import InputError
 from twins.channel import Role

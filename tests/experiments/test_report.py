@@ -13,8 +13,8 @@ import pytest
 from experiments import cli, console, load, report
 from experiments.pages import figures, plots, words
 from experiments.run import checked, seeds
-from learn.evaluate import Row, evaluate
-from learn.metrics import EventPrediction, EventTruth, ForecastPrediction, ForecastTruth
+from learn.scores.evaluate import Row, evaluate
+from learn.scores.metrics import EventPrediction, EventTruth, ForecastPrediction, ForecastTruth
 from sim.errors import InputError
 from sim.trace import Event
 from twins.channel import Role

@@ -15,9 +15,9 @@ from experiments.run.questions import Asked
 from experiments.run_dir import config_of
 from experiments.studies import laws, studied
 from experiments.studies.grid import Point, Study, Sweep, spelled
-from learn.evaluate import Row, interval
-from learn.metrics import EventPrediction, EventTruth
-from learn.power_law import power_law
+from learn.scores.evaluate import Row, interval
+from learn.scores.metrics import EventPrediction, EventTruth
+from learn.scores.power_law import power_law
 from sim.errors import InputError
 
 BASE = ["experiment=house_price", "debug=fast", "plan.test=6", "plan.duration_h=2000", "workers=1"]

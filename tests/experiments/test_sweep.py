@@ -154,7 +154,7 @@ def sweep(*overrides):
 DEADLY = """
 import os, signal
 from dataclasses import dataclass
-from learn.linear import Linear
+from learn.models.linear import Linear
 
 @dataclass(frozen=True)
 class Deadly(Linear):

@@ -48,7 +48,7 @@ def test_two_tasks_learn_in_one_model_and_each_is_scored_beside_what_it_learns_a
 def jax_leaves(module):
     import jax
 
-    from learn.update import split
+    from learn.training.update import split
 
     return jax.tree.leaves(split(module)[1])
 
@@ -57,7 +57,7 @@ def jax_leaves(module):
     ("presets", "said"),
     [
         ("{line_failure: {}}", "takes two or more"),
-        ("{line_failure: {}, house_price: {}}", "presets.house_price is of learn.linear.Linear"),
+        ("{line_failure: {}, house_price: {}}", "presets.house_price is of learn.models.linear.Linear"),
         ("{line_failure: {wait: 1}, line_rul: {}}", "unknown key presets.line_failure.wait"),
         ("{line_failure: {weight: 0}, line_rul: {}}", "Member.weight is 0; it must be above 0"),
         ("{line_failure: {}, lines: {}}", "there is no such experiment"),

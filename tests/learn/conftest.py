@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from learn.batch import Windows
 from learn.tasks import Forecast, States, TimeToEvent
+from learn.windows.batch import Windows
 from twins.channel import Role
 from twins.episode import Episode, Series, Spell
 

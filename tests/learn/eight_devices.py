@@ -12,12 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from learn.batch import Windows, anchors, gather
-from learn.fit import Budget, fit
-from learn.sharding import Layout, deal, everywhere, held, place, shardings
+from learn.models.twinformer import TwinFormer
 from learn.tasks import TimeToEvent
-from learn.twinformer import TwinFormer
-from learn.update import Optim, make_update, split, start
+from learn.training.fit import Budget, fit
+from learn.training.sharding import Layout, deal, everywhere, held, place, shardings
+from learn.training.update import Optim, make_update, split, start
+from learn.windows.batch import Windows, anchors, gather
 from tests.learn.conftest import CONTEXT, _episode
 
 SHAPE = TwinFormer(width=32, layers=1, heads=4, hidden=64, patch=8)

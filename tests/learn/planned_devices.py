@@ -11,14 +11,14 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from experiments.cli import compose
 from experiments.plan import stand_ins
 from experiments.run import planned
-from learn import fit
-from learn.batch import Windows
-from learn.collectives import traffic
-from learn.plan import plan
-from learn.sharding import Layout
+from learn.compute.collectives import traffic
+from learn.compute.plan import plan
+from learn.models.twinformer import TwinFormer
 from learn.tasks import TimeToEvent
-from learn.twinformer import TwinFormer
-from learn.update import Optim, split, start
+from learn.training import fit
+from learn.training.sharding import Layout
+from learn.training.update import Optim, split, start
+from learn.windows.batch import Windows
 from tests.learn.conftest import CONTEXT, _episode
 
 SHAPE = TwinFormer(width=32, layers=1, heads=4, hidden=64, patch=8)
@@ -94,5 +94,5 @@ def main():
     print(json.dumps(told))
 
 
-stand_ins({"_target_": "learn.sharding.Layout", "data": 2, "fsdp": 2, "tensor": 2})
+stand_ins({"_target_": "learn.training.sharding.Layout", "data": 2, "fsdp": 2, "tensor": 2})
 main()

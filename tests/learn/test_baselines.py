@@ -23,8 +23,8 @@ from learn.baselines import (
     horizon_labels,
 )
 from learn.baselines.hazard import AgeHazard, ages
-from learn.batch import Windows, anchors
 from learn.tasks import Forecast, TimeToEvent
+from learn.windows.batch import Windows, anchors
 from sim.errors import InputError
 from twins.channel import Role
 from twins.episode import Episode, Series, Spell

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from learn.batch import ROLES, Windows, anchors, gather, runs
 from learn.tasks import Forecast, TimeToEvent
+from learn.windows.batch import ROLES, Windows, anchors, gather, runs
 from sim.errors import InputError
 from twins.channel import Role
 from twins.episode import Episode, Series, Spell

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from learn import checkpoint
+from learn.training import checkpoint
 from sim.errors import InputError
 
 TREE = {"w": [jnp.arange(5.0) / 3, jnp.ones((2, 3), jnp.bfloat16)], "step": jnp.int32(7), "best": jnp.asarray(jnp.inf)}

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from learn.choices import choice_scores
-from learn.metrics import ForecastPrediction, ForecastTruth
+from learn.scores.choices import choice_scores
+from learn.scores.metrics import ForecastPrediction, ForecastTruth
 from sim.errors import InputError
 
 CAME = np.array([5.0, 3.0, 4.0, 1.0, 2.0, 0.5])  # two moments of three plans

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learn.conformal import adaptive, conformal, fewest, followed, shift
-from learn.metrics import ForecastPrediction, ForecastTruth
+from learn.scores.conformal import adaptive, conformal, fewest, followed, shift
+from learn.scores.metrics import ForecastPrediction, ForecastTruth
 from learn.tasks import LEVELS
 from sim.errors import InputError
 

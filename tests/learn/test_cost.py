@@ -6,15 +6,15 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from learn.batch import Windows, anchors, gather
-from learn.cost import Cost, Power
-from learn.ensemble import Ensemble
-from learn.feed import Feed, FreshFeed
-from learn.fit import Budget
+from learn.compute.cost import Cost, Power
+from learn.compute.work import Work, analytic, flops
+from learn.models.ensemble import Ensemble
+from learn.models.twinformer import TwinFormer
 from learn.tasks import TimeToEvent
-from learn.twinformer import TwinFormer
-from learn.update import Optim, make_update, split, start
-from learn.work import Work, analytic, flops
+from learn.training.fit import Budget
+from learn.training.update import Optim, make_update, split, start
+from learn.windows.batch import Windows, anchors, gather
+from learn.windows.feed import Feed, FreshFeed
 from sim.errors import InputError
 from tests.learn.conftest import CONTEXT
 

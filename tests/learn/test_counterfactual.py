@@ -10,16 +10,16 @@ import pytest
 from flax import nnx
 
 from learn.baselines import LinearPlan, MarginalStructural, RepeatLast
-from learn.batch import Windows, anchors, gather
-from learn.counterfactual import planned, told
-from learn.evaluate import forecast_truth
-from learn.feed import Order
-from learn.fit import Budget, _spread, fit
-from learn.losses import effects, loss
-from learn.metrics import ForecastPrediction, ForecastTruth, forecast_scores
+from learn.models.twinformer import TwinFormer
+from learn.scores.evaluate import forecast_truth
+from learn.scores.metrics import ForecastPrediction, ForecastTruth, forecast_scores
 from learn.tasks import Counterfactual
-from learn.twinformer import TwinFormer
-from learn.update import Optim
+from learn.training.fit import Budget, _spread, fit
+from learn.training.losses import effects, loss
+from learn.training.update import Optim
+from learn.windows.batch import Windows, anchors, gather
+from learn.windows.counterfactual import planned, told
+from learn.windows.feed import Order
 from sim.errors import InputError
 from sim.tumour import DAY_H, Tumour
 from twins.aligned import hidden

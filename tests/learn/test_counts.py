@@ -12,22 +12,22 @@ from flax import nnx
 from scipy import stats
 
 from experiments.datasets import own_data
-from learn import counts
-from learn.batch import Windows, anchors, gather
-from learn.ensemble import Ensemble
-from learn.evaluate import forecast_truth
-from learn.export import Source
-from learn.fit import Budget, fit
-from learn.joint import build
-from learn.linear import Linear
-from learn.losses import loss
-from learn.metrics import forecast_scores
-from learn.predict import predict
-from learn.recurrent import Recurrent
-from learn.stream import Stream
+from learn.models import counts
+from learn.models.ensemble import Ensemble
+from learn.models.linear import Linear
+from learn.models.recurrent import Recurrent
+from learn.models.twinformer import TwinFormer
+from learn.scores.evaluate import forecast_truth
+from learn.scores.metrics import forecast_scores
+from learn.serving.export import Source
+from learn.serving.predict import predict
+from learn.serving.stream import Stream
 from learn.tasks import LEVELS, Counterfactual, Forecast, Imputation
-from learn.twinformer import TwinFormer
-from learn.update import Optim, split
+from learn.training.fit import Budget, fit
+from learn.training.joint import build
+from learn.training.losses import loss
+from learn.training.update import Optim, split
+from learn.windows.batch import Windows, anchors, gather
 from sim.errors import InputError
 from twins.channel import Role
 from twins.episode import Episode, Series

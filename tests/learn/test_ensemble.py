@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from learn.batch import anchors, gather
-from learn.ensemble import Ensemble, Sampled, mixed, mixture
-from learn.fit import Budget, fit
-from learn.heads import Told, incidence
-from learn.linear import Linear
-from learn.predict import predict
+from learn.models.ensemble import Ensemble, Sampled, mixed, mixture
+from learn.models.heads import Told, incidence
+from learn.models.linear import Linear
+from learn.models.twinformer import TwinFormer
+from learn.serving.predict import predict
 from learn.tasks import LEVELS, Classify, Forecast, TimeToEvent
-from learn.twinformer import TwinFormer
-from learn.update import Optim, split
+from learn.training.fit import Budget, fit
+from learn.training.update import Optim, split
+from learn.windows.batch import anchors, gather
 from sim.errors import InputError
 
 OPTIM = Optim(learning_rate=3e-3)

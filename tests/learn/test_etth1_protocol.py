@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from learn.baselines import RepeatLast, Ridge, SameHour
-from learn.batch import Windows, anchors
-from learn.evaluate import Row, evaluate, forecast_truth, stretches
+from learn.scores.evaluate import Row, evaluate, forecast_truth, stretches
 from learn.tasks import Forecast
+from learn.windows.batch import Windows, anchors
 
 CSV = Path(os.environ.get("TWINWORLDS_DATA", "")) / "ETTh1.csv"
 TOLERANCE = 0.005

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learn.batch import Windows
-from learn.evaluate import (
+from learn.scores.evaluate import (
     Row,
     evaluate,
     event_anchors,
@@ -23,8 +22,9 @@ from learn.evaluate import (
     skill,
     stretches,
 )
-from learn.metrics import EventPrediction, EventTruth, ForecastPrediction, ForecastTruth, Ratio
+from learn.scores.metrics import EventPrediction, EventTruth, ForecastPrediction, ForecastTruth, Ratio
 from learn.tasks import Forecast, TimeToEvent
+from learn.windows.batch import Windows
 from sim.errors import InputError
 from twins.channel import Role
 from twins.episode import CENSORED, PLANNED, Episode, Series, Spell

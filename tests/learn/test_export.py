@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from learn import bundle
-from learn.batch import Windows, anchors
-from learn.ensemble import Ensemble
-from learn.export import Source
-from learn.linear import Linear
-from learn.predict import predict
-from learn.recurrent import Recurrent
+from learn.models.ensemble import Ensemble
+from learn.models.linear import Linear
+from learn.models.recurrent import Recurrent
+from learn.models.twinformer import TwinFormer
+from learn.serving import bundle
+from learn.serving.export import Source
+from learn.serving.predict import predict
 from learn.tasks import Classify, Counterfactual, Forecast, RemainingLife, TimeToEvent
-from learn.twinformer import TwinFormer
+from learn.windows.batch import Windows, anchors
 from sim.errors import InputError
 from twins.channel import Role
 from twins.episode import Episode, Series

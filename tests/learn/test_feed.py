@@ -8,14 +8,14 @@ import jax
 import numpy as np
 import pytest
 
-from learn.ahead import Ahead
-from learn.batch import Windows, anchors, batch_of, gather
-from learn.feed import Feed, FreshFeed
-from learn.fit import Budget, fit
-from learn.linear import Linear
+from learn.models.linear import Linear
+from learn.models.twinformer import TwinFormer
 from learn.tasks import Forecast, Imputation, TimeToEvent
-from learn.twinformer import TwinFormer
-from learn.update import Optim
+from learn.training.fit import Budget, fit
+from learn.training.update import Optim
+from learn.windows.ahead import Ahead
+from learn.windows.batch import Windows, anchors, batch_of, gather
+from learn.windows.feed import Feed, FreshFeed
 from sim.errors import InputError
 from tests.learn.conftest import CONTEXT, _episode
 from twins.channel import Role

@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 from orbax.checkpoint import v1
 
-from learn import checkpoint
-from learn.batch import Windows, anchors
-from learn.ensemble import Ensemble
-from learn.feed import Order
-from learn.fit import Budget, fit, host_overhead, programs
-from learn.journal import Diverged, Journal
-from learn.linear import Linear
+from learn.models.ensemble import Ensemble
+from learn.models.linear import Linear
+from learn.models.twinformer import TwinFormer
 from learn.tasks import TimeToEvent
-from learn.twinformer import TwinFormer
-from learn.update import Optim, split
+from learn.training import checkpoint
+from learn.training.fit import Budget, fit, host_overhead, programs
+from learn.training.journal import Diverged, Journal
+from learn.training.update import Optim, split
+from learn.windows.batch import Windows, anchors
+from learn.windows.feed import Order
 from sim.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -177,11 +177,11 @@ SCRIPT = """
 import sys
 sys.path.insert(0, "tests/learn")
 import conftest
-from learn.batch import Windows
-from learn.fit import fit, Budget
-from learn.linear import Linear
+from learn.windows.batch import Windows
+from learn.training.fit import fit, Budget
+from learn.models.linear import Linear
 from learn.tasks import TimeToEvent
-from learn.update import Optim
+from learn.training.update import Optim
 windows = Windows.of([conftest._episode(run) for run in range(2)], context=24, task=TimeToEvent())
 model = Linear().build(TimeToEvent(), windows)
 budget = Budget(steps=600, batch=16, chunk=4, validate_every=20, validation_windows=32)

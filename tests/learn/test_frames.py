@@ -10,16 +10,16 @@ from flax import nnx
 from sklearn.metrics import average_precision_score
 
 from learn.baselines import DefectLogistic, DefectTrees, RateByLevel, RateByVerdict
-from learn.batch import Windows, anchors, gather
-from learn.evaluate import class_truth
-from learn.fit import Budget, fit
-from learn.linear import Linear
-from learn.losses import loss
-from learn.metrics import EventPrediction, EventTruth, event_scores
-from learn.predict import predict
+from learn.models.linear import Linear
+from learn.models.twinformer import TwinFormer
+from learn.scores.evaluate import class_truth
+from learn.scores.metrics import EventPrediction, EventTruth, event_scores
+from learn.serving.predict import predict
 from learn.tasks import Classify
-from learn.twinformer import TwinFormer
-from learn.update import Optim
+from learn.training.fit import Budget, fit
+from learn.training.losses import loss
+from learn.training.update import Optim
+from learn.windows.batch import Windows, anchors, gather
 from sim.errors import InputError
 from twins.channel import Role
 from twins.episode import Episode, Series

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from learn.heads import first_bias, incidence, quantiles
+from learn.models.heads import first_bias, incidence, quantiles
 from learn.tasks import LEVELS, Forecast, TimeToEvent
 
 numbers = st.floats(-50, 50, width=32)

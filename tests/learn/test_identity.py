@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learn.batch import Windows, anchors, gather
-from learn.identity import BUCKETS, HASHES, buckets, kind, words
+from learn.models.twinformer import TwinFormer
 from learn.tasks import Forecast
-from learn.twinformer import TwinFormer
+from learn.windows.batch import Windows, anchors, gather
+from learn.windows.identity import BUCKETS, HASHES, buckets, kind, words
 from twins.channel import Role
 from twins.episode import Episode, Series
 

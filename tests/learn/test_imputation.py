@@ -10,18 +10,18 @@ import pytest
 from flax import nnx
 
 from learn.baselines import GapRidge, Interpolated, LastSeen, RepeatLast, SameHourBetween
-from learn.batch import Windows, anchors, gather
-from learn.evaluate import forecast_truth
-from learn.export import Source
-from learn.fit import Budget, fit
-from learn.gaps import addresses, blocks, hidden_of
-from learn.linear import Linear
-from learn.losses import loss
-from learn.predict import predict
-from learn.recurrent import Recurrent
+from learn.models.linear import Linear
+from learn.models.recurrent import Recurrent
+from learn.models.twinformer import TwinFormer
+from learn.scores.evaluate import forecast_truth
+from learn.serving.export import Source
+from learn.serving.predict import predict
 from learn.tasks import Forecast, Imputation
-from learn.twinformer import TwinFormer
-from learn.update import Optim
+from learn.training.fit import Budget, fit
+from learn.training.losses import loss
+from learn.training.update import Optim
+from learn.windows.batch import Windows, anchors, gather
+from learn.windows.gaps import addresses, blocks, hidden_of
 from sim.errors import InputError
 from twins.channel import Role
 from twins.episode import Episode, Series

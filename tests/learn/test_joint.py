@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from learn import joint
-from learn.batch import Windows, anchors, gather
-from learn.fit import Budget, fit_together
-from learn.joint import Joint, Part
-from learn.losses import loss
-from learn.predict import predict
+from learn.models.twinformer import TwinFormer
+from learn.serving.predict import predict
 from learn.tasks import Forecast, TimeToEvent
-from learn.twinformer import TwinFormer
-from learn.update import Optim, make_update, split, start
+from learn.training import joint
+from learn.training.fit import Budget, fit_together
+from learn.training.joint import Joint, Part
+from learn.training.losses import loss
+from learn.training.update import Optim, make_update, split, start
+from learn.windows.batch import Windows, anchors, gather
 from sim.errors import InputError
 
 SHAPE = TwinFormer(width=16, layers=1, heads=2, hidden=24, patch=6)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from learn.baselines import Known, MarginalStructural
-from learn.batch import Windows, anchors
-from learn.counterfactual import planned, told
-from learn.evaluate import forecast_truth
+from learn.scores.evaluate import forecast_truth
 from learn.tasks import Counterfactual
+from learn.windows.batch import Windows, anchors
+from learn.windows.counterfactual import planned, told
 from sim.errors import InputError
 from sim.tumour import DAY_H, KnownEquation, Tumour
 from twins.tumour import TumourTwin

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from learn.batch import Windows, anchors, gather
-from learn.fit import Budget, fit
-from learn.linear import Linear, in_units
-from learn.predict import predict
+from learn.models.linear import Linear, in_units
+from learn.serving.predict import predict
 from learn.tasks import Forecast, TimeToEvent
-from learn.update import Optim, split
+from learn.training.fit import Budget, fit
+from learn.training.update import Optim, split
+from learn.windows.batch import Windows, anchors, gather
 from sim.errors import InputError
 from twins.channel import Role
 from twins.episode import Episode, Series

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 
 from learn.baselines import AgeLife, FeatureRidge, LifeTrees
 from learn.baselines.lives import left
-from learn.batch import Windows, anchors, gather
-from learn.evaluate import Row, evaluate, event_anchors, event_truth, life_anchors, life_truth
-from learn.fit import Budget, fit
-from learn.linear import Linear
-from learn.losses import loss, remaining
-from learn.metrics import LifePrediction, LifeTruth, life_scores
-from learn.predict import predict
+from learn.models.linear import Linear
+from learn.models.twinformer import TwinFormer
+from learn.scores.evaluate import Row, evaluate, event_anchors, event_truth, life_anchors, life_truth
+from learn.scores.metrics import LifePrediction, LifeTruth, life_scores
+from learn.serving.predict import predict
 from learn.tasks import LEVELS, RemainingLife, TimeToEvent
-from learn.twinformer import TwinFormer
-from learn.update import Optim
+from learn.training.fit import Budget, fit
+from learn.training.losses import loss, remaining
+from learn.training.update import Optim
+from learn.windows.batch import Windows, anchors, gather
 from sim.errors import InputError
 from twins.channel import Role
 from twins.episode import CENSORED, PLANNED, Episode, Series, Spell

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss, mean_pinball_loss
 
-from learn.batch import gather
-from learn.losses import cross_entropy, hazard, loss, moments, pinball, squared_error, targets
 from learn.tasks import Forecast
+from learn.training.losses import cross_entropy, hazard, loss, moments, pinball, squared_error, targets
+from learn.windows.batch import gather
 
 EDGES = (1.0, 2.0, 4.0, 8.0)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm, poisson
 from sklearn.metrics import log_loss, roc_auc_score
 
-from learn.metrics import (
+from learn.scores.metrics import (
     EventPrediction,
     EventTruth,
     ForecastPrediction,

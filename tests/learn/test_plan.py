@@ -13,9 +13,9 @@ import pytest
 from experiments import plan as command
 from experiments.cli import compose
 from experiments.run import planned
-from learn.collectives import Traffic, traffic
-from learn.plan import Device, Memory, Plan, expected
-from learn.work import Work, analytic, shapes
+from learn.compute.collectives import Traffic, traffic
+from learn.compute.plan import Device, Memory, Plan, expected
+from learn.compute.work import Work, analytic, shapes
 from sim.errors import InputError
 
 ROOT = Path(__file__).parents[2]

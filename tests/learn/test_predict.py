@@ -5,12 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from learn.batch import anchors, gather
-from learn.metrics import EventPrediction, ForecastPrediction
-from learn.predict import predict
+from learn.models.twinformer import TwinFormer
+from learn.scores.metrics import EventPrediction, ForecastPrediction
+from learn.serving.predict import predict
 from learn.tasks import Forecast, TimeToEvent
-from learn.twinformer import TwinFormer
-from learn.update import split
+from learn.training.update import split
+from learn.windows.batch import anchors, gather
 
 SMALL = TwinFormer(width=16, layers=1, heads=2, hidden=24, patch=6)
 

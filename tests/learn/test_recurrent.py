@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from learn.batch import anchors, gather
-from learn.fit import Budget, fit
-from learn.layers import dropout
-from learn.predict import predict
-from learn.recurrent import Recurrent
+from learn.models.layers import dropout
+from learn.models.recurrent import Recurrent
+from learn.models.twinformer import spoken
+from learn.serving.predict import predict
 from learn.tasks import Forecast, RemainingLife, TimeToEvent
-from learn.twinformer import spoken
-from learn.update import Optim
+from learn.training.fit import Budget, fit
+from learn.training.update import Optim
+from learn.windows.batch import anchors, gather
 
 SHAPE = Recurrent(width=8, layers=1, heads=2, hidden=12, patch=6, dropout=0.5)
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from learn.render import Sensors, normal_pair, philox, render
+from learn.windows.render import Sensors, normal_pair, philox, render
 from sim.errors import InputError
 from sim.laws import Exponential, Lognormal
 from sim.line import Line, Station, Sudden

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from learn.sharding import Layout, spec
+from learn.training.sharding import Layout, spec
 from sim.errors import InputError
 
 ROOT = Path(__file__).parents[2]

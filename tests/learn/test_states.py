@@ -13,21 +13,21 @@ from flax import nnx
 from experiments.datasets import own_data
 from experiments.run.questions import Futures
 from learn.baselines import StateMarkov, StateShares, StateStays, StateTrees
-from learn.batch import Windows, anchors, gather, taken
-from learn.ensemble import Ensemble
-from learn.evaluate import Row, evaluate
-from learn.export import Source
-from learn.feed import Feed
-from learn.fit import Budget, fit
-from learn.linear import Linear
-from learn.losses import loss
-from learn.metrics import Ratio, StatePrediction, StateTruth
-from learn.predict import predict
-from learn.recurrent import Recurrent
-from learn.states import state_scores, state_truth
+from learn.models.ensemble import Ensemble
+from learn.models.linear import Linear
+from learn.models.recurrent import Recurrent
+from learn.models.twinformer import TwinFormer
+from learn.scores.evaluate import Row, evaluate
+from learn.scores.metrics import Ratio, StatePrediction, StateTruth
+from learn.scores.states import state_scores, state_truth
+from learn.serving.export import Source
+from learn.serving.predict import predict
 from learn.tasks import States
-from learn.twinformer import TwinFormer
-from learn.update import Optim
+from learn.training.fit import Budget, fit
+from learn.training.losses import loss
+from learn.training.update import Optim
+from learn.windows.batch import Windows, anchors, gather, taken
+from learn.windows.feed import Feed
 from sim.errors import InputError
 from sim.laws import Deterministic, Exponential
 from sim.line import Line, Station, Sudden

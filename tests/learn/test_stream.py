@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learn.batch import Windows, anchors, gather
-from learn.recurrent import Recurrent
-from learn.stream import Stream
+from learn.models.recurrent import Recurrent
+from learn.models.twinformer import TwinFormer
+from learn.serving.stream import Stream
 from learn.tasks import Forecast, States, TimeToEvent
-from learn.twinformer import TwinFormer
+from learn.windows.batch import Windows, anchors, gather
 from sim.errors import InputError
 from twins.channel import Role
 from twins.episode import Episode, Series

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from learn.evaluate import Row, evaluate
-from learn.metrics import EventPrediction, EventTruth
-from learn.survival import Concordance, Lives, survival_scores
+from learn.scores.evaluate import Row, evaluate
+from learn.scores.metrics import EventPrediction, EventTruth
+from learn.scores.survival import Concordance, Lives, survival_scores
 
 EDGES = (2.0, 5.0, 9.0, 14.0)
 

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments import load
-from learn.batch import Batch, Windows, anchors, gather
-from learn.layers import rope
-from learn.recurrent import Recurrent
-from learn.scaling import causal_scale
+from learn.models.layers import rope
+from learn.models.recurrent import Recurrent
+from learn.models.scaling import causal_scale
+from learn.models.twinformer import TwinFormer
 from learn.tasks import LEVELS, Forecast, States, TimeToEvent
-from learn.twinformer import TwinFormer
+from learn.windows.batch import Batch, Windows, anchors, gather
 from sim.errors import InputError
 from twins.channel import Role
 from twins.episode import Episode, Series

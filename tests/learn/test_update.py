@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from learn.batch import anchors, gather
-from learn.losses import loss
+from learn.models.twinformer import TwinFormer
 from learn.tasks import Forecast, TimeToEvent
-from learn.twinformer import TwinFormer
-from learn.update import Optim, decayed, make_update, split, start, told
+from learn.training.losses import loss
+from learn.training.update import Optim, decayed, make_update, split, start, told
+from learn.windows.batch import anchors, gather
 from sim.errors import InputError
 
 SMALL = TwinFormer(width=16, layers=1, heads=2, hidden=24, patch=6)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from learn.batch import anchors, gather
-from learn.recurrent import Recurrent
+from learn.models.recurrent import Recurrent
+from learn.models.twinformer import TwinFormer
 from learn.tasks import Forecast
-from learn.twinformer import TwinFormer
-from learn.update import Optim, make_update, split, start
+from learn.training.update import Optim, make_update, split, start
+from learn.windows.batch import anchors, gather
 from sim.errors import InputError
 
 OPTIM = Optim(learning_rate=0.01, weight_decay=0, warmup=0, final=1, clip=None)

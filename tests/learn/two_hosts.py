@@ -6,12 +6,12 @@ import sys
 import jax
 import numpy as np
 
-from learn.feed import Feed, FreshFeed
-from learn.fit import Budget, fit
-from learn.linear import Linear
-from learn.sharding import Layout
+from learn.models.linear import Linear
 from learn.tasks import TimeToEvent
-from learn.update import Optim
+from learn.training.fit import Budget, fit
+from learn.training.sharding import Layout
+from learn.training.update import Optim
+from learn.windows.feed import Feed, FreshFeed
 from tests.learn.conftest import CONTEXT, _episode
 
 BUDGET = Budget(steps=20, batch=16, chunk=5, validate_every=10, validation_windows=32, stride=2)

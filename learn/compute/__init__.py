@@ -1,0 +1,1 @@
+"""What training takes of time, work, memory and energy: told beforehand, and measured."""
