@@ -18,14 +18,14 @@ from statistics import mean, median
 from bench.turns import MINUTE_H, MONTH_H, Measured
 from experiments.experiment import Experiment
 from sim.errors import InputError
-from twins.cluster import Ray
 from twins.dataset import Plan, configuration, ensure, identity
 from twins.dataset.generate import Maker, simulated
 from twins.dataset.making import Place, Shard
-from twins.executor import Executor
-from twins.platform import probe
+from twins.executors.cluster import Ray
+from twins.executors.executor import Executor
+from twins.executors.platform import probe
+from twins.executors.workers import Local
 from twins.twin import Twin
-from twins.workers import Local
 
 SHARD_S = 5.0
 SHARD_MB = 32.0

@@ -15,13 +15,13 @@ from bench import ticking_line
 from bench.turns import MINUTE_H, MONTH_H, Measured, turns
 from experiments.experiment import Experiment
 from sim.compiled import compiled
-from twins import kernels
-from twins.camera import Camera
 from twins.channel import Channel, Role
 from twins.dataset import files, shards
 from twins.line import LineTwin
-from twins.noise import Noise, address
-from twins.render import Panel
+from twins.sensors import kernels
+from twins.sensors.camera import Camera
+from twins.sensors.noise import Noise, address
+from twins.sensors.render import Panel
 
 
 def _sensors(twin: LineTwin) -> list[Channel]:

@@ -17,7 +17,7 @@ import simpy
 from sim.line import Line, Phase
 from sim.streams import Streams
 from twins.line import LineTwin
-from twins.noise import Noise
+from twins.sensors.noise import Noise
 
 STARVED, WORKING, BLOCKED, WAITING, REPAIRING, *_ = map(int, Phase)
 

@@ -11,8 +11,8 @@ from matplotlib.patches import Patch
 from experiments import load
 from experiments.pages import plots
 from sim.line import Phase
-from twins.oracle import Ask, failures
-from twins.render import render
+from twins.futures.oracle import Ask, failures
+from twins.sensors.render import render
 
 SEED, ASSET, START_H, END_H = 58, "m2", 0.0, 28 * 24.0
 PHASES = {  # colours of Okabe and Ito

@@ -84,7 +84,7 @@ def rounded(value: float) -> float:
 def machine() -> dict[str, Any]:
     """Where the ratios were taken."""
     from experiments.run_dir import LIBRARIES, _version
-    from twins.platform import stamp
+    from twins.executors.platform import stamp
 
     return {
         "cpu": stamp()["processor"],

@@ -17,8 +17,8 @@ from experiments.settings import Feeding, Scoring
 from experiments.vary import vary
 from sim.errors import InputError
 from twins.dataset import Live
-from twins.executor import Executor
-from twins.workers import Local
+from twins.executors.executor import Executor
+from twins.executors.workers import Local
 
 if TYPE_CHECKING:
     from experiments.run.model import Model

@@ -119,7 +119,7 @@ def stamp(dataset_hash: str) -> dict[str, Any]:
     """What a run was made with: commit, versions, platform, device and data. Imports JAX for the device."""
     import jax
 
-    from twins.platform import stamp as platform_stamp
+    from twins.executors.platform import stamp as platform_stamp
 
     device = jax.devices()[0]
     return {

@@ -10,9 +10,9 @@ from typing import Any
 from sim.errors import InputError
 from twins.clean import Clean
 from twins.dataset import Dataset, Plan, Progress, configuration, ensure, files, identity
-from twins.derived import Steps, derive
-from twins.derived import configuration as derived
-from twins.executor import Executor
+from twins.dataset.derived import Steps, derive
+from twins.dataset.derived import configuration as derived
+from twins.executors.executor import Executor
 from twins.faults import Faults
 from twins.observed import Table, ensure_observed
 from twins.twin import Twin

@@ -16,7 +16,7 @@ from experiments import console, run_dir
 from experiments.build import build
 from sim.errors import InputError
 from sim.verify import Check, Result, run_suite
-from twins import platform
+from twins.executors import platform
 
 PLAIN_WIDTH = 170  # of the table where there is no terminal
 

@@ -10,7 +10,7 @@ import numpy as np
 from sim.errors import InputError
 from twins.channel import Role
 from twins.episode import Episode, Series
-from twins.render import Panel, Sensed
+from twins.sensors.render import Panel, Sensed
 
 
 def variates(episode: Episode, frames: bool = False) -> dict[str, Series]:
@@ -78,7 +78,7 @@ class Aligned:
     """An episode on its clock, any stretch of which can be filled in by itself.
 
     Sample k lies at k · step_h, or at the k-th of all times that occur. *values* of a series may be any array that is
-    read by slices: in memory, memory-mapped, or `twins.render.Sensed`, which is rendered when it is read.
+    read by slices: in memory, memory-mapped, or `twins.sensors.render.Sensed`, which is rendered when it is read.
     """
 
     def __init__(self, episode: Episode):

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from sim.errors import require
 from sim.trace import Key, Signal, Trace
-from twins.noise import Noise
+from twins.sensors.noise import Noise
 
 
 class Role(StrEnum):

@@ -17,9 +17,9 @@ from sim.trace import Event, Signal, Trace
 from twins.channel import Channel, Role
 from twins.line import LineSensors
 from twins.machines import MachineTwin, signal
-from twins.noise import Noise
 from twins.records import Alarm, Records
-from twins.signals import combine
+from twins.sensors.noise import Noise
+from twins.sensors.signals import combine
 
 
 def _manned(rank: int, operators: tuple[str, ...], trace: Trace) -> Signal:

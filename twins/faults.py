@@ -18,8 +18,8 @@ import numpy as np
 from sim.errors import InputError, require
 from sim.streams import stream_key
 from twins import units
+from twins.dataset.derived import HIDDEN, declared, meant, numbered, refuse_unknown
 from twins.dataset.identity import describe, revive
-from twins.derived import HIDDEN, declared, meant, numbered, refuse_unknown
 from twins.episode import CENSORED, PLANNED, Episode, Series, Spell
 
 

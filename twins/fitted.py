@@ -23,9 +23,9 @@ from twins.channel import Channel, Role
 from twins.episode import Episode, Series
 from twins.lives import spells
 from twins.machines import hours
-from twins.noise import Noise
-from twins.render import render
-from twins.signals import combine
+from twins.sensors.noise import Noise
+from twins.sensors.render import render
+from twins.sensors.signals import combine
 
 POWERS = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 LAGS = 40  # samples over which the noise's autocorrelation is fitted

@@ -19,8 +19,8 @@ from sim.homes.tariff import Tariff, TimeOfUse
 from sim.trace import Run, Signal, Trace
 from twins.channel import Channel, Role
 from twins.episode import Episode, Series
-from twins.noise import Noise
-from twins.render import render, samples_before
+from twins.sensors.noise import Noise
+from twins.sensors.render import render, samples_before
 
 FEEDER = "feeder"
 EXACT = Noise()

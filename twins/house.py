@@ -12,7 +12,7 @@ from sim.house import MARKET, House
 from sim.trace import Run, Signal, Trace
 from twins.channel import Channel, Role
 from twins.episode import Episode, Series
-from twins.render import render
+from twins.sensors.render import render
 
 
 @dataclass(frozen=True)

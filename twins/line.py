@@ -17,8 +17,8 @@ from sim.supply import PlaceOrder
 from sim.trace import Event, Trace
 from twins.channel import Channel, Role
 from twins.machines import WORKING, MachineTwin, by_phase
-from twins.noise import Noise
 from twins.records import Alarm, Records
+from twins.sensors.noise import Noise
 
 
 @dataclass(frozen=True)

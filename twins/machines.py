@@ -15,10 +15,10 @@ from sim.trace import Event, Run, Signal, Trace
 from twins.channel import Channel, Role
 from twins.episode import Episode, Series, Spell
 from twins.lives import spells
-from twins.noise import Noise
 from twins.records import Alarm, Records, alarm_channels, order_channels
-from twins.render import render
-from twins.signals import combine, integral, lag, since
+from twins.sensors.noise import Noise
+from twins.sensors.render import render
+from twins.sensors.signals import combine, integral, lag, since
 
 if TYPE_CHECKING:
     from twins.line import LineSensors

@@ -17,9 +17,9 @@ from twins.channel import Channel, Role
 from twins.episode import Episode, Series
 from twins.line import LineSensors
 from twins.machines import operating_age, regime, signal
-from twins.noise import Noise
-from twins.render import render
-from twins.signals import closing, combine, grown
+from twins.sensors.noise import Noise
+from twins.sensors.render import render
+from twins.sensors.signals import closing, combine, grown
 
 STOPPED = (Phase.WAITING, Phase.REPAIRING, Phase.MAINTAINING, Phase.INSPECTING, Phase.LACKING)
 

@@ -22,8 +22,8 @@ from sim.trace import Run, Signal, Trace
 from twins.channel import Channel, Role
 from twins.episode import Episode, Series
 from twins.lives import spells
-from twins.noise import Noise
-from twins.render import render, samples_before
+from twins.sensors.noise import Noise
+from twins.sensors.render import render, samples_before
 
 VITAL = (("heart_rate", "/min", "hr"), ("systolic_pressure", "mm[Hg]", "sbp"), ("weight", "kg", "vs_ml"))
 UNITS = {"lab_sbp": "mm[Hg]", "lab_creatinine": "mg/dL", "lab_nt_probnp": "pg/mL", "lab_ef": "%"}

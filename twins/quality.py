@@ -15,14 +15,14 @@ from sim.errors import require
 from sim.line import Phase
 from sim.quality import Inspected
 from sim.trace import Run, Signal, Trace
-from twins.camera import Camera, Inspections
 from twins.channel import Channel, Role
 from twins.episode import Episode, Series
 from twins.line import LineSensors
 from twins.machines import operating_age
-from twins.noise import Noise
-from twins.render import render
-from twins.sound import Pickup
+from twins.sensors.camera import Camera, Inspections
+from twins.sensors.noise import Noise
+from twins.sensors.render import render
+from twins.sensors.sound import Pickup
 
 CHANCE, WEAR_CHANCE = "defect_chance", "defect_chance_of_wear"
 

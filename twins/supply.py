@@ -17,9 +17,9 @@ from sim.trace import Run, Signal, Trace
 from twins.channel import Channel, Role
 from twins.episode import Episode, Series
 from twins.lives import spells
-from twins.noise import Noise
-from twins.render import render, samples_before
-from twins.signals import combine, integral
+from twins.sensors.noise import Noise
+from twins.sensors.render import render, samples_before
+from twins.sensors.signals import combine, integral
 
 EXACT = Noise()
 

@@ -21,9 +21,9 @@ from sim.patient.state import Phase, State
 from sim.trace import Run, Signal, Trace
 from twins.channel import Channel, Role
 from twins.episode import Episode, Series
-from twins.noise import Noise
-from twins.plans import Options
-from twins.render import render
+from twins.futures.plans import Options
+from twins.sensors.noise import Noise
+from twins.sensors.render import render
 
 TARGET = "ln_nt_probnp"
 CLEAR = Noise()

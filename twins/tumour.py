@@ -18,7 +18,7 @@ from sim.tumour import DAY_H, Patient, Phase, Tumour
 from sim.tumour.cohort import draws, outcomes
 from twins.channel import Channel, Role
 from twins.episode import Episode, Series
-from twins.render import render, samples_before
+from twins.sensors.render import render, samples_before
 
 SEEN = (("volume", "cm3", Role.TARGET), ("chemo_dose", "1", Role.ACTION), ("radio_dose", "Gy", Role.ACTION))
 HIDDEN = (("chemo", "1"), ("chemo_propensity", "1"), ("radio_propensity", "1"))

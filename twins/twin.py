@@ -19,12 +19,12 @@ class Twin(Protocol):
     A twin whose world has maintenance policies may add `hold(asset) -> action | None`: the action that lets an asset
     run to failure, for the oracle. Failures are events of the kind "failure" with the asset as entity.
 
-    A twin whose assets can be maintained from outside (`twins.environment`) adds `assets`, their names,
+    A twin whose assets can be maintained from outside (`twins.control.environment`) adds `assets`, their names,
     `maintain(asset) -> action`, which orders planned work, perhaps `reach(asset, truth)`, the highest level of a hidden
     truth that is seen of a unit before it fails, and, where parts are made, `made(trace) -> (parts, lost)` of
     one stretch. Planned work is an event "planned" of the asset, the end of any work a "renewal".
 
-    A twin whose plans of action can be tried from a moment on is a `twins.plans.Choosing`.
+    A twin whose plans of action can be tried from a moment on is a `twins.futures.plans.Choosing`.
 
     A twin whose stock can be ordered from outside adds `stores`, their names, `order(store, units) -> action`,
     `suspend(store) -> action`, which stops the policy inside, and `spent(trace) -> float`, what stock has cost in one

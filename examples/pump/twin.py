@@ -14,9 +14,9 @@ from sim.trace import Run, Signal, Trace
 from twins.channel import Channel, Role
 from twins.episode import Episode, Series
 from twins.lives import spells
-from twins.noise import Noise
-from twins.render import render
-from twins.signals import combine, integral, lag, since
+from twins.sensors.noise import Noise
+from twins.sensors.render import render
+from twins.sensors.signals import combine, integral, lag, since
 
 from .sim import Phase, Pump, ReplaceSeal
 

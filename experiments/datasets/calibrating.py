@@ -17,7 +17,7 @@ from learn.tasks import RemainingLife
 from sim.errors import InputError
 from twins.channel import Role
 from twins.fitted import Calibrated, calibrate
-from twins.noise import Noise
+from twins.sensors.noise import Noise
 
 KEPT = ("context", "task", "model", "optim", "fit", "evaluate")  # of the table's own experiment
 
@@ -100,7 +100,7 @@ def write(experiment: Experiment, found: Calibrated) -> Path:
 
 
 def _noise(noise: Noise) -> dict[str, Any]:
-    return {"_target_": "twins.noise.Noise", **asdict(noise)}
+    return {"_target_": "twins.sensors.noise.Noise", **asdict(noise)}
 
 
 def _plain(value: Any) -> dict[str, Any]:

@@ -29,10 +29,10 @@ from learn.scores.metrics import EventPrediction, Ratio
 from learn.tasks import TimeToEvent
 from learn.windows.batch import Windows
 from sim.errors import InputError, require
-from twins.account import Account, Prices
-from twins.clairvoyant import Clairvoyant
-from twins.environment import Environment, Observation
-from twins.policies import Forecast, Policy, accounts, cost_rate, hindsight, play
+from twins.control.account import Account, Prices
+from twins.control.clairvoyant import Clairvoyant
+from twins.control.environment import Environment, Observation
+from twins.control.policies import Forecast, Policy, accounts, cost_rate, hindsight, play
 
 FIRST = 2**31  # world runs of decisions, counted from here, are none of a dataset's
 COUNTED = {"failures": "failures", "planned work": "planned", "inspections": "inspections"}

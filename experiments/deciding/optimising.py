@@ -29,9 +29,9 @@ from sim.line.bottleneck import Perturbed
 from sim.line.design import Levers, Opening, Point, Prices, Trial, Yield
 from sim.steady import Estimate, mean_interval, mser5
 from sim.verify import world_seed
-from twins import platform
-from twins.search import Search, crowding, front
-from twins.workers import crew
+from twins.control.search import Search, crowding, front
+from twins.executors import platform
+from twins.executors.workers import crew
 
 PARTS = ("name", "seed", "currency", "world", "levers", "prices", "gain", "length", "search", "judge")
 

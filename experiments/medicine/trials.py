@@ -29,8 +29,8 @@ from sim.patient.trial import (
 )
 from sim.streams import stream_key
 from sim.survival import kaplan_meier
-from twins import platform
-from twins.workers import spread
+from twins.executors import platform
+from twins.executors.workers import spread
 
 NOTICE = "Research only, not for clinical use."
 

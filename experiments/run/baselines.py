@@ -22,7 +22,7 @@ from experiments.run_dir import config_hash
 from learn.scores.evaluate import Row
 from learn.scores.metrics import Prediction
 from sim.errors import InputError
-from twins.platform import stamp
+from twins.executors.platform import stamp
 
 UNSEEN = frozenset({"resamples", "primary", "cluster_h", "conformal", "adaptive", "mc_dropout"})  # how rows are scored
 UNASKED = frozenset({"model", "optim", "fit", "init", "seed", "oracle", "name", "baselines"})  # of no baseline

@@ -10,11 +10,11 @@ import numpy as np
 
 from learn.tasks import Counterfactual
 from sim.errors import InputError, require
-from twins import plans
 from twins.aligned import variates
 from twins.channel import Role
 from twins.episode import Episode, Series
-from twins.oracle import Ask
+from twins.futures import plans
+from twins.futures.oracle import Ask
 
 EXPECTED = "expected"
 

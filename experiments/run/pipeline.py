@@ -36,7 +36,7 @@ from learn.tasks import Classify
 from learn.windows.batch import Windows
 from sim.errors import InputError
 from twins.dataset import Dataset, describe
-from twins.derived import derive, origin
+from twins.dataset.derived import derive, origin
 from twins.episode import Episode
 
 MODEL = "model"  # the model's row in the table

@@ -16,10 +16,10 @@ from learn.tasks import Classify, Counterfactual, Forecast, Imputation, Remainin
 from learn.windows.batch import Windows, anchors, runs
 from learn.windows.counterfactual import planned, told
 from sim.errors import InputError, require
-from twins import oracle
 from twins.aligned import sampled, telling, variates
 from twins.channel import Role
 from twins.episode import Episode
+from twins.futures import oracle
 
 Progress = Callable[[int, int, str], None]
 

@@ -27,8 +27,8 @@ from experiments.sweeps import space
 from experiments.sweeps.attempts import Job, Outcome, Pruning, mirror, play
 from sim.errors import InputError, require
 from sim.verify import world_seed
-from twins.executor import Failed
-from twins.workers import Local, crew
+from twins.executors.executor import Failed
+from twins.executors.workers import Local, crew
 
 if TYPE_CHECKING:
     from optuna import Study

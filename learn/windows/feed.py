@@ -22,7 +22,7 @@ from learn.windows.gaps import hidden_of
 from learn.windows.laid import Laid
 from sim.errors import InputError
 from twins.episode import Episode
-from twins.workers import spread
+from twins.executors.workers import spread
 
 BESIDE = ("hour_ExL", "gap_ExL", "event_h_ExL", "cause_ExL")
 ARRAYS = ("values_ExVxL", "marks_ExLxHxW")  # what takes all windows to tell

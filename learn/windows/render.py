@@ -1,4 +1,4 @@
-"""Sensors rendered on the device, inside a training step: what `twins.render` draws, by the same written map.
+"""Sensors rendered on the device, inside a training step: what `twins.sensors.render` draws, by the same written map.
 
 Bits are equal; values are equal to float32 rounding, since a compiler may fuse × with +. What a `Panel` holds is moved
 over once, as compact as the trace. Times, which need float64, become sample numbers on the way, so a breakpoint is
@@ -18,9 +18,9 @@ import numpy as np
 from jax import Array, lax
 
 from sim.errors import InputError
-from twins import kernels
-from twins.kernels import LINEAR, LOG_SPAN, RELAX
-from twins.render import Panel, samples_before
+from twins.sensors import kernels
+from twins.sensors.kernels import LINEAR, LOG_SPAN, RELAX
+from twins.sensors.render import Panel, samples_before
 
 u32, f32 = jnp.uint32, jnp.float32
 _M0, _M1, _W0, _W1 = 0xD2511F53, 0xCD9E8D57, 0x9E3779B9, 0xBB67AE85
@@ -171,7 +171,7 @@ def _product(a: Array, b: int) -> tuple[Array, Array]:
 
 
 def normal_pair(w0: Array, w1: Array) -> tuple[Array, Array]:
-    """Two independent standard normals, float32, from two uint32 words; the map is written in `twins.kernels`."""
+    """Two independent standard normals, float32, from two uint32 words; `twins.sensors.kernels` has the map written."""
     bits = lax.bitcast_convert_type((w0.astype(f32) + f32(0.5)) * f32(2.0**-32), jnp.int32)
     exponent = (bits - 0x3F3504F3) >> 23
     m = lax.bitcast_convert_type(bits - (exponent << 23), f32)

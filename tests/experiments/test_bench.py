@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_module
 from bench import measure, ticking_line
 from experiments import bench, load
 from sim.errors import InputError
-from twins.render import clean
+from twins.sensors.render import clean
 
 
 def measured(value: float, more_is_better: bool, target: float = 2.0) -> measure.Measured:

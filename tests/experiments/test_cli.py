@@ -62,7 +62,7 @@ def test_a_sweep_runs_every_point(call, tmp_path):
 LAUNCHED = """
 import json, pathlib
 from experiments import cli
-from twins.workers import spread
+from twins.executors.workers import spread
 
 def job(config):
     spawned = dict(spread(abs, [-1, -2, -3], 2))

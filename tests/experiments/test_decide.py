@@ -14,9 +14,9 @@ from experiments.run.model import Model
 from learn.windows.batch import Windows
 from sim.errors import InputError
 from tests.commands import call
-from twins.account import Account, Prices
-from twins.environment import Environment
-from twins.policies import Age, Inspection
+from twins.control.account import Account, Prices
+from twins.control.environment import Environment
+from twins.control.policies import Age, Inspection
 
 PRICES = Prices(failure=8.0, planned=2.0, inspection=0.5)
 
@@ -121,7 +121,7 @@ def test_lists_are_searched():
         ("decisions.worlds.test=0", r"decisions\.worlds\.test is 0; it must be at least 1"),
         ("decisions.policies.age.limit=[-1]", r"decisions\.policies\.age\.limit is -1\.0"),
         ("decisions.prices.failure=many", r"decisions\.prices\.failure is 'many'; it must be a number"),
-        ("decisions.policies.age._target_=twins.account.Prices", r"decisions\.policies\.age"),
+        ("decisions.policies.age._target_=twins.control.account.Prices", r"decisions\.policies\.age"),
     ],
 )
 def test_bad_input_is_refused_by_its_key(override, message):

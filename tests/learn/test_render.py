@@ -12,11 +12,11 @@ from sim.errors import InputError
 from sim.laws import Exponential, Lognormal
 from sim.line import Line, Station, Sudden
 from sim.wear import Wiener
-from twins import kernels
 from twins.channel import Role
 from twins.line import LineTwin
-from twins.noise import address
-from twins.render import Panel
+from twins.sensors import kernels
+from twins.sensors.noise import address
+from twins.sensors.render import Panel
 
 COUNT = 100
 STATION = Station(

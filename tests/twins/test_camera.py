@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from sim.errors import InputError
 from sim.trace import Signal, Trace
-from twins.camera import KINDS, Camera, Inspections
-from twins.drawing import normals
-from twins.noise import address
+from twins.sensors.camera import KINDS, Camera, Inspections
+from twins.sensors.drawing import normals
+from twins.sensors.noise import address
 
 CAMERA = Camera("q1")
 PARTS = 300

@@ -19,15 +19,15 @@ from twins.clean.pipeline import Closed, before
 from twins.clean.scored import scored
 from twins.clean.step import record, undone
 from twins.dataset import Plan, ensure, manifest
+from twins.dataset.derived import configuration, derive, origin
 from twins.dataset.identity import identity
 from twins.dataset.shards import content
-from twins.derived import configuration, derive, origin
 from twins.episode import CENSORED, PLANNED, Episode, Series, Spell
+from twins.executors.workers import Local
 from twins.faults import Faults
 from twins.line import LineTwin
 from twins.observed import Cuts, Table, ensure_observed
-from twins.render import clean as noise_free
-from twins.workers import Local
+from twins.sensors.render import clean as noise_free
 
 STEP_H = 0.25
 OTHER = {"temperature": "K"}

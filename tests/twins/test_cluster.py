@@ -12,9 +12,9 @@ import pytest
 from sim.errors import InputError
 from tests.plants.ticker import TickerTwin
 from tests.twins.test_dataset import contents
-from twins.cluster import Ray
 from twins.dataset import Plan, ensure
-from twins.executor import Again, Failed
+from twins.executors.cluster import Ray
+from twins.executors.executor import Again, Failed
 
 TWIN = TickerTwin()
 PLAN = Plan(5, 1, 2, 60.0, runs_per_shard=2)

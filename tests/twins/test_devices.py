@@ -11,7 +11,7 @@ from sim.wear import Wiener
 from twins.channel import Role
 from twins.devices import DevicesTwin, Reading
 from twins.episode import Episode
-from twins.noise import Noise
+from twins.sensors.noise import Noise
 
 WORLD = Devices((replace(PUMP, wear=Wiener(1 / 120, 0.02, levels=20)), VENTILATOR))
 TWIN = DevicesTwin(WORLD)

@@ -18,9 +18,9 @@ from sim.line import AgeReplacement, Line, OrderMaintenance, Station, Sudden
 from sim.trace import Event
 from sim.wear import Wiener
 from tests.sim.strategies import lines
-from twins.account import Account, Prices
 from twins.channel import Role
-from twins.environment import RECENT, Environment, Inspect
+from twins.control.account import Account, Prices
+from twins.control.environment import RECENT, Environment, Inspect
 from twins.house import HouseTwin
 from twins.line import LineTwin
 

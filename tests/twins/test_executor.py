@@ -9,13 +9,13 @@ from experiments import data
 from sim.errors import InputError
 from tests.plants.ticker import TickerTwin
 from tests.twins.test_dataset import contents
-from twins import workers
 from twins.clean import Clean, Range
 from twins.dataset import Plan, ensure, open_dataset
 from twins.dataset.again import replay
-from twins.derived import derive
-from twins.executor import LATER, Again, Failed, Queue
-from twins.workers import Local, crew
+from twins.dataset.derived import derive
+from twins.executors import workers
+from twins.executors.executor import LATER, Again, Failed, Queue
+from twins.executors.workers import Local, crew
 
 TWIN = TickerTwin()
 PLAN = Plan(5, 1, 2, 60.0, runs_per_shard=2)

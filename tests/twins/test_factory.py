@@ -11,7 +11,7 @@ from tests.sim.factories import plant
 from twins.channel import Role
 from twins.episode import PLANNED
 from twins.factory import FactoryTwin
-from twins.render import clean
+from twins.sensors.render import clean
 
 PLANT = plant()
 

@@ -13,12 +13,12 @@ from sim.homes import Chargers, Group, Homes, Household
 from sim.homes.battery import Battery
 from sim.homes.transformer import Transformer
 from sim.laws import Exponential, Uniform, Weibull
-from twins.account import Prices
 from twins.channel import Role
-from twins.environment import Environment
+from twins.control.account import Prices
+from twins.control.environment import Environment
+from twins.control.policies import Age, RunToFailure
 from twins.feeder import MeterTwin, TransformerTwin
-from twins.noise import Noise
-from twins.policies import Age, RunToFailure
+from twins.sensors.noise import Noise
 
 WORLD = Feeder(
     Homes((Group(2, Household(heat_kw_per_k=0.15)), Group(1, Household(pv_kw=5.0, car=True))), chargers=Chargers(1)),

@@ -8,7 +8,7 @@ from sim.laws import Deterministic
 from sim.line import Line, Station
 from sim.wear import Cmapss
 from twins.fitted import FittedTwin, Response, calibrate
-from twins.noise import Noise
+from twins.sensors.noise import Noise
 
 STEP_H = 2.0
 SENSORS = (

@@ -12,7 +12,7 @@ from sim.grid import Grid, Storms, rbts_bus2
 from sim.laws import Exponential
 from twins.channel import Role
 from twins.grid import GridTwin
-from twins.noise import Noise
+from twins.sensors.noise import Noise
 
 WORLD = Grid(rbts_bus2().scaled(60.0), crews=2, storms=Storms(60.0, Exponential(18.0), 20.0))
 TWIN = GridTwin(WORLD)

@@ -12,8 +12,8 @@ from examples.pump.twin import PumpTwin  # noqa: E402
 from sim.errors import InputError  # noqa: E402
 from sim.house import House  # noqa: E402
 from tests.twins.test_environment import ENVIRONMENT  # noqa: E402
-from twins.environment import Environment  # noqa: E402
-from twins.gym import GymEnvironment  # noqa: E402
+from twins.control.environment import Environment  # noqa: E402
+from twins.control.gym import GymEnvironment  # noqa: E402
 from twins.house import HouseTwin  # noqa: E402
 
 

@@ -10,9 +10,9 @@ from sim.homes.power import PARTS, home_kwh, integral, part_kwh, street_kwh
 from sim.homes.tariff import Dynamic, Flat, TimeOfUse
 from sim.trace import Signal
 from twins.channel import Role
+from twins.futures.oracle import SeriesAsk, forecasts
 from twins.homes import FEEDER, HomesTwin
-from twins.noise import Noise
-from twins.oracle import SeriesAsk, forecasts
+from twins.sensors.noise import Noise
 
 STREET = Homes(
     (Group(2, Household(heat_kw_per_k=0.15, car=True)), Group(2, Household(pv_kw=5.0))),

@@ -30,7 +30,7 @@ from tests.sim.strategies import lines
 from twins.channel import Role
 from twins.episode import CENSORED, PLANNED
 from twins.line import LineSensors, LineTwin
-from twins.render import clean
+from twins.sensors.render import clean
 
 WEAR = Wiener(drift_per_h=1 / 60, diffusion_per_sqrt_h=0.02, spread_cv=0.2)
 

@@ -14,12 +14,12 @@ from sim.wear import Wiener
 from tests.plants.ticker import TickerTwin
 from twins.dataset import Dataset, Live, Plan, again, ensure, live, open_dataset, shards
 from twins.dataset.merge import merge
+from twins.executors.workers import Local
 from twins.line import LineTwin
 from twins.records import Alarm
-from twins.render import Panel, Sensed
+from twins.sensors.render import Panel, Sensed
 from twins.varied import Choices, Varied
 from twins.windows import WindowReader
-from twins.workers import Local
 
 STATION = Station(Lognormal(1 / 6, 0.1), wear=Wiener(0.01, 0.03), sudden=Sudden(Exponential(30.0)))
 LINE = LineTwin(Line((STATION,) * 2, (4,)), step_h=0.05, alarms=(Alarm("vibration_rms", 1.5, 1.2),))

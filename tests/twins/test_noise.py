@@ -8,9 +8,9 @@ from scipy import stats
 
 from sim.errors import InputError
 from sim.trace import Signal
-from twins import kernels
-from twins.noise import Noise, address, log_likelihood
-from twins.render import sweep
+from twins.sensors import kernels
+from twins.sensors.noise import Noise, address, log_likelihood
+from twins.sensors.render import sweep
 
 ZERO = Signal.step([0.0], [0.0])
 N = 1 << 22

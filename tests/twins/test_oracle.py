@@ -11,12 +11,12 @@ from sim.laws import Deterministic, Exponential, Lognormal
 from sim.line import AgeReplacement, Line, Phase, Station, Sudden
 from sim.trace import Signal
 from sim.wear import Wiener
-from twins import oracle
 from twins.channel import Channel, Role
+from twins.futures import oracle
+from twins.futures.oracle import Ask, SeriesAsk, failures, forecasts, futures
 from twins.line import LineTwin
-from twins.noise import Noise
-from twins.oracle import Ask, SeriesAsk, failures, forecasts, futures
-from twins.render import clean, render
+from twins.sensors.noise import Noise
+from twins.sensors.render import clean, render
 
 HORIZON_H, MEAN_H = 12.0, 30.0
 FLAKY = Station(Deterministic(0.5), sudden=Sudden(Exponential(MEAN_H), "time"), repair=Exponential(3.0))

@@ -10,10 +10,10 @@ from sim.laws import Deterministic, Exponential, Lognormal
 from sim.line import Line, Phase, Station, Sudden
 from sim.trace import Signal, Trace
 from twins.channel import Role
-from twins.oracle import SeriesAsk, forecasts
+from twins.futures.oracle import SeriesAsk, forecasts
 from twins.output import OutputTwin
-from twins.render import Panel, clean
-from twins.signals import closing, grown
+from twins.sensors.render import Panel, clean
+from twins.sensors.signals import closing, grown
 
 STATION = Station(Lognormal(1 / 6, 0.3), sudden=Sudden(Exponential(40.0)), repair=Exponential(5.0))
 LINE = Line((STATION, replace(STATION, machines=2, cycle=Lognormal(1 / 3, 0.3)), STATION), (5, 5), crew=1)

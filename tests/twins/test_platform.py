@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from twins import platform
+from twins.executors import platform
 
 
 def test_the_stamp_is_plain_json_without_time():
@@ -16,7 +16,7 @@ def test_the_stamp_is_plain_json_without_time():
 
 
 def test_another_process_has_the_same_probe():
-    code = "from twins.platform import probe; print(probe())"
+    code = "from twins.executors.platform import probe; print(probe())"
     out = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, check=True)
     assert out.stdout.decode().strip() == platform.probe()
 

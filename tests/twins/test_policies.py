@@ -15,11 +15,10 @@ from sim.line import Line, Station, Sudden, theory
 from sim.streams import Streams
 from sim.supply import BaseStock, Point, Supply
 from sim.wear import Markov, Wiener
-from twins.account import Account, Prices
-from twins.clairvoyant import Clairvoyant
-from twins.environment import Environment, Inspect
-from twins.line import LineTwin
-from twins.policies import (
+from twins.control.account import Account, Prices
+from twins.control.clairvoyant import Clairvoyant
+from twins.control.environment import Environment, Inspect
+from twins.control.policies import (
     Age,
     Block,
     Forecast,
@@ -33,6 +32,7 @@ from twins.policies import (
     hindsight,
     play,
 )
+from twins.line import LineTwin
 from twins.supply import SupplyTwin
 
 ENDLESS = Deterministic(1e12)  # one part for ever: the machine works whenever it is up

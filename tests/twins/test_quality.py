@@ -11,11 +11,11 @@ from sim.laws import Lognormal
 from sim.line import Line, Station
 from sim.quality import Flaw, Inspected
 from sim.wear import Wiener
-from twins.camera import Camera
 from twins.dataset import Plan, ensure
 from twins.quality import CHANCE, WEAR_CHANCE, QualityTwin
-from twins.render import render
-from twins.sound import Pickup
+from twins.sensors.camera import Camera
+from twins.sensors.render import render
+from twins.sensors.sound import Pickup
 
 WORN = Station(Lognormal(0.5, 0.2), wear=Wiener(1 / 60, 0.02), repair=Lognormal(3.0, 0.5))
 WORLD = Inspected(Line((WORN, WORN), (3,)), (Flaw("m1", "scratch"), Flaw("m2", "stain")), misses=0.3)

@@ -20,9 +20,9 @@ from tests.sim.strategies import lines
 from twins.channel import Channel, Role
 from twins.house import HouseTwin
 from twins.line import LineTwin
-from twins.noise import Noise
-from twins.render import Panel, clean, render, samples_before
-from twins.signals import combine, integral, lag, since
+from twins.sensors.noise import Noise
+from twins.sensors.render import Panel, clean, render, samples_before
+from twins.sensors.signals import combine, integral, lag, since
 
 ROOT = Path(__file__).parents[2]
 few = settings(max_examples=int(os.environ.get("TWINWORLDS_EXAMPLES", "40")))
@@ -228,8 +228,8 @@ def test_helpers_refuse_signals_of_another_form(f):
 
 def test_a_fresh_process_finds_what_another_has_compiled(tmp_path):
     code = (
-        "from sim.trace import Signal; from twins import kernels; from twins.noise import Noise, address;"
-        "from twins.render import sweep;"
+        "from sim.trace import Signal; from twins.sensors import kernels; from twins.sensors.render import sweep;"
+        "from twins.sensors.noise import Noise, address;"
         "sweep(Signal.step([0.0], [0.0]), 1.0, Noise(white=1.0), address(1, 'a', 'b'), 0, 3);"
         "print(sum(kernels.render.stats.cache_misses.values()))"
     )

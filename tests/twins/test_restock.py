@@ -10,10 +10,10 @@ from sim.laws import Exponential, Gamma
 from sim.line import Line, Material, Station
 from sim.supply import BaseStock, Demand, FixedQuantity, MinMax, Point, Prices, Supply, costs
 from tests.twins.test_policies import LINE
-from twins.account import Prices as Tariff
-from twins.environment import Environment
-from twins.noise import Noise
-from twins.policies import Restock, RunToFailure, accounts, cost_rate, play
+from twins.control.account import Prices as Tariff
+from twins.control.environment import Environment
+from twins.control.policies import Restock, RunToFailure, accounts, cost_rate, play
+from twins.sensors.noise import Noise
 from twins.supply import SupplyTwin
 
 PRICES = Prices(holding_per_unit_h=0.02, backorder_per_unit_h=0.5, per_order=4.0, sale_per_unit=1.0)

@@ -13,8 +13,8 @@ from sim.laws import Deterministic, Exponential, Weibull
 from sim.line import AgeReplacement, Line, RunToFailure, Station, Sudden, theory
 from sim.line.design import Levers, Opening, Prices, Trial
 from sim.steady import mser5
-from twins.search import Search, crowding, front, latin, layers, neighbours, standing
-from twins.workers import crew
+from twins.control.search import Search, crowding, front, latin, layers, neighbours, standing
+from twins.executors.workers import crew
 
 tables = st.lists(st.tuples(*[st.integers(0, 5)] * 2), min_size=1, max_size=25).map(lambda rows: np.array(rows, float))
 

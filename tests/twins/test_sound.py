@@ -12,7 +12,7 @@ from sim.laws import Deterministic, Exponential
 from sim.line import Line, Phase, Station, Sudden
 from sim.trace import Signal, Trace
 from twins.line import LineSensors
-from twins.sound import Vibration, band_energy
+from twins.sensors.sound import Vibration, band_energy
 
 VIBRATION = Vibration()
 LINE = Line((Station(Deterministic(0.001), sudden=Sudden(Exponential(0.005)), repair=Exponential(0.002)),))

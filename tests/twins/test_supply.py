@@ -13,9 +13,9 @@ from sim.supply import BaseStock, Demand, Hold, MinMax, PlaceOrder, Point, SetPo
 from tests.sim.supplies import supplies
 from twins.channel import Role
 from twins.episode import CENSORED, PLANNED
+from twins.futures.oracle import Ask, SeriesAsk, failures, forecasts
 from twins.line import LineTwin
-from twins.oracle import Ask, SeriesAsk, failures, forecasts
-from twins.render import clean
+from twins.sensors.render import clean
 from twins.supply import SupplyTwin
 
 WORLD = Supply(

@@ -15,9 +15,10 @@ from sim.patient import PROCEDURES, Care, Policy, Risk
 from sim.patient.disease import Slow
 from sim.patient.population import leaking
 from sim.trace import Event
-from twins import meds, plans
+from twins import meds
 from twins.channel import Role
-from twins.oracle import Ask
+from twins.futures import plans
+from twins.futures.oracle import Ask
 from twins.treatment import TARGET, TreatmentTwin
 
 QUIET = Risk(cardiac=0, other=0, decompensation=0, infarction=0, lost=0)

@@ -16,14 +16,14 @@ from sim.errors import InputError
 from sim.laws import Exponential, Lognormal, Uniform
 from sim.line import Line, Station, Sudden
 from tests.plants.ticker import Ticker, TickerTwin
-from twins import oracle
-from twins.account import Prices
+from twins.control.account import Prices
+from twins.control.environment import Environment
+from twins.control.policies import RunToFailure, play
 from twins.dataset import Plan, configuration, describe, ensure, identity, open_dataset
 from twins.dataset.manifest import MANIFEST
-from twins.environment import Environment
+from twins.futures import oracle
+from twins.futures.oracle import Ask, SeriesAsk
 from twins.line import LineTwin
-from twins.oracle import Ask, SeriesAsk
-from twins.policies import RunToFailure, play
 from twins.varied import Between, Choices, Normal, Varied, changed, drawn, twin_of
 
 STATION = Station(Lognormal(1 / 6, 0.1), sudden=Sudden(Exponential(40.0)), repair=Uniform(1.0, 4.0))

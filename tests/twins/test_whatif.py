@@ -4,9 +4,9 @@ import numpy as np
 
 from sim.laws import Exponential, Lognormal
 from sim.line import Line, OrderMaintenance, SetSpeed, Station, Sudden
+from twins.futures.whatif import branch
 from twins.line import LineTwin
-from twins.render import render
-from twins.whatif import branch
+from twins.sensors.render import render
 
 STATION = Station(Lognormal(0.25, 0.2), sudden=Sudden(Exponential(20.0)), repair=Exponential(2.0))
 TWIN = LineTwin(Line((STATION, STATION, STATION), (2, 2)))

@@ -11,9 +11,9 @@ import numpy as np
 from sim.errors import InputError, require
 from sim.trace import Trace
 from twins.clean.step import Step, record, undone
+from twins.dataset.derived import declared, numbered, refuse_unknown
 from twins.dataset.identity import describe, revive
 from twins.dataset.store import Dataset
-from twins.derived import declared, numbered, refuse_unknown
 from twins.episode import Episode, Series
 
 Key = tuple[str, str]
@@ -82,7 +82,7 @@ class Cleaned(NamedTuple):
 
 @dataclass(frozen=True)
 class Closed:
-    """Steps with every number in them. To `twins.derived.derive` they are steps too, of which nothing is estimated."""
+    """Steps with every number in them. To `dataset.derived` they are steps too, of which nothing is estimated."""
 
     steps: tuple[Step, ...]
 

@@ -12,10 +12,10 @@ import numpy as np
 from sim.trace import Trace
 from twins import units
 from twins.clean.pipeline import Closed
-from twins.derived import numbered
+from twins.dataset.derived import numbered
 from twins.episode import Episode, Series
 from twins.faults import Closed as Planted
-from twins.render import clean as noise_free
+from twins.sensors.render import clean as noise_free
 from twins.varied import twin_of
 
 ALL = "all steps"

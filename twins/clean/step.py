@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from twins import units
-from twins.derived import meant
+from twins.dataset.derived import meant
 from twins.episode import Series
 
 

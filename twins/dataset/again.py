@@ -15,10 +15,10 @@ from twins.dataset.generate import Live, Maker, Plan, Progress, configuration, s
 from twins.dataset.identity import describe, identity, revive
 from twins.dataset.making import RECIPE
 from twins.dataset.store import Dataset
-from twins.platform import probe
+from twins.executors.platform import probe
+from twins.executors.workers import Local
 from twins.twin import Twin
 from twins.varied import changed, twin_of
-from twins.workers import Local
 
 
 class Again(NamedTuple):

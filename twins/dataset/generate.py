@@ -19,11 +19,11 @@ from twins.dataset.live import left_out
 from twins.dataset.making import Place, Shard, ShardFiles, failure, shard_files
 from twins.dataset.store import Dataset
 from twins.episode import Episode
-from twins.executor import Executor, Failed
-from twins.platform import probe
+from twins.executors.executor import Executor, Failed
+from twins.executors.platform import probe
+from twins.executors.workers import Local
 from twins.twin import Twin
 from twins.varied import Varied, drawn, twin_of
-from twins.workers import Local
 
 SPLITS = ("train", "validation", "test")
 MOST_SAMPLES = 1e8  # of one channel in one run: a minute's clock for 190 years

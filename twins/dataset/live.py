@@ -18,7 +18,7 @@ import numpy as np
 from sim.trace import Trace
 from twins.channel import Channel, Role
 from twins.episode import Episode, Series
-from twins.render import Panel, Sensed
+from twins.sensors.render import Panel, Sensed
 from twins.twin import Twin
 
 KEPT_BYTES = 1_000_000_000  # of readings, until those that were read longest ago are dropped and made again when asked

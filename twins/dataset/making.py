@@ -13,8 +13,8 @@ from sim.errors import InputError
 from sim.trace import Trace
 from twins.dataset import files, health, manifest, shards
 from twins.episode import Episode
-from twins.executor import TIMES, Again
-from twins.platform import probe
+from twins.executors.executor import TIMES, Again
+from twins.executors.platform import probe
 
 RECIPE = "cache/recipe.json"  # what is being made in a folder that has no manifest yet
 ShardFiles = dict[str, Any]  # the bytes of each file by its path in the dataset, the record last

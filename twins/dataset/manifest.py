@@ -15,7 +15,7 @@ from twins.dataset import files
 from twins.dataset.identity import identity as identity_of
 from twins.dataset.shards import READABLE, SCHEMA_VERSION, content
 from twins.episode import Episode
-from twins.platform import probe, stamp
+from twins.executors.platform import probe, stamp
 
 MANIFEST = "manifest.json"
 CHECKED = "cache/checked.json"

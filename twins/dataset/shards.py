@@ -21,7 +21,7 @@ from sim.trace import Event, Form, Signal, Trace
 from twins import units
 from twins.channel import Role
 from twins.episode import Episode, Record, Series, Spell
-from twins.render import Sensed
+from twins.sensors.render import Sensed
 
 SCHEMA_VERSION = 3
 READABLE = (1, 2, SCHEMA_VERSION)  # 1 knows no records, 2 no frames

@@ -87,7 +87,7 @@ class Dataset:
         return kept_as_traces(self.manifest)
 
     def sensed(self, split: str) -> list[Episode]:
-        """As `episodes`, but where the dataset is `live` values are rendered when they are read: `twins.render.Sensed`.
+        """As `episodes`, but of a `live` dataset values are rendered when they are read: `twins.sensors.render.Sensed`.
 
         Raises InputError where the dataset's twin cannot be built, or numbers come out differently, here.
         """

@@ -17,8 +17,8 @@ from sim.trace import Run
 from twins.channel import Channel, Role
 from twins.episode import Episode
 from twins.feeder.seen import VOLT, FeederTwin, Seen, Shared, held, mean_kw
-from twins.noise import Noise
-from twins.render import render
+from twins.sensors.noise import Noise
+from twins.sensors.render import render
 
 METERS = "meters"  # all of them together, as the head end sums them up
 LOWEST_PU, HIGHEST_PU = 0.9, 1.1  # EN 50160

@@ -19,8 +19,8 @@ from sim.trace import Event, Signal, Trace
 from twins.channel import Channel, Role
 from twins.episode import Series
 from twins.homes import free_day
-from twins.noise import Noise, address
-from twins.render import render, samples_before, sweep
+from twins.sensors.noise import Noise, address
+from twins.sensors.render import render, samples_before, sweep
 
 EXACT = Noise()
 ZERO = Signal.step([0.0], [0.0])

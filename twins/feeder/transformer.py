@@ -17,9 +17,9 @@ from twins.channel import Channel, Role
 from twins.episode import Episode
 from twins.feeder.seen import VOLT, FeederTwin, Seen, Shared, held
 from twins.lives import spells
-from twins.noise import Noise
-from twins.render import render
-from twins.signals import integral, since
+from twins.sensors.noise import Noise
+from twins.sensors.render import render
+from twins.sensors.signals import integral, since
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from sim.laws import Exponential
 from sim.streams import Stream, stream_key
 from sim.trace import Signal, Trace
 from twins.channel import Channel, Role
-from twins.render import render, samples_before
+from twins.sensors.render import render, samples_before
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import numpy as np
 
 from sim.errors import InputError
 from sim.trace import Form, Signal, Trace
-from twins import kernels
 from twins.channel import Channel
-from twins.kernels import plain
-from twins.noise import Noise, address, tree
+from twins.sensors import kernels
+from twins.sensors.kernels import plain
+from twins.sensors.noise import Noise, address, tree
 
 _FORMS = {Form.STEP: kernels.STEP, Form.LINEAR: kernels.LINEAR, Form.RELAX: kernels.RELAX}
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from sim.compiled import compiled
 from sim.trace import Form, Signal
-from twins.kernels import plain
-from twins.render import samples_before
+from twins.sensors.kernels import plain
+from twins.sensors.render import samples_before
 
 _STEP = Form.STEP  # looked up once: an enum's members are slow to find
 

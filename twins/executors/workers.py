@@ -13,8 +13,8 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from sim.errors import InputError, require
-from twins.executor import TIMES, Again, Queue, Result, Task, Told, attempt, stranger
-from twins.platform import probe
+from twins.executors.executor import TIMES, Again, Queue, Result, Task, Told, attempt, stranger
+from twins.executors.platform import probe
 
 Each = Callable[..., Generator[tuple[int, Any], None, None]]
 

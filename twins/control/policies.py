@@ -17,10 +17,10 @@ import numpy as np
 
 from sim.errors import InputError, require
 from sim.supply import Policy as StockPolicy
-from twins.account import Account, Prices
 from twins.channel import Role
-from twins.environment import Environment, Inspect, Moment, Observation
-from twins.workers import spread
+from twins.control.account import Account, Prices
+from twins.control.environment import Environment, Inspect, Moment, Observation
+from twins.executors.workers import spread
 
 Actions = tuple[Any, ...]
 Chances = Callable[[Sequence[Observation]], np.ndarray]  # float[observations, assets]; of one that is down, anything

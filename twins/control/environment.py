@@ -23,10 +23,10 @@ import numpy as np
 
 from sim.errors import InputError, require
 from sim.trace import Event, Key, Signal, Trace
-from twins.account import Account, Prices
 from twins.channel import Channel, Role
+from twins.control.account import Account, Prices
 from twins.episode import Episode, Series
-from twins.render import samples_before
+from twins.sensors.render import samples_before
 from twins.twin import Twin
 from twins.varied import twin_of
 

@@ -1,6 +1,6 @@
 """Addressed noise: a sample's noise depends on the world run, the channel and the sample's number, and nothing else.
 
-Sample k of a channel owns counter k of Philox under the run's key (`twins.kernels`): two of its four words make two
+Sample k of a channel owns counter k of Philox under the run's key (`kernels`): two of its four words make two
 normals, the white noise and the innovation of the autocorrelated part; the third decides on dropout.
 
 The autocorrelated part is a stationary Ornstein–Uhlenbeck process seen at the samples, built on a dyadic tree: the
@@ -20,7 +20,7 @@ import numpy as np
 from scipy.special import log_ndtr
 
 from sim.errors import require
-from twins import kernels
+from twins.sensors import kernels
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ import numpy as np
 
 from sim.errors import InputError, require
 from sim.trace import Trace
-from twins import drawing
-from twins.noise import address
+from twins.sensors import drawing
+from twins.sensors.noise import address
 
 KINDS = ("scratch", "dent", "stain")
 PART, PASS = "part", "pass"

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from sim.errors import InputError, require
-from twins.environment import Environment, Moment, Observation
-from twins.policies import Actions, Policy, readable
+from twins.control.environment import Environment, Moment, Observation
+from twins.control.policies import Actions, Policy, readable
 
 
 class Way(NamedTuple):

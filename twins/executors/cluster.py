@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sim.errors import InputError, require
-from twins.executor import Again, Queue, Result, Task, Told, attempt, stranger
-from twins.platform import probe
+from twins.executors.executor import Again, Queue, Result, Task, Told, attempt, stranger
+from twins.executors.platform import probe
 
 A_PROCESSOR = 2  # tasks on their way for each: one at work, and the next, so that none waits for its driver
 REACHED_S = 10.0  # within which a cluster has to answer

@@ -20,8 +20,8 @@ from twins.dataset.identity import describe, identity
 from twins.dataset.making import ShardFiles, shard_files
 from twins.dataset.store import Dataset, open_dataset
 from twins.episode import Episode, Series
-from twins.executor import Executor
-from twins.platform import probe
+from twins.executors.executor import Executor
+from twins.executors.platform import probe
 
 HIDDEN = (Role.TRUTH, Role.STATIC)
 

@@ -1,4 +1,4 @@
-"""Who does the work, in one interface: processes here (`twins.workers.Local`) or a cluster (`twins.cluster.Ray`).
+"""Who does the work, in one interface: processes here (`workers.Local`) or a cluster (`cluster.Ray`).
 
 Whoever does it, a bounded number of tasks is on its way, a task whose worker is lost is done again by another, and one
 that fails three times ends the work.
@@ -27,7 +27,7 @@ class Executor(Protocol):
 
     @property
     def mixed(self) -> bool:
-        """Whether workers may work whose arithmetic differs from this process's (`twins.platform.probe`)."""
+        """Whether workers may work whose arithmetic differs from this process's (`twins.executors.platform.probe`)."""
         ...
 
     def each(

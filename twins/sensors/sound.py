@@ -20,10 +20,10 @@ import numpy as np
 from sim.errors import InputError, require
 from sim.line import Phase
 from sim.trace import Trace
-from twins import drawing
 from twins.line import LineSensors
-from twins.noise import address
-from twins.signals import combine, integral
+from twins.sensors import drawing
+from twins.sensors.noise import address
+from twins.sensors.signals import combine, integral
 
 SECONDS = 3600.0  # in an hour
 TAPS = 63  # of the filter that parts the broadband noise into the two bands

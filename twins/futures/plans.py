@@ -17,7 +17,7 @@ import numpy as np
 
 from sim.trace import Trace
 from twins.dataset.identity import describe
-from twins.oracle import Ask, Progress, by_run, futures
+from twins.futures.oracle import Ask, Progress, by_run, futures
 from twins.varied import twin_of
 
 

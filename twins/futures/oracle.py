@@ -26,11 +26,11 @@ from sim.world import World
 from twins.channel import Channel
 from twins.dataset import files
 from twins.dataset.identity import describe, identity
-from twins.noise import Noise, address
-from twins.render import sweep
+from twins.executors.workers import spread
+from twins.sensors.noise import Noise, address
+from twins.sensors.render import sweep
 from twins.twin import Twin
 from twins.varied import Varied, twin_of
-from twins.workers import spread
 
 Progress = Callable[[int, int, str], None]  # world runs done, world runs in all, what is going on
 

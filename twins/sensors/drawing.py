@@ -1,6 +1,6 @@
 """Compiled code of the camera and of the vibration waveform: addressed normals, surfaces with marks, ringing bearings.
 
-Beside `twins.kernels`, whose Philox, normals and exp it uses; those are pinned by published vectors, so that the cache
+Beside `kernels`, whose Philox, normals and exp it uses; those are pinned by published vectors, so that the cache
 on disk, which looks at this file alone, cannot go stale by them. All arithmetic is IEEE float32 but for angles and
 times, which are float64: a picture, and a stretch of sound, has the same bits whatever is drawn beside it.
 """
@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from twins.kernels import _exp, compiled, f32, i64, normal_pair, philox, u32, u64
+from twins.sensors.kernels import _exp, compiled, f32, i64, normal_pair, philox, u32, u64
 
 KINDS = 3  # scratch, dent, stain
 MOST = 4  # marks of one kind on one surface; what is more severe than that looks no worse

@@ -1,4 +1,4 @@
-"""An environment for reinforcement learning: `gymnasium.Env` around `twins.environment` (the extra `gym`)."""
+"""An environment for reinforcement learning: `gymnasium.Env` around `twins.control.environment` (the extra `gym`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gymnasium import spaces
 
 from sim.errors import require
 from twins.channel import Role
-from twins.environment import Environment, Moment
+from twins.control.environment import Environment, Moment
 
 LIMITS = np.finfo(np.float32)
 
