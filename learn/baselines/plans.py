@@ -128,8 +128,11 @@ class MarginalStructural:
         value_ExL = np.nan_to_num(filled(windows)[:, target])
         count_ExL, total_ExL = (_trailing(x, self.window) for x in (seen_ExL, np.where(seen_ExL, raw_ExL, 0.0)))
         mean_ExL = total_ExL / np.maximum(count_ExL, 1)
-        # A decision needs something seen before it; the last sample of a record, at which it has ended, has none.
-        e_N, at_N = np.nonzero(seen_ExL & (np.cumsum(seen_ExL, 1) > 1) & np.roll(seen_ExL, -1, 1))
+        # A decision needs something seen before it; the last sample of a record, at which it has ended, has none, nor
+        # has one at which nothing else is told of who is measured in more than the target, as after a death.
+        past_ExVx1 = (np.asarray(windows.role_ExV) == ROLES.index(Role.PAST))[..., None]
+        met_ExL = (np.isfinite(windows.values_ExVxL) & past_ExVx1).any(1) | ~past_ExVx1.any(1)
+        e_N, at_N = np.nonzero(seen_ExL & met_ExL & (np.cumsum(seen_ExL, 1) > 1) & np.roll(seen_ExL, -1, 1))
         little_NxF = before_ExAxL[e_N, :, at_N]
         much_NxF = np.column_stack((little_NxF, value_ExL[e_N, at_N], mean_ExL[e_N, at_N]))
         found_2xExAxL = np.ones((2, *done_ExAxL.shape))

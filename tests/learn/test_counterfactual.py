@@ -23,6 +23,8 @@ from learn.windows.feed import Order
 from sim.errors import InputError
 from sim.tumour import DAY_H, Tumour
 from twins.aligned import hidden
+from twins.channel import Role
+from twins.episode import Episode, Series
 from twins.tumour import TumourTwin
 
 MODEL = TwinFormer(16, 1, 2, 16, patch=1, join=True, overlap=1, growth=True)
@@ -133,6 +135,28 @@ def test_the_chances_behind_the_weights_are_near_those_on_record():
     assert ratio.mean() == pytest.approx(1.0, abs=0.05)
     _, _, fair = made(gamma=0.0, patients=300)
     assert np.abs(np.log(method.ratios(fair))).mean() < 0.2 * np.abs(np.log(ratio)).mean()
+
+
+def test_nothing_is_decided_for_who_is_dead():
+    """After ten visits a target goes on alone, with what was done last: weights are 1 there, and not before."""
+    rng, lived, visits = np.random.default_rng(3), 10, 13
+    alive = np.arange(visits) < lived
+    episodes = []
+    for run in range(40):
+        x = rng.normal(size=visits)
+        dose = (rng.random(visits) < 1 / (1 + np.exp(-2 * x)))[np.minimum(np.arange(visits), lived - 1)]
+        told = {
+            "x": (Role.TARGET, np.where(alive, x, 5.0)),
+            "rate": (Role.PAST, np.where(alive, 70.0, np.nan)),
+            "dose": (Role.ACTION, dose),
+        }
+        series = (Series("p", q, "1", role, v.astype(np.float32), step_h=1.0) for q, (role, v) in told.items())
+        episodes.append(Episode(run, "p", tuple(series), end_h=float(visits)))
+    task = Counterfactual(2, quantiles=(0.5,), full=1.0, actions=("dose",))
+    windows = Windows.of(episodes, context=4, task=task)
+    ratio_ExL = MarginalStructural().ratios(windows)[:, windows.context :]
+    assert (ratio_ExL[:, lived:] == 1).all()
+    assert (ratio_ExL[:, 1:lived] != 1).all()
 
 
 @pytest.mark.parametrize("baseline", [LinearPlan(4), MarginalStructural()])
