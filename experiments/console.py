@@ -62,16 +62,22 @@ def show_seconds(seconds: Mapping[str, float]) -> None:
 
 
 def show_scores(scores: Mapping[str, Any]) -> None:
-    """The table naive · baselines · model · oracle, best first by the primary score, on stdout; 80 columns hold it."""
-    primary = scores["primary"]
-    table = Table("row", "kind", escape(f"{primary.replace('_', ' ')} [95 %]"), escape("skill [95 %]"), box=SIMPLE_HEAD)
+    """The table naive · baselines · model · oracle, best first by the primary score, on stdout; 80 columns hold it.
+
+    There is no skill to show where no oracle is known.
+    """
+    primary, skilled = scores["primary"], any(row["skill"] is not None for row in scores["rows"])
+    heads = ["row", "kind", f"{primary.replace('_', ' ')} [95 %]", *(["skill [95 %]"] if skilled else [])]
+    seeds = scores.get("seeds", 1)
+    caption = f"means over {seeds} seeds of training" if seeds > 1 else None
+    table = Table(*map(escape, heads), box=SIMPLE_HEAD, caption=caption, caption_justify="left")
     for column in table.columns:
         column.no_wrap = True
     means = {row["name"]: row["scores"].get(primary, {}).get("mean") for row in scores["rows"]}
     places = decimals(list(means.values()))
     for row in sorted(scores["rows"], key=lambda row: math.inf if means[row["name"]] is None else means[row["name"]]):
-        score, skill = interval(row["scores"].get(primary), places), interval(row["skill"], 3)
-        table.add_row(row["name"].replace("_", " "), row["kind"], escape(score), escape(skill))
+        told = [interval(row["scores"].get(primary), places), *([interval(row["skill"], 3)] if skilled else [])]
+        table.add_row(row["name"].replace("_", " "), row["kind"], *map(escape, told))
     Console().print(table)
 
 

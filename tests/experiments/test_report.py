@@ -254,6 +254,20 @@ def test_a_score_that_a_row_does_not_have_is_a_dash(tmp_path, capsys):
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_the_table_says_how_many_seeds_it_is_of_and_has_no_skill_where_no_oracle_is_known(tmp_path, capsys):
+    metrics = json.loads((failure_run(tmp_path) / "metrics.json").read_text())
+    console.show_scores(metrics | {"seeds": 5})
+    text = capsys.readouterr().out
+    assert "skill" in text
+    assert "means over 5 seeds" in text
+    rows = [row | {"skill": None} for row in metrics["rows"] if row["kind"] != "oracle"]
+    console.show_scores(metrics | {"rows": rows})
+    text = capsys.readouterr().out
+    assert "boosted trees" in text
+    assert "skill" not in text
+    assert "seeds" not in text
+
+
 def test_a_caption_names_only_what_is_drawn():
     asset = {"events": [{"kind": "planned", "time_h": 3.0}, {"kind": "planned", "time_h": 9.0}]}
     risk = {"time_h": [0.0, 5.0], "horizon_h": 2.0, "events": [{"kind": "failure", "time_h": 8.0}]}
