@@ -17,10 +17,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from experiments import cli, datasets, report
-from experiments.pages import plots, words
 from experiments.build import fit
 from experiments.console import progress, say
 from experiments.experiment import Experiment
+from experiments.pages import plots, words
 from experiments.run_dir import write_text
 from experiments.source import passed
 from sim.errors import InputError

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from experiments import cli, report
-from experiments.pages import figures, plots
-from experiments.pages import dataset_plots as drawn
 from experiments.build import fit
 from experiments.console import progress
 from experiments.datasets import size
 from experiments.experiment import Experiment
+from experiments.pages import dataset_plots as drawn
+from experiments.pages import figures, plots
 from experiments.run_dir import write_text
 from sim.errors import InputError
 from twins.dataset import Dataset, drift, health, open_dataset, remote

@@ -14,9 +14,9 @@ import numpy as np
 
 from experiments.run.model import Model
 from experiments.source import Observed
-from learn.windows.batch import Windows
 from learn.scores.metrics import EventPrediction, ForecastPrediction, LifePrediction, StatePrediction
 from learn.tasks import Forecast, Imputation, RemainingLife, States, Task, TimeToEvent
+from learn.windows.batch import Windows
 from sim.errors import InputError
 from twins.aligned import variates
 from twins.channel import Role
