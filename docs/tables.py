@@ -14,12 +14,12 @@ import re
 import sys
 from pathlib import Path
 
-from experiments.deciding.layouts import ages, buffers, crew
-from experiments.deciding.saved import MEASURES
+from experiments.deciding.layout_report import ages, buffers, crew
+from experiments.deciding.saving_report import MEASURES
 from experiments.medicine import trials
 from experiments.pages.words import cluster
 from experiments.report import METRICS, decimals, interval, number, told_by
-from experiments.run import joined
+from experiments.run import joint_report
 from experiments.run_dir import config_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -124,7 +124,7 @@ def together(run: Path) -> str:
     metrics = json.loads((run / "metrics.json").read_text())
     lines = ["| preset | score | naive | best baseline | alone | together | oracle | skill | together − alone |"]
     lines += ["|---" * 9 + "|"]
-    for line in joined.lines(metrics):
+    for line in joint_report.lines(metrics):
         shown = (line.naive, line.best, line.alone, line.together, line.oracle)
         places = decimals([line.score(row)["mean"] for row in shown])
         skill, gap = line.together["skill"], line.difference

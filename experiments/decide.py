@@ -23,10 +23,10 @@ def job(config: Any) -> None:
         if run.done:
             say(f"done before; fresh=true starts over: {run.path}")
         else:
-            from experiments.deciding import decided, decisions  # which bring JAX
+            from experiments.deciding import maintenance, maintenance_report  # which bring JAX
 
-            scores, seconds = decisions.execute(experiment, run)
-            decided.show(scores)
+            scores, seconds = maintenance.execute(experiment, run)
+            maintenance_report.show(scores)
             show_seconds(seconds)
     print(run.report)
 

@@ -18,17 +18,17 @@ def job(config: Any) -> None:
     import json
 
     from experiments.console import say, show_seconds
-    from experiments.deciding import layouts, optimising
+    from experiments.deciding import layout, layout_report
     from experiments.experiment import Experiment
 
-    study = optimising.Study.of(Experiment.of(config))
+    study = layout.Study.of(Experiment.of(config))
     with study.open_run() as run:
         if run.done:
             say(f"done before; fresh=true starts over: {run.path}")
-            layouts.show(json.loads((run.path / "metrics.json").read_text(encoding="utf-8")))
+            layout_report.show(json.loads((run.path / "metrics.json").read_text(encoding="utf-8")))
         else:
-            found, seconds = optimising.execute(study, run)
-            layouts.show(found)
+            found, seconds = layout.execute(study, run)
+            layout_report.show(found)
             show_seconds(seconds)
     print(run.report)
 

@@ -23,14 +23,14 @@ def job(config: Any) -> None:
     from pathlib import Path
 
     from experiments.console import say
-    from experiments.run import planned
+    from experiments.run import training_plan
     from experiments.run_dir import write_json
 
-    asked = planned.Asked.of(experiment)
-    output = planned.output(experiment.config["output"])
+    asked = training_plan.Asked.of(experiment)
+    output = training_plan.output(experiment.config["output"])
     say(f"compiling a step for {asked.devices} device{'s' * (asked.devices > 1)}")
     told = asked.told()
-    planned.show(told)
+    training_plan.show(told)
     if output is not None:
         write_json(Path(output), told)
         print(output)

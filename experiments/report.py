@@ -16,12 +16,12 @@ from experiments import cli
 from sim.errors import InputError
 
 OTHERS = {
-    "best_fixed": "deciding.decided",
-    "bottleneck": "deciding.layouts",
-    "best_rival": "deciding.saved",
-    "together": "run.joined",
+    "best_fixed": "deciding.maintenance_report",
+    "bottleneck": "deciding.layout_report",
+    "best_rival": "deciding.saving_report",
+    "together": "run.joint_report",
     "study": "studies.studied",
-    "space": "sweeps.swept",
+    "space": "sweeps.search_report",
 }  # by what marks their scores
 METRICS = {  # name for a person, and whether less is better
     "brier": ("Brier score", True),

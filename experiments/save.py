@@ -23,10 +23,10 @@ def job(config: Any) -> None:
         if run.done:
             say(f"done before; fresh=true starts over: {run.path}")
         else:
-            from experiments.deciding import saved, saving  # which bring JAX
+            from experiments.deciding import saving, saving_report  # which bring JAX
 
             scores, seconds = saving.execute(experiment, run)
-            saved.show(scores)
+            saving_report.show(scores)
             show_seconds(seconds)
     print(run.report)
 

@@ -26,7 +26,7 @@ def job(config: Any) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     from experiments.console import say
-    from experiments.sweeps.sweeping import Sweep
+    from experiments.sweeps.search import Sweep
 
     sweep = Sweep.of(config, HydraConfig.get().overrides.task)
     sweep.check()
@@ -34,11 +34,11 @@ def job(config: Any) -> None:
         if sweep.done(run):
             say(f"done before; more sweep.trials go on from there, fresh=true starts over: {run.path}")
         else:
-            from experiments.sweeps import swept
+            from experiments.sweeps import search_report
 
             found = sweep.execute(run)
-            swept.show(found)
-            page = swept.write(run.path)
+            search_report.show(found)
+            page = search_report.write(run.path)
             if found["best"] is None:
                 raise InputError(
                     f"no trial came to a score; {page} says why, the first: {found['trials'][0]['sentence']}"

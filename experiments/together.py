@@ -25,10 +25,10 @@ def job(config: Any) -> None:
         if run.done:
             say(f"done before; fresh=true starts over: {run.path}")
         else:
-            from experiments.run import joined  # which brings JAX
+            from experiments.run import joint_report  # which brings JAX
 
             scores, seconds = together.execute(run)
-            joined.show(scores)
+            joint_report.show(scores)
             show_seconds(seconds)
     print(run.report)
 

@@ -13,8 +13,7 @@ import numpy as np
 
 from experiments.cli import command
 from experiments.console import progress
-from experiments.deciding.decisions import kept, model_of
-from experiments.deciding.operated import (
+from experiments.deciding.battery import (
     Clock,
     Setting,
     Site,
@@ -25,6 +24,7 @@ from experiments.deciding.operated import (
     start_kwh,
     true_day,
 )
+from experiments.deciding.maintenance import kept, model_of
 from experiments.experiment import Experiment
 from experiments.run import predictions, training
 from experiments.run.model import Model
@@ -45,7 +45,7 @@ LOAD = "feeder_load"
 
 def execute(experiment: Experiment, run: RunDir) -> tuple[dict[str, Any], dict[str, float]]:
     """Do what is left to do of a run. Returns its scores and the seconds of each stage, all attempts together."""
-    from experiments.deciding import saved
+    from experiments.deciding import saving_report
 
     setting = Setting.of(experiment)
     costs = training.Costs(run.path / "cost.json")
@@ -65,7 +65,7 @@ def execute(experiment: Experiment, run: RunDir) -> tuple[dict[str, Any], dict[s
     write_json(run.path / "stamp.json", stamp(experiment.source.identity) | {"command": command()})
     scores = score(played, offered, chosen, setting.resamples) | {"week": week(setting, chosen, test[0])}
     write_json(run.path / "metrics.json", scores | {"choice": chosen, "cost": costs.report()})
-    saved.write(run.path)
+    saving_report.write(run.path)
     return scores, costs.seconds
 
 

@@ -82,7 +82,7 @@ class Together:
     @contextlib.contextmanager
     def open_run(self) -> Iterator[RunDir]:
         """The folder of the run, locked; named by the presets as well, and their data."""
-        from experiments.run.checked import check
+        from experiments.run.checks import check
 
         for name, experiment in self.experiments.items():
             try:
@@ -96,7 +96,7 @@ class Together:
 
     def execute(self, run: RunDir) -> tuple[dict[str, Any], dict[str, float]]:
         """Do what is left to do of a run. Returns the scores of all presets and the seconds of each stage."""
-        from experiments.run import joined, pipeline, training
+        from experiments.run import joint_report, pipeline, training
         from experiments.run.model import Model
         from experiments.run_dir import stamp, write_json
 
@@ -120,7 +120,7 @@ class Together:
                 scores[name], _ = pipeline.execute(inner, part, beside)
         found = {"together": scores, "parameters": size, "members": {n: m.weight for n, m in self.members.items()}}
         write_json(run.path / "metrics.json", found | {"cost": costs.report()})
-        joined.write(run.path)
+        joint_report.write(run.path)
         return found, costs.seconds
 
     def _learned(self, run: RunDir) -> tuple[dict[str, Any], int]:

@@ -13,7 +13,7 @@ from experiments.datasets import changes
 from experiments.experiment import Experiment
 from experiments.pages import figures
 from experiments.run import baselines, predictions
-from experiments.run.checked import check
+from experiments.run.checks import check
 from experiments.run.model import Model
 from experiments.run.questions import Asked, ask, recorded
 from experiments.run.training import Costs, branched, train

@@ -22,7 +22,7 @@ from rich.table import Table
 from experiments import cli, console, report
 from experiments.experiment import Experiment, run_path
 from experiments.pages import plots, words
-from experiments.run import checked, pipeline, predictions
+from experiments.run import checks, pipeline, predictions
 from experiments.run.model import Model
 from experiments.run.questions import Asked
 from experiments.run_dir import damaged, open_run, stamp, write_json, write_text
@@ -57,7 +57,7 @@ def execute(study: Study, config: Mapping[str, Any], base: Sequence[str] = ()) -
         if point.overrides not in configs:
             with _named(point):
                 experiment = cli.compose("train", point.overrides)
-                checked.check(experiment)
+                checks.check(experiment)
                 configs[point.overrides] = experiment.config
     laws.check(study, [(point, configs[point.overrides]) for point in points])
     read: dict[Path, Ran] = {}

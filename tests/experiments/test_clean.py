@@ -10,7 +10,7 @@ import pytest
 from experiments import load
 from experiments.cli import compose
 from experiments.datasets import cleaning, looking, own_data
-from experiments.run.checked import check
+from experiments.run.checks import check
 from experiments.run.model import Model
 from experiments.run.pipeline import examine
 from experiments.run_dir import config_hash, to_yaml

@@ -8,8 +8,8 @@ import pytest
 
 from experiments import load
 from experiments.cli import compose
-from experiments.deciding.optimising import Study
-from experiments.run.checked import _answers, check
+from experiments.deciding.layout import Study
+from experiments.run.checks import _answers, check
 from sim.errors import InputError
 
 CONF = Path(__file__).parents[2] / "conf"

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from experiments import load, report
-from experiments.deciding import decided
-from experiments.deciding.decisions import Chances, Played, Worlds, _names, between, kept, parts, score
+from experiments.deciding import maintenance_report
+from experiments.deciding.maintenance import Chances, Played, Worlds, _names, between, kept, parts, score
 from experiments.run.model import Model
 from learn.windows.batch import Windows
 from sim.errors import InputError
@@ -71,12 +71,13 @@ def test_the_best_fixed_policy_is_that_of_the_search_and_not_of_the_test():
     ],
 )
 def test_the_verdict_says_by_how_much_and_why(forecast, said):
-    headline, detail = decided.verdict(score(PRICES, played(forecast), FOUND, resamples=200))
+    headline, detail = maintenance_report.verdict(score(PRICES, played(forecast), FOUND, resamples=200))
     assert said in headline
     assert ("failures" in detail) == said.startswith("costs")
     assert "chosen on other worlds" not in detail
     other = {name: {"best": 0, "table": [{"cost_rate": r}]} for name, r in (("run_to_failure", 0.1), ("age", 0.2))}
-    assert "on these, age cost less" in decided.verdict(score(PRICES, played(forecast), other, resamples=200)).detail
+    detail = maintenance_report.verdict(score(PRICES, played(forecast), other, resamples=200)).detail
+    assert "on these, age cost less" in detail
 
 
 def test_the_chance_at_stake_is_that_between_this_order_s_work_and_the_next_one_s():

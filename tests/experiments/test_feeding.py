@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments import load
-from experiments.run import checked, training
+from experiments.run import checks, training
 from experiments.run_dir import config_hash
 from learn.windows.batch import Windows
 from learn.windows.feed import Feed, FreshFeed
@@ -82,4 +82,4 @@ def test_what_is_not_said_leaves_the_run_where_it_was(experiment):
 )
 def test_bad_settings_are_refused_by_name(experiment, given, said):
     with pytest.raises(InputError, match=said):
-        checked.check(experiment(given))
+        checks.check(experiment(given))

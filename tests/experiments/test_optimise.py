@@ -11,8 +11,8 @@ import pytest
 
 from experiments import report
 from experiments.cli import compose
-from experiments.deciding import layouts
-from experiments.deciding.optimising import Study, _chosen
+from experiments.deciding import layout_report
+from experiments.deciding.layout import Study, _chosen
 from sim.errors import InputError
 from tests.commands import call, start
 
@@ -47,7 +47,7 @@ def test_a_study_ends_in_one_page_with_everything_in_it(run):
     assert len([g for g in found["bottleneck"] if g["step"] == "1 % more speed"]) == 5
     assert not re.search(r'(src|href)="(?!#)', page)
     assert page.count("<svg") == 4
-    assert layouts.headline(found) in page
+    assert layout_report.headline(found) in page
     assert "python -m experiments.optimise experiment=line_optimise debug=fast" in page
     assert "EUR/h" in page
 

@@ -12,7 +12,7 @@ import pytest
 
 from experiments import cli, console, load, report
 from experiments.pages import figures, plots, words
-from experiments.run import checked, seeds
+from experiments.run import checks, seeds
 from learn.scores.evaluate import Row, evaluate
 from learn.scores.metrics import EventPrediction, EventTruth, ForecastPrediction, ForecastTruth
 from sim.errors import InputError
@@ -363,7 +363,7 @@ def test_units_are_shown_as_people_write_them(ucum, shown):
 
 def test_a_key_is_refused_as_it_was_typed():
     with pytest.raises(InputError, match=r"^seed is 'abc'"):
-        checked.check(load("house_price", ["seed=abc"]))
+        checks.check(load("house_price", ["seed=abc"]))
 
 
 def test_the_integral_transform_is_flat_of_honest_quantiles_and_humped_of_wide_ones():

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments import load
-from experiments.deciding import saved
-from experiments.deciding.operated import (
+from experiments.deciding import saving_report
+from experiments.deciding.battery import (
     Carbon,
     Clock,
     Setting,
@@ -102,7 +102,7 @@ def test_better_forecasts_save_more_and_the_score_says_so():
     assert rows[f"plan_{MODEL}"]["scores"]["cost_eur"]["mean"] < rows["plan_naive"]["scores"]["cost_eur"]["mean"]
     assert rows[FORESIGHT]["closed"]["mean"] == pytest.approx(1.0)
     assert rows[NOTHING]["closed"]["mean"] == pytest.approx(0.0)
-    headline, detail = saved.verdict(found)
+    headline, detail = saving_report.verdict(found)
     assert ("more than the best" in headline) == (rows[found["best_rival"]]["difference"]["low"] > 0)
     assert "of the gap" in detail
     swapped = {**played, f"plan_{MODEL}": played["plan_naive"], "plan_naive": played[f"plan_{MODEL}"]}
@@ -115,11 +115,11 @@ def test_a_loss_is_told_without_a_double_negative():
         {"name": "clock", "kind": "baseline", "difference": {"mean": -0.31, "low": -0.4, "high": -0.2}},
         {"name": "plan", "kind": "model", "closed": "undefined"},
     ]
-    headline, detail = saved.verdict({"rows": rows, "best_rival": "clock"})
+    headline, detail = saving_report.verdict({"rows": rows, "best_rival": "clock"})
     assert headline == "Planning by the model costs 0.31 EUR a day more than the best without it, clock"
     assert detail == "The difference is +0.310 EUR a day (95 % interval +0.200 to +0.400)."
     rows[0]["difference"] = {"mean": 0.0, "low": None, "high": None}
-    assert "+0.000 EUR" in saved.verdict({"rows": rows, "best_rival": "clock"}).detail
+    assert "+0.000 EUR" in saving_report.verdict({"rows": rows, "best_rival": "clock"}).detail
 
 
 def test_the_level_that_costs_least_is_chosen():

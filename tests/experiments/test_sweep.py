@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 from experiments import report
-from experiments.sweeps import space, swept
-from experiments.sweeps.sweeping import JOURNAL, Sweep
+from experiments.sweeps import search_report, space
+from experiments.sweeps.search import JOURNAL, Sweep
 from sim.errors import InputError
 from tests import commands
 
@@ -87,7 +87,7 @@ def test_a_sweep_tells_every_trial_and_how_to_repeat_the_best(run):
     assert f"optim.learning_rate={best['values']['optim.learning_rate']}" in found["best"]["command"]
     assert len({trial["values"]["optim.learning_rate"] for trial in found["trials"]}) == 5
     page = (run / "report.html").read_text()
-    assert swept.verdict(found).headline in page
+    assert search_report.verdict(found).headline in page
     assert found["best"]["command"] in page
     assert page.count("<svg") == 6
     assert not re.search(r'(src|href)="(?!#)', page)
@@ -206,11 +206,11 @@ def test_trials_are_ranked_by_what_became_of_them():
     some = [trial(0, "failed", losses=[], sentence="no"), trial(1, "pruned"), trial(2, "complete", 0.9)]
     some += [trial(3, "complete", 0.5), trial(4, "pruned", losses=[(10, 2.0), (20, 1.0)])]
     found = told(*some, best=some[3])
-    assert [t["number"] for t in swept.ranked(found)] == [3, 2, 4, 1, 0]
-    headline, detail = swept.verdict(found)
+    assert [t["number"] for t in search_report.ranked(found)] == [3, 2, 4, 1, 0]
+    headline, detail = search_report.verdict(found)
     assert headline == "Trial 3 is the best, with a validation loss of 0.5"
     assert detail == "Of 5 trials 2 trained to their end, 2 ended early, 1 failed."
-    assert {t["number"]: swept.outcome(t) for t in some} == {
+    assert {t["number"]: search_report.outcome(t) for t in some} == {
         0: "failed",
         1: "ended at 10",
         2: "0.9",
@@ -222,18 +222,18 @@ def test_trials_are_ranked_by_what_became_of_them():
 @pytest.mark.parametrize(("clip", "edges"), [(0.11, ["optim.clip"]), (0.2, []), (1.0, []), (9.0, ["optim.clip"])])
 def test_a_best_value_at_the_edge_of_its_range_is_named(clip, edges):
     best = trial(0, "complete", 0.5, **{"optim.clip": clip})
-    assert swept.at_edge(told(best, best=best)) == edges
-    assert ("edge of its range in optim.clip" in swept.verdict(told(best, best=best)).detail) == bool(edges)
+    assert search_report.at_edge(told(best, best=best)) == edges
+    assert ("edge of its range in optim.clip" in search_report.verdict(told(best, best=best)).detail) == bool(edges)
 
 
 def test_a_sweep_whose_trials_all_fail_says_why(tmp_path):
     found = told(trial(0, "failed", losses=[], sentence="the loss of step 3 is not a number"))
     (tmp_path / "sweep.json").write_text(json.dumps(found))
     (tmp_path / "config.yaml").write_text("name: sweeps/mine\n")
-    page = swept.write(tmp_path).read_text()
+    page = search_report.write(tmp_path).read_text()
     assert "No trial came to a score" in page
     assert "the loss of step 3 is not a number" in page
-    swept.show(found)
+    search_report.show(found)
 
 
 @pytest.mark.parametrize(

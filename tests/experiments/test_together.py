@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from experiments.run import joined
+from experiments.run import joint_report
 from experiments.run.joint import ALONE, Together
 from experiments.run.model import Model
 from sim.errors import InputError
@@ -36,7 +36,7 @@ def test_two_tasks_learn_in_one_model_and_each_is_scored_beside_what_it_learns_a
     assert max(sizes) < shared < sum(sizes)
     assert (a.module.blocks[0].down.kernel[...] == b.module.blocks[0].down.kernel[...]).all()
     page = (run / "report.html").read_text()
-    assert joined.verdict(found).headline in page
+    assert joint_report.verdict(found).headline in page
     assert "line failure" in page
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["loss"] == pytest.approx((2 * rows[-1]["loss_0"] + rows[-1]["loss_1"]) / 3)

@@ -10,7 +10,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from experiments.cli import compose
 from experiments.plan import stand_ins
-from experiments.run import planned
+from experiments.run import training_plan
 from learn.compute.collectives import traffic
 from learn.compute.plan import plan
 from learn.models.twinformer import TwinFormer
@@ -87,9 +87,9 @@ def main():
     sums = exchanged()
     told["exchanged"] = {"by_kind": sums.by_kind, "sent": sums.sent, "endless": sums.endless}
     small = ["model.width=32", "model.layers=1", "model.hidden=32", "context=24", "data.episodes=2", "data.samples=50"]
-    asked = planned.Asked.of(compose("plan", ["mesh.data=2", "fit.batch=8", "fit.microbatch=null", *small]))
+    asked = training_plan.Asked.of(compose("plan", ["mesh.data=2", "fit.batch=8", "fit.microbatch=null", *small]))
     plain = asked.told()
-    told["told"], told["rows"] = plain, planned.rows(plain)
+    told["told"], told["rows"] = plain, training_plan.rows(plain)
     assert math.isfinite(plain["step"]["step_s"])
     print(json.dumps(told))
 

@@ -12,7 +12,7 @@ import pytest
 
 from experiments import plan as command
 from experiments.cli import compose
-from experiments.run import planned
+from experiments.run import training_plan
 from learn.compute.collectives import Traffic, traffic
 from learn.compute.plan import Device, Memory, Plan, expected
 from learn.compute.work import Work, analytic, shapes
@@ -73,7 +73,7 @@ def test_the_table_says_it_all(told):
     assert rows["parameters on a device"][1] == "of 2, exact"
     assert rows["900 updates"][0].endswith(" h")
     tight = told["told"] | {"memory": told["told"]["memory"] | {"room": 1e3}}
-    assert ("peak", "does NOT fit into 1 kB of H100 SXM") in {(row[0], row[2]) for row in planned.rows(tight)}
+    assert ("peak", "does NOT fit into 1 kB of H100 SXM") in {(row[0], row[2]) for row in training_plan.rows(tight)}
 
 
 HLO = """HloModule step, num_partitions=8
@@ -125,7 +125,7 @@ def test_time_and_energy_are_those_of_the_longest_part():
 def test_the_formula_is_six_a_weight_and_token(remat, passes):
     asked = compose("plan", ["task=forecast", f"model.remat={remat}"])
     shape, task = asked.part("model"), asked.task
-    batch = shapes(planned.Data(3, 2, 10).windows(task, 144), 4)
+    batch = shapes(training_plan.Data(3, 2, 10).windows(task, 144), 4)
     kernels = {"blocks": {"time": {"qkv": {"kernel": (8, 24)}}, "down": {"kernel": (7, 5)}}, "norm": (9,)}
     kernels |= {"from_time": {"kernel": (2, 3)}}
     params = jax.tree.map(jnp.zeros, kernels, is_leaf=lambda x: isinstance(x, tuple))
@@ -152,12 +152,12 @@ WRONG = {
 @pytest.mark.parametrize("override", WRONG)
 def test_what_cannot_be_planned_is_refused(override):
     with pytest.raises(InputError, match=WRONG[override]):
-        planned.Asked.of(compose("plan", [override])).layout.mesh()
+        training_plan.Asked.of(compose("plan", [override])).layout.mesh()
 
 
 def test_batches_have_to_be_dealt_out_and_outputs_to_be_json():
     with pytest.raises(InputError, match="output is plan"):
-        planned.output("plan.txt")
+        training_plan.output("plan.txt")
     with pytest.raises(InputError, match=r"mesh\.fsdp is 'many'"):
         command.stand_ins({"fsdp": "many"})
     assert len(jax.devices()) >= 1

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from experiments.deciding.decisions import _search
+from experiments.deciding.maintenance import _search
 from sim.errors import InputError
 from sim.laws import Deterministic, Exponential, Lognormal, Weibull
 from sim.line import Line, Station, Sudden, theory

@@ -162,7 +162,7 @@ def _play(what: tuple[Callable[[Any], Any], Any]) -> Any:
 
 
 def _execute(study: Study, run: RunDir, hands: Callable[[], Any]) -> tuple[dict[str, Any], dict[str, float]]:
-    from experiments.deciding import layouts
+    from experiments.deciding import layout_report
 
     seconds: dict[str, float] = {}
     trial, judge, search = study.trial, study.judge, study.search
@@ -224,7 +224,7 @@ def _execute(study: Study, run: RunDir, hands: Callable[[], Any]) -> tuple[dict[
     }
     write_json(run.path / "stamp.json", {"platform": platform.stamp(), "command": command()})
     write_json(run.path / "metrics.json", found)
-    layouts.write(run.path)
+    layout_report.write(run.path)
     return found, seconds
 
 

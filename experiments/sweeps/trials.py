@@ -98,7 +98,7 @@ def mirror(before: Sequence[FrozenTrial], pruning: Pruning, sampler: BaseSampler
 def play(job: Job) -> Outcome:
     """Train, or go on with it; what is wrong with the trial itself comes back as its outcome."""
     from experiments.cli import sentence
-    from experiments.run import checked, training
+    from experiments.run import checks, training
     from learn.training.fit import Budget
 
     _leave_with_parent()
@@ -108,7 +108,7 @@ def play(job: Job) -> Outcome:
         trial = study.ask()
         try:
             experiment = Experiment(job.config)
-            checked.check(experiment)
+            checks.check(experiment)
             last = experiment.part("fit", Budget).steps
 
             def judge(step: int, loss: float) -> None:

@@ -114,7 +114,7 @@ class Played(NamedTuple):
 
 def execute(experiment: Experiment, run: RunDir) -> tuple[dict[str, Any], dict[str, float]]:
     """Do what is left to do of a run. Returns its scores and the seconds of each stage, all attempts together."""
-    from experiments.deciding import decided
+    from experiments.deciding import maintenance_report
 
     environment, worlds, families, limits = parts(experiment)
     costs = training.Costs(run.path / "cost.json")
@@ -145,7 +145,7 @@ def execute(experiment: Experiment, run: RunDir) -> tuple[dict[str, Any], dict[s
     write_json(run.path / "stamp.json", stamp(experiment.source.identity) | {"command": command()})
     scores = score(environment.prices, played, found, experiment.config["decisions"]["resamples"])
     write_json(run.path / "metrics.json", scores | {"search": found, "choice": chosen, "cost": costs.report()})
-    decided.write(run.path)
+    maintenance_report.write(run.path)
     return scores, costs.seconds
 
 

@@ -24,7 +24,7 @@ from experiments.build import fit as fitting
 from experiments.experiment import Experiment, run_path
 from experiments.run_dir import RunDir, open_run, write_json
 from experiments.sweeps import space
-from experiments.sweeps.attempts import Job, Outcome, Pruning, mirror, play
+from experiments.sweeps.trials import Job, Outcome, Pruning, mirror, play
 from sim.errors import InputError, require
 from sim.verify import world_seed
 from twins.executors.executor import Failed
@@ -132,10 +132,10 @@ class Sweep:
     def check(self) -> None:
         """Refuse what cannot be right before any time is spent: both ends of each range, and each choice."""
         from experiments.console import say
-        from experiments.run import checked
+        from experiments.run import checks
 
         _ = self.settings, self.distributions
-        checked.check(self.base)
+        checks.check(self.base)
         budget = self.base.config["fit"]
         if not 1 <= budget["validate_every"] <= budget["steps"]:
             raise InputError(
@@ -332,10 +332,10 @@ def _named(key: str) -> Iterator[None]:
 
 
 def _wrong(experiment: Experiment) -> InputError | None:
-    from experiments.run import checked
+    from experiments.run import checks
 
     try:
-        checked.check(experiment)
+        checks.check(experiment)
     except InputError as error:
         return error
     return None
