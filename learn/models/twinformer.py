@@ -59,6 +59,7 @@ class TwinFormer:
     wave_patch: int = 64  # samples of the stretches that a waveform, if there is any, is cut into
     dropout: float = 0.0
     mix: bool = True  # attention across an asset's variates; else each is read by itself
+    identity_std: float = 0.02  # of what words and roles say at first: the more, the sooner channels are told apart
     levels: bool = True  # the embedding sees where and how wide a series lies; leave it out where levels wander off
     join: bool = False  # one token a moment for all channels together: of forecasts of one target among a few channels
     overlap: int = 0  # samples before a patch that its embedding sees as well
@@ -75,6 +76,7 @@ class TwinFormer:
         base = self.mup_base_width is None or self.mup_base_width >= 1
         require(base, self, "mup_base_width", "null, or at least 1")
         require(self.overlap >= 0, self, "overlap", "at least 0 samples")
+        require(self.identity_std > 0, self, "identity_std", "above 0")
         require(0 <= self.dropout < 1, self, "dropout", "at least 0 and below 1")
 
     def check(self, task: Task, context: int) -> None:
@@ -197,7 +199,8 @@ class TwinFormerNet(nnx.Module):
             lambda: PatchReader(features, TIME_FEATURES * shape.patch, width, dtype, rngs, shape.wider),
             lambda n: (n.patch, n.patches.features) == (shape.patch, features),
         )
-        embed = partial(nnx.Embed, features=width, embedding_init=nnx.initializers.normal(0.02), rngs=rngs)
+        spread = nnx.initializers.normal(shape.identity_std)
+        embed = partial(nnx.Embed, features=width, embedding_init=spread, rngs=rngs)
         gap = partial(linear, use_bias=False, kernel_init=nnx.initializers.zeros)
         apart = not shape.join  # else all of a moment is one token, and its place tells what is what
         self.words = share("words", lambda: embed(BUCKETS)) if apart else None

@@ -259,7 +259,7 @@ def test_a_linear_skip_is_of_forecasts_alone(event_windows):
         replace(SMALL, skip=True).build(TimeToEvent(), event_windows)
 
 
-@pytest.mark.parametrize("wrong", [{"width": 90}, {"layers": 0}, {"dropout": 1.0}, {"patch": 0}])
+@pytest.mark.parametrize("wrong", [{"width": 90}, {"layers": 0}, {"dropout": 1.0}, {"patch": 0}, {"identity_std": 0}])
 def test_bad_shapes_are_refused(wrong):
     with pytest.raises(InputError, match=f"TwinFormer.{next(iter(wrong))}"):
         TwinFormer(**wrong)
@@ -286,3 +286,16 @@ def test_without_mixing_a_variate_is_read_by_itself_and_without_levels_by_its_sh
     before, after = outputs()
     assert np.abs(before[:, [0, 2]] - after[:, [0, 2]]).max() > 1e-3
     assert np.abs(before[:, 1] + 2.0 - after[:, 1]).max() > 1e-3
+
+
+def test_the_more_identities_spread_at_first_the_more_it_matters_which_channel_is_which(series_windows):
+    batch = gather(series_windows, jnp.asarray([[0, 40], [1, 60]]))
+    order = jnp.array([1, 0, *range(2, batch.x_BxVxT.shape[1])])
+    renamed = batch._replace(words_BxVxW=batch.words_BxVxW[:, order])
+
+    def moved(spread):
+        model = awake(replace(SMALL, identity_std=spread).build(Forecast(4), series_windows))
+        told, other = (jax.jit(lambda b: model(b))(b) for b in (batch, renamed))
+        return float(jnp.abs(told - other).mean())
+
+    assert moved(1.0) > 5 * moved(0.02) > 0
