@@ -75,7 +75,7 @@ def test_the_row_of_what_was_done_is_the_window_of_what_happened(one):
     asked = anchors(found.windows)
     assert asked.tolist() == [[n, 0] for n in range(len(found.rows_Nx3))]
     assert anchors(windows)[:, 1].min() == 1
-    for n in range(0, len(asked), 53):
+    for n in range(0, len(asked), 211):
         e, at, _ = found.rows_Nx3[n]
         theirs = gather(windows, np.array([[e, at + 1]]))
         ours = gather(found.windows, asked[n : n + 1])
