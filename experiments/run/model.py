@@ -102,10 +102,15 @@ class Model:
         frames = tuple(Frame(name, tuple(shape), *rest) for name, shape, *rest in about.get("frames", ()))
         names, mean, std, units, kinds = (tuple(about[what]) for what in ("names", "mean", "std", "units", "kinds"))
         scale = Scale(names, mean, std, units, kinds, frames)
-        task, context = build(config["task"], "task"), config["context"]
+        try:
+            task, shape = build(config["task"], "task"), build(config["model"], "model")
+        except InputError as error:
+            mends = "train it anew with fresh=true"
+            raise InputError(f"{run / 'config.yaml'} is not of this code: {error}; {mends}") from error
+        context = config["context"]
         like = blank(scale, about["roles"], context, task.samples_ahead, about["step_h"])
         members = config["fit"].get("members", 1)
-        module = _built(build(config["model"], "model"), task, like, config["seed"], members)
+        module = _built(shape, task, like, config["seed"], members)
         params = checkpoint.load(run / FOLDER, step, nnx.split(module)[1])
         cleaning = Closed.of(about["clean"]) if "clean" in about else None
         model = Model(module, task, context, scale, tuple(about["roles"]), about["step_h"], cleaning=cleaning)

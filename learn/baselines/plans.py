@@ -113,7 +113,7 @@ class MarginalStructural:
     def ratios(self, windows: Windows) -> np.ndarray:
         """Of each sample the chance of what was done given what had been done, over that given the target as well.
 
-        float64[E, L], in the windows' own positions; 1 where nothing could be decided yet.
+        float64[E, L], in the windows' own positions; 1 where nothing could be decided yet, or any more.
         """
         little_ExAxL, much_ExAxL = self.chances(windows)
         return np.prod(little_ExAxL / much_ExAxL, axis=1)
@@ -129,9 +129,10 @@ class MarginalStructural:
         count_ExL, total_ExL = (_trailing(x, self.window) for x in (seen_ExL, np.where(seen_ExL, raw_ExL, 0.0)))
         mean_ExL = total_ExL / np.maximum(count_ExL, 1)
         # A decision needs something seen before it; the last sample of a record, at which it has ended, has none, nor
-        # has one at which nothing else is told of who is measured in more than the target, as after a death.
+        # have those after the last that tells of any other channel, as after a death.
         past_ExVx1 = (np.asarray(windows.role_ExV) == ROLES.index(Role.PAST))[..., None]
-        met_ExL = (np.isfinite(windows.values_ExVxL) & past_ExVx1).any(1) | ~past_ExVx1.any(1)
+        told_ExL = (np.isfinite(windows.values_ExVxL) & past_ExVx1).any(1)
+        met_ExL = np.maximum.accumulate(told_ExL[:, ::-1], axis=1)[:, ::-1] | ~told_ExL.any(1, keepdims=True)
         e_N, at_N = np.nonzero(seen_ExL & met_ExL & (np.cumsum(seen_ExL, 1) > 1) & np.roll(seen_ExL, -1, 1))
         little_NxF = before_ExAxL[e_N, :, at_N]
         much_NxF = np.column_stack((little_NxF, value_ExL[e_N, at_N], mean_ExL[e_N, at_N]))

@@ -76,7 +76,7 @@ class TwinFormer:
         base = self.mup_base_width is None or self.mup_base_width >= 1
         require(base, self, "mup_base_width", "null, or at least 1")
         require(self.overlap >= 0, self, "overlap", "at least 0 samples")
-        require(self.identity_std > 0, self, "identity_std", "above 0")
+        require(0 < self.identity_std < np.inf, self, "identity_std", "above 0 and finite")
         require(0 <= self.dropout < 1, self, "dropout", "at least 0 and below 1")
 
     def check(self, task: Task, context: int) -> None:
@@ -121,7 +121,7 @@ class TwinFormer:
     def trunk(self) -> tuple[Any, ...]:
         """What has to be alike in models that share their blocks."""
         sizes = self.width, self.layers, self.heads, self.hidden, self.mup_base_width
-        return type(self).__name__, *sizes, self.join, self.bf16, self.dropout
+        return type(self).__name__, *sizes, self.join, self.bf16, self.dropout, self.identity_std
 
     @property
     def wider(self) -> float:

@@ -114,3 +114,12 @@ def test_only_a_trained_run_is_exported(tmp_path):
     with pytest.raises(InputError, match="holds no trained model yet"):
         exported.export(tmp_path, tmp_path / "model.zip")
     assert not (tmp_path / "model.zip").exists()
+
+
+def test_a_run_of_other_code_is_named_and_how_to_mend_it(tmp_path):
+    folder = _run(tmp_path / "old")
+    config = folder / "config.yaml"
+    config.write_text(config.read_text().replace("learn.models.twinformer.TwinFormer", "learn.gone.TwinFormer"))
+    said = r"old/config\.yaml is not of this code: model\._target_ is 'learn\.gone\.TwinFormer'.*; train it anew"
+    with pytest.raises(InputError, match=said):
+        exported.export(folder, tmp_path / "model.zip")

@@ -137,7 +137,8 @@ def test_the_chances_behind_the_weights_are_near_those_on_record():
     assert np.abs(np.log(method.ratios(fair))).mean() < 0.2 * np.abs(np.log(ratio)).mean()
 
 
-def test_nothing_is_decided_for_who_is_dead():
+@pytest.mark.parametrize("every", [1, 3])
+def test_nothing_is_decided_for_who_is_dead(every):
     """After ten visits a target goes on alone, with what was done last: weights are 1 there, and not before."""
     rng, lived, visits = np.random.default_rng(3), 10, 13
     alive = np.arange(visits) < lived
@@ -147,7 +148,7 @@ def test_nothing_is_decided_for_who_is_dead():
         dose = (rng.random(visits) < 1 / (1 + np.exp(-2 * x)))[np.minimum(np.arange(visits), lived - 1)]
         told = {
             "x": (Role.TARGET, np.where(alive, x, 5.0)),
-            "rate": (Role.PAST, np.where(alive, 70.0, np.nan)),
+            "rate": (Role.PAST, np.where(alive & (np.arange(visits) % every == 0), 70.0, np.nan)),
             "dose": (Role.ACTION, dose),
         }
         series = (Series("p", q, "1", role, v.astype(np.float32), step_h=1.0) for q, (role, v) in told.items())
