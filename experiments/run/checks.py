@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from experiments.datasets import own_data
 from experiments.experiment import Experiment
 from experiments.run.branches import Branches
+from experiments.run.model import Model
 from experiments.run.questions import Recorded
 from experiments.settings import Scoring
 from experiments.source import Observed
@@ -47,6 +49,8 @@ def check(experiment: Experiment) -> None:
         experiment.part(key, kind)
     experiment.part("mesh", Layout).mesh()
     _asked_alike(experiment)
+    if (init := experiment.config.get("init")) is not None:
+        Model.load(Path(str(init)))
     if experiment.config.get("branches") is not None:
         experiment.part("branches", Branches)
     for name in ("oracle", "source"):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
+from experiments import load
 from experiments.cli import compose
 from experiments.export import job
-from experiments.run import exported
+from experiments.run import checks, exported
 from experiments.run.model import Model, blank
 from experiments.run_dir import to_yaml
 from learn.serving import bundle
@@ -123,3 +124,5 @@ def test_a_run_of_other_code_is_named_and_how_to_mend_it(tmp_path):
     said = r"old/config\.yaml is not of this code: model\._target_ is 'learn\.gone\.TwinFormer'.*; train it anew"
     with pytest.raises(InputError, match=said):
         exported.export(folder, tmp_path / "model.zip")
+    with pytest.raises(InputError, match=said):
+        checks.check(load("line_failure", [f"init={folder}"]))  # before any data are made
