@@ -194,14 +194,16 @@ def table(source: Path) -> str:
     if (source / "trial.json").exists():
         return trial(source)
     found = json.loads((source / "metrics.json").read_text()) if source.is_dir() else {}
-    known = {
-        "deciding.decided": decisions,
-        "deciding.layouts": layouts,
-        "deciding.saved": savings,
-        "run.joined": together,
-        "report": scores,
-    }
-    return known[told_by(found)](source)
+    return TABLES[told_by(found)](source)
+
+
+TABLES = {  # by the module that tells the same on a page
+    "deciding.maintenance_report": decisions,
+    "deciding.layout_report": layouts,
+    "deciding.saving_report": savings,
+    "run.joint_report": together,
+    "report": scores,
+}
 
 
 def tabulated(sources: list[Path]) -> dict[str, str]:

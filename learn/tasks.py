@@ -17,7 +17,7 @@ EDGES_H = (1.0, 2.0, 4.0, 8.0, 16.0, 24.0, 48.0, 96.0, 168.0, 336.0)
 class Forecast:
     """The next *horizon* samples of every target. `mse` trains one number a step, `pinball` the quantiles.
 
-    `counts` trains a law over the whole numbers from 0 on (`models.counts`) by its likelihood; targets must be such.
+    `counts` trains a law over whole numbers from 0 on (`learn.models.counts`) by its likelihood; targets must be such.
     """
 
     horizon: int

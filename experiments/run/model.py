@@ -105,8 +105,9 @@ class Model:
         try:
             task, shape = build(config["task"], "task"), build(config["model"], "model")
         except InputError as error:
-            mends = "train it anew with fresh=true"
-            raise InputError(f"{run / 'config.yaml'} is not of this code: {error}; {mends}") from error
+            raise InputError(
+                f"{run / 'config.yaml'} is not of this code: {error}; train it anew with fresh=true"
+            ) from error
         context = config["context"]
         like = blank(scale, about["roles"], context, task.samples_ahead, about["step_h"])
         members = config["fit"].get("members", 1)

@@ -172,7 +172,7 @@ class PatchReader(nnx.Module):
 
 
 class TwinFormerNet(nnx.Module):
-    """`model(batch, key)`: outputs as in `models.heads` at each patch's end, or the *last*; *key* turns dropout on.
+    """`model(batch, key)`: outputs (see `learn.models.heads`) at each patch's end, or the *last*; a *key* drops out.
 
     Nets *beside* it share with it what words and roles mean, its blocks, and what else of them is alike: how patches of
     one size are read, channels known ahead over one horizon, and the head of one forecast.

@@ -31,7 +31,7 @@ class Stream:
         self._so_far = SoFar(None, (empty,) * shape.layers)
 
     def push(self, batch: Batch) -> Any:
-        """What the model says after the samples of *batch*, of one patch or several; outputs as in `models.heads`.
+        """What the model says after a *batch* of one patch or several; outputs as in `learn.models.heads`.
 
         Raises InputError for samples that are no whole patches, and where the room is used up.
         """

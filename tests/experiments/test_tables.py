@@ -9,6 +9,8 @@ from types import ModuleType
 import pytest
 import yaml
 
+from experiments import report
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -52,6 +54,10 @@ def test_columns_are_sorted_and_published_rows_stand_below(tmp_path):
     assert lines[3].startswith("| last value | 1.70 (1.60 to 1.80)")
     assert "| published: CRN | 0.76 | – | 1.36 |" in lines
     assert lines[-1] == "400, 400 and 400 plans of 100 independent world runs; one seed of training; intervals of 95 %."
+
+
+def test_a_table_is_named_after_the_module_of_its_page():
+    assert set(tables.TABLES) <= {*report.OTHERS.values(), "report"}
 
 
 @pytest.mark.parametrize("task", [{"horizon": 6}, {"paired": 8}])
