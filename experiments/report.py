@@ -153,10 +153,14 @@ def contents(run: Path, drawn: Mapping[str, Any] | None = None) -> dict[str, Any
         "skilled": any(row["skill"] is not None for row in order),
         "line": words.line(config.get("world") or {}),
         "cost": metrics.get("cost"),
-        "stamp": json_of(run / "stamp.json") or {},
-        "yaml": (run / "config.yaml").read_text(encoding="utf-8"),
-        "run": run,
+        **foot(run),
     }
+
+
+def foot(run: Path) -> dict[str, Any]:
+    """What every page of a run ends with: what it was made with, its configuration and its folder."""
+    text = (run / "config.yaml").read_text(encoding="utf-8")
+    return {"stamp": json_of(run / "stamp.json") or {}, "yaml": text, "run": run}
 
 
 def _plots(

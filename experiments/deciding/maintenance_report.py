@@ -74,7 +74,7 @@ def write(run: Path) -> Path:
 
 def contents(run: Path) -> dict[str, Any]:
     """All that the page shows, by name."""
-    metrics, config, made = report.json_of(run / "metrics.json"), config_of(run), report.json_of(run / "stamp.json")
+    metrics, config = report.json_of(run / "metrics.json"), config_of(run)
     rows, label = ordered(metrics), "cost per hour, less is better; bars are 95 % intervals"
     return {
         "title": config["name"],
@@ -86,10 +86,8 @@ def contents(run: Path) -> dict[str, Any]:
         "searched": {name: found for name, found in metrics["search"].items() if len(found["table"]) > 1},
         "decisions": config["decisions"],
         "policy": (config.get("station") or {}).get("policy"),
-        "stamp": made or {},
-        "yaml": (run / "config.yaml").read_text(encoding="utf-8"),
         "phrase": _phrase,
-        "run": run,
+        **report.foot(run),
     }
 
 

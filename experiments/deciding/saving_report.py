@@ -77,7 +77,7 @@ def write(run: Path) -> Path:
 
 def contents(run: Path) -> dict[str, Any]:
     """All that the page shows, by name."""
-    metrics, config, made = report.json_of(run / "metrics.json"), config_of(run), report.json_of(run / "stamp.json")
+    metrics, config = report.json_of(run / "metrics.json"), config_of(run)
     rows, label = ordered(metrics), "EUR a day, less is better; bars are 95 % intervals"
     return {
         "title": config["name"],
@@ -96,9 +96,7 @@ def contents(run: Path) -> dict[str, Any]:
             "grid sees, what the battery holds, and the price.",
         },
         "saving": config["saving"],
-        "stamp": made or {},
-        "yaml": (run / "config.yaml").read_text(encoding="utf-8"),
-        "run": run,
+        **report.foot(run),
     }
 
 

@@ -118,9 +118,7 @@ def contents(run: Path) -> dict[str, Any]:
             "learning": "The loss that all presets lower together, by their weights.",
         },
         "weights": found["members"],
-        "stamp": report.json_of(run / "stamp.json") or {},
-        "yaml": (run / "config.yaml").read_text(encoding="utf-8"),
-        "run": run,
+        **report.foot(run),
     }
 
 

@@ -96,7 +96,7 @@ def lowest(trial: Trial) -> float:
 
 def write(run: Path) -> Path:
     """Write report.html into the sweep's folder and return its path."""
-    found, made = report.json_of(run / "sweep.json"), report.json_of(run / "stamp.json") or {}
+    found = report.json_of(run / "sweep.json")
     if not found["trials"]:
         raise InputError(f"{run} has no finished trial yet; run the command that began it again to finish it")
     shown = {
@@ -118,9 +118,7 @@ def write(run: Path) -> Path:
             "importances": "Shares of the variance of the scores of complete trials, alone and together with other "
             "values, as a forest of random trees over them tells it (fANOVA). From few trials it is a hint.",
         },
-        "stamp": made,
-        "yaml": (run / "config.yaml").read_text(encoding="utf-8"),
-        "run": run,
+        **report.foot(run),
     }
     write_text(run / "report.html", report.page("sweep.html", shown))
     return run / "report.html"

@@ -72,13 +72,13 @@ def test_a_row_is_the_patients_past_with_the_plan_in_it_and_the_outcome_after_it
 def test_the_row_of_what_was_done_is_the_window_of_what_happened(one):
     episodes, task, windows = one
     found, seen = planned(windows, episodes, task), 0
-    asked = anchors(found.windows)
+    asked, window = anchors(found.windows), jax.jit(gather)
     assert asked.tolist() == [[n, 0] for n in range(len(found.rows_Nx3))]
     assert anchors(windows)[:, 1].min() == 1
     for n in range(0, len(asked), 211):
         e, at, _ = found.rows_Nx3[n]
-        theirs = gather(windows, np.array([[e, at + 1]]))
-        ours = gather(found.windows, asked[n : n + 1])
+        theirs = window(windows, np.array([[e, at + 1]]))
+        ours = window(found.windows, asked[n : n + 1])
         if np.allclose(theirs.x_BxVxT, ours.x_BxVxT, atol=1e-5):
             np.testing.assert_allclose(theirs.future_BxVxH[:, 0], ours.future_BxVxH[:, 0], atol=1e-5)
             np.testing.assert_array_equal(theirs.time_BxTxF, ours.time_BxTxF)
@@ -95,7 +95,7 @@ def test_a_model_sees_the_plan_up_to_the_last_step_and_nothing_of_what_comes_of_
     def total(future):
         return net(batch._replace(future_BxVxH=future), last=True)[:, 0].sum()
 
-    seen = np.abs(np.asarray(jax.grad(total)(batch.future_BxVxH))).max(0)
+    seen = np.abs(np.asarray(jax.jit(jax.grad(total))(batch.future_BxVxH))).max(0)
     volume, chemo, radio, kind = (windows.scale.names.index(n) for n in ("volume", *task.actions, "kind"))
     assert (seen[[volume, kind]] == 0).all()
     assert (seen[[chemo, radio], :2] > 0).all()
@@ -106,10 +106,11 @@ def test_before_training_a_grown_model_repeats_the_newest_value_and_learns_the_p
     _, task, windows = one
     net: Any = MODEL.build(task, windows)
     batch = gather(windows, anchors(windows)[::37][:8])
-    np.testing.assert_allclose(net(batch, last=True)[:, 0, 0, 0, 0], batch.x_BxVxT[:, 0, -1], atol=1e-6)
-    whole = net(batch)[:, 0]
+    told = jax.jit(lambda batch: net(batch)[:, 0])
+    newest = jax.jit(lambda batch: net(batch, last=True))(batch)[:, 0, 0, 0, 0]
+    np.testing.assert_allclose(newest, batch.x_BxVxT[:, 0, -1], atol=1e-6)
     later = batch._replace(x_BxVxT=batch.x_BxVxT.at[:, :, -1].add(1.0))
-    np.testing.assert_array_equal(net(later)[:, 0, :-1], whole[:, :-1])
+    np.testing.assert_array_equal(told(later)[:, :-1], told(batch)[:, :-1])
 
 
 def test_joined_channels_are_for_forecasts_of_one_target(one):
@@ -265,8 +266,8 @@ def test_a_weight_on_differences_improves_what_is_said_of_them(one):
         found = planned(windows, episodes, task, 3, pairs=True).windows
         net: Any = MODEL.build(task, windows)
         fitted = fit(net, found, None, Optim(3e-3), Budget(steps=60, batch=32, chunk=20))
-        batch = gather(found, anchors(found)[:400])
-        error[weight] = float(effects(task, nnx.merge(nnx.split(net)[0], fitted.params)(batch), batch))
+        model, batch = nnx.merge(nnx.split(net)[0], fitted.params), jax.jit(gather)(found, anchors(found)[:400])
+        error[weight] = float(jax.jit(lambda b, task=task, model=model: effects(task, model(b), b))(batch))
     assert error[30.0] < 0.9 * error[0.0]
 
 
