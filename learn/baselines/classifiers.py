@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from learn.baselines.hazard import ages, horizon_labels, now
 from learn.baselines.series import cut, filled
+from learn.baselines.trees import GROWTH, Trees
 from learn.scores.metrics import EventPrediction
 from learn.tasks import TimeToEvent
 from learn.windows.batch import Windows, anchors
@@ -26,15 +27,6 @@ from sim.errors import require
 
 SHARES = (1 / 12, 1 / 4, 1.0)  # features describe these last parts of the context
 CHUNK = 4096  # windows whose samples are in memory at once
-GROWTH: dict[str, Any] = {  # of boosted trees, whatever they predict
-    "min_samples_leaf": 40,
-    "learning_rate": 0.08,
-    "max_features": 0.3,
-    "l2_regularization": 1.0,
-    "max_iter": 600,
-    "early_stopping": True,
-    "n_iter_no_change": 15,
-}
 
 
 class Examples(NamedTuple):
@@ -46,18 +38,8 @@ class Examples(NamedTuple):
 
 
 @dataclass(frozen=True)
-class BoostedTrees:
-    """Histogram gradient boosting on *rows* windows; validation runs choose the number of trees and of *leaves*."""
-
-    rows: int = 25_000
-    leaves: tuple[int, ...] = (8, 20)
-    seed: int = 0
-    kind: str = "baseline"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "leaves", tuple(self.leaves))
-        require(self.rows >= 1, self, "rows", "at least 1")
-        require(bool(self.leaves) and min(self.leaves) >= 2, self, "leaves", "numbers of at least 2")
+class BoostedTrees(Trees):
+    """Boosted trees that classify."""
 
     def fit(self, train: Windows, validation: Windows, task: TimeToEvent) -> Classifier:
         def grow(leaves: int, seen: Examples, val: Examples) -> Any:

@@ -16,8 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from learn.baselines.classifiers import GROWTH
 from learn.baselines.series import cut, filled
+from learn.baselines.trees import GROWTH, Trees
 from learn.scores.metrics import EventPrediction
 from learn.tasks import Classify
 from learn.windows.batch import Windows, anchors
@@ -108,19 +108,14 @@ class DefectLogistic:
 
 
 @dataclass(frozen=True)
-class DefectTrees:
-    """Boosted trees on the same features, grown as the other classifiers; validation runs choose their number."""
+class DefectTrees(Trees):
+    """Boosted trees on the same features."""
 
     sees: Sees = "series"
-    rows: int = 25_000
-    leaves: tuple[int, ...] = (8, 20)
-    seed: int = 0
-    kind: str = "baseline"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "leaves", tuple(self.leaves))
+        super().__post_init__()
         _check(self)
-        require(bool(self.leaves) and min(self.leaves) >= 2, self, "leaves", "numbers of at least 2")
 
     def fit(self, train: Windows, validation: Windows, task: Classify) -> Predictor:
         def grow(leaves: int, x_NxP: np.ndarray, bad_N: np.ndarray, *val: np.ndarray) -> Any:

@@ -12,8 +12,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from learn.baselines.classifiers import GROWTH, features
+from learn.baselines.classifiers import features
 from learn.baselines.hazard import AgeHazard, ages, now
+from learn.baselines.trees import GROWTH, Trees
 from learn.scores.metrics import LifePrediction, pinball
 from learn.tasks import RemainingLife
 from learn.windows.batch import Windows, anchors
@@ -90,18 +91,8 @@ class FeatureRidge:
 
 
 @dataclass(frozen=True)
-class LifeTrees:
-    """Boosted trees of squared error, grown as the classifiers; validation runs choose their number and *leaves*."""
-
-    rows: int = 25_000
-    leaves: tuple[int, ...] = (8, 20)
-    seed: int = 0
-    kind: str = "baseline"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "leaves", tuple(self.leaves))
-        require(self.rows >= 1, self, "rows", "at least 1")
-        require(bool(self.leaves) and min(self.leaves) >= 2, self, "leaves", "numbers of at least 2")
+class LifeTrees(Trees):
+    """Boosted trees of squared error."""
 
     def fit(self, train: Windows, validation: Windows, task: RemainingLife) -> LifeRegressor:
         seen, (x_NxP, y_N) = (life_examples(windows, task, self.rows) for windows in (train, validation))

@@ -9,8 +9,8 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
-from learn.baselines.classifiers import GROWTH
 from learn.baselines.series import Spread, ahead, past, samples, targets
+from learn.baselines.trees import GROWTH
 from learn.scores.metrics import ForecastPrediction
 from learn.tasks import Forecast
 from learn.windows.batch import ROLES, Windows, anchors

@@ -13,14 +13,15 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import log_loss
 from threadpoolctl import threadpool_limits
 
-from learn.baselines.classifiers import GROWTH, looks
+from learn.baselines.classifiers import looks
 from learn.baselines.hazard import now
 from learn.baselines.series import filled
+from learn.baselines.trees import GROWTH, Trees
 from learn.scores.metrics import StatePrediction
 from learn.scores.states import state_truth
 from learn.tasks import States
 from learn.windows.batch import Windows, anchors
-from sim.errors import InputError, require
+from sim.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -83,21 +84,8 @@ class ByState:
 
 
 @dataclass(frozen=True)
-class StateTrees:
-    """Boosted trees on features of the window and on how far ahead is asked, grown as the other classifiers.
-
-    They are fitted on *rows* windows, of each one sample ahead; validation runs choose their number and *leaves*.
-    """
-
-    rows: int = 25_000
-    leaves: tuple[int, ...] = (8, 20)
-    seed: int = 0
-    kind: str = "baseline"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "leaves", tuple(self.leaves))
-        require(self.rows >= 1, self, "rows", "at least 1")
-        require(bool(self.leaves) and min(self.leaves) >= 2, self, "leaves", "numbers of at least 2")
+class StateTrees(Trees):
+    """Boosted trees on features of the window and on how far ahead is asked: of each window one sample ahead."""
 
     def fit(self, train: Windows, validation: Windows, task: States) -> StateClassifier | ByState:
         (x_NxP, state_N), (x_val, state_val) = self._examples(train), self._examples(validation)

@@ -206,9 +206,9 @@ def test_baselines_rank_as_what_they_see():
 
     verdict = brier(RateByVerdict())
     for kind in (DefectLogistic, DefectTrees):
-        assert brier(kind("frames")) < 0.8 * verdict
-        assert brier(kind("both")) < 0.8 * verdict
-        assert brier(kind("series")) < 1.2 * verdict
+        assert brier(kind(sees="frames")) < 0.8 * verdict
+        assert brier(kind(sees="both")) < 0.8 * verdict
+        assert brier(kind(sees="series")) < 1.2 * verdict
 
 
 def test_a_linear_model_classifies_by_series_alone():
@@ -249,7 +249,7 @@ def test_what_has_no_frames_has_no_parameter_of_theirs():
             r"waveforms that wave_patch 5 divides",
         ),
         (lambda: Classify(classes=("good",)), "at least two names"),
-        (lambda: DefectTrees("sound"), "series, frames or both"),  # type: ignore[arg-type]
+        (lambda: DefectTrees(sees="sound"), "series, frames or both"),  # type: ignore[arg-type]
         (lambda: RateByLevel("word").fit(TRAIN, OTHER, TASK), "there is no channel 'word'"),
         (lambda: RateByLevel("verdict", bins=1), "bins"),
         (lambda: RateByVerdict("word").fit(TRAIN, OTHER, TASK), "there is no channel 'word'"),
