@@ -40,7 +40,8 @@ def table() -> str:
     lines = ["| " + " | ".join(HEADS) + " |", "|---" * len(HEADS) + "|"]
     for name, told in json.loads(SCORES.read_text()).items():
         best, best_mean = told["best"]
-        places = decimals([best_mean, told["model"]["mean"]])
+        kept = max(len(repr(score).partition(".")[2]) for score in told["model"].values())  # some as a table had them
+        places = min(decimals([best_mean, told["model"]["mean"]]), kept)
         preset, _, gamma = name.partition("_gamma_")
         cells = (
             f"`{preset}`" + f", γ = {gamma}" * bool(gamma),

@@ -84,6 +84,6 @@ def test_fewer_seeds_do_not_take_the_place_of_more(tmp_path, monkeypatch):
     for seeds in (1, 5, 1):
         glance.remember("line_failure", found | {"seeds": seeds})
     glance.remember("line_decisions", {"best_fixed": "age", "rows": []})  # of another command
-    assert glance.table().splitlines()[2:] == [
-        "| `line_failure` | Brier score | 0.100 | 0.100 age | 0.100 (0.090 to 0.110) | – | – | – | 5 |"
+    assert glance.table().splitlines()[2:] == [  # of no more places than were kept
+        "| `line_failure` | Brier score | 0.10 | 0.10 age | 0.10 (0.09 to 0.11) | – | – | – | 5 |"
     ]
