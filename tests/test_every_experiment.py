@@ -83,7 +83,7 @@ def work(tmp_path_factory):
 def start(work, *args):
     env = {"JAX_COMPILATION_CACHE_DIR": str(work / "jax"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     if not OPTIMISED.isdisjoint(arg.removeprefix("experiment=") for arg in args):
-        env["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "0"
+        env |= {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0", "XLA_FLAGS": ""}
     return commands.start(work, "-m", *args, **env)
 
 
