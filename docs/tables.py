@@ -3,8 +3,8 @@
 Fills the stretch between `<!-- bench -->` and `<!-- /bench -->` from bench/RESULTS.json, draws bench/RESULTS.md and its
 plot from it, and fills those named after a run (`<!-- line_failure -->`) from that run's metrics.json, or from the
 seeds.json of several; what is said of a preset goes into the table of all (`<!-- glance -->`) too. Runs named
-`…_gamma_0`, `…_gamma_2` … are columns of one table; a folder with a trial.json is that of a trial. A stretch without a
-source is left as it is.
+`…_gamma_0`, `…_gamma_2` … are columns of one table; a study is named `<experiment>-<study>`; a folder with a trial.json
+is that of a trial. A stretch without a source is left as it is.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from experiments.pages.words import cluster
 from experiments.report import METRICS, decimals, interval, number, told_by
 from experiments.run import joint_report
 from experiments.run_dir import config_of
+from experiments.studies import laws
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -138,6 +139,23 @@ def together(run: Path) -> str:
     return "\n".join([*lines, "", f"{size} parameters. The run took {seconds:.0f} s on {stamp(run)}."])
 
 
+def studied(folder: Path) -> str:
+    """Each point of a study, and the laws that were fitted over its sweeps."""
+    found = json.loads((folder / "metrics.json").read_text())
+    places = decimals([point["score"]["mean"] for point in found["points"]])
+    score = METRICS[found["primary"]][0]
+    lines = [f"| varied | | {score} | 95 % interval | change along the sweep |", "|---|---|---|---|---|"]
+    for point in found["points"]:
+        label, x = found["study"]["sweeps"][point["sweep"]]["label"], point["x"]
+        shown = f"{x:.3g}" if x >= 1e9 else f"{x:,.0f}".replace(",", " ")
+        within = interval(point["change"], places + 1)
+        moved = f"{number(point['change']['mean'], places + 1)} ({within})" if within else ""
+        cells = (label, shown, number(point["score"]["mean"], places), interval(point["score"], places), moved)
+        lines.append("| " + " | ".join(cells) + " |")
+    seeds = f"Means over {len(found['study']['seeds'])} seeds of training; {found['clusters']} independent world runs."
+    return "\n".join([*lines, "", *(f"- {sentence}" for sentence in laws.told(found)), "", seeds])
+
+
 def layouts(run: Path) -> str:
     """The layouts that a study judged: the line as it is, and the front."""
     found = json.loads((run / "metrics.json").read_text())
@@ -202,6 +220,7 @@ TABLES = {  # by the module that tells the same on a page
     "deciding.layout_report": layouts,
     "deciding.saving_report": savings,
     "run.joint_report": together,
+    "studies.studied": studied,
     "report": scores,
 }
 
