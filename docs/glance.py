@@ -40,8 +40,7 @@ def table() -> str:
     lines = ["| " + " | ".join(HEADS) + " |", "|---" * len(HEADS) + "|"]
     for name, told in json.loads(SCORES.read_text()).items():
         best, best_mean = told["best"]
-        kept = max(len(repr(score).partition(".")[2]) for score in told["model"].values())  # some as a table had them
-        places = min(decimals([best_mean, told["model"]["mean"]]), kept)
+        places = min(decimals([best_mean, told["model"]["mean"]]), _kept(told["model"]))
         preset, _, gamma = name.partition("_gamma_")
         cells = (
             f"`{preset}`" + f", γ = {gamma}" * bool(gamma),
@@ -62,7 +61,13 @@ def _with(score: dict[str, float | None] | None, places: int) -> str:
     """A mean and its interval, or what there is of them."""
     if score is None:
         return "–"
+    places = min(places, _kept(score))
     between = interval(score, places)
     return " ".join(
         ([number(score["mean"], places)] if score["mean"] is not None else []) + [f"({between})"] * bool(between)
     )
+
+
+def _kept(score: dict[str, float | None]) -> int:
+    """The decimals of a score; of some there are only as many as a table had."""
+    return max(len(repr(value).partition(".")[2]) for value in score.values())

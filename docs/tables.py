@@ -14,14 +14,17 @@ import re
 import sys
 from pathlib import Path
 
+from experiments.deciding import saving_report
 from experiments.deciding.layout_report import ages, buffers, crew
-from experiments.deciding.saving_report import MEASURES
 from experiments.medicine import trials
+from experiments.pages import words
 from experiments.pages.words import cluster
-from experiments.report import METRICS, decimals, interval, number, told_by
+from experiments.report import METRICS, count, decimals, interval, number, told_by
 from experiments.run import joint_report
 from experiments.run_dir import config_of
 from experiments.studies import laws
+from experiments.studies import studied as study_page
+from experiments.studies.grid import MEASURES
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -99,11 +102,11 @@ def decisions(run: Path) -> str:
 def savings(run: Path) -> str:
     """Every policy of a run of saving, cheapest first; below it what choosing a tariff costs."""
     metrics = json.loads((run / "metrics.json").read_text())
-    heads = [head for head, _ in MEASURES.values()]
+    heads = [head for head, _ in saving_report.MEASURES.values()]
     lines = ["| policy | " + " | ".join(heads) + " | gap closed | costs more than by the model |"]
     lines += ["|---|" + "---|" * (len(heads) + 2)]
     for row in sorted(metrics["rows"], key=lambda row: row["scores"]["cost_eur"]["mean"]):
-        cells = [number(row["scores"][name]["mean"], places) for name, (_, places) in MEASURES.items()]
+        cells = [number(row["scores"][name]["mean"], places) for name, (_, places) in saving_report.MEASURES.items()]
         closed, gap = row["closed"], row["difference"]
         share = f"{closed['mean']:.0%}".replace("%", " %").replace("-", "−") if isinstance(closed, dict) else closed
         apart = f"{number(gap['mean'], 2)} ({interval(gap, 2)})" if row["kind"] != "model" else ""
@@ -142,18 +145,31 @@ def together(run: Path) -> str:
 def studied(folder: Path) -> str:
     """Each point of a study, and the laws that were fitted over its sweeps."""
     found = json.loads((folder / "metrics.json").read_text())
-    places = decimals([point["score"]["mean"] for point in found["points"]])
-    score = METRICS[found["primary"]][0]
-    lines = [f"| varied | | {score} | 95 % interval | change along the sweep |", "|---|---|---|---|---|"]
-    for point in found["points"]:
-        label, x = found["study"]["sweeps"][point["sweep"]]["label"], point["x"]
-        shown = f"{x:.3g}" if x >= 1e9 else f"{x:,.0f}".replace(",", " ")
-        within = interval(point["change"], places + 1)
-        moved = f"{number(point['change']['mean'], places + 1)} ({within})" if within else ""
-        cells = (label, shown, number(point["score"]["mean"], places), interval(point["score"], places), moved)
-        lines.append("| " + " | ".join(cells) + " |")
-    seeds = f"Means over {len(found['study']['seeds'])} seeds of training; {found['clusters']} independent world runs."
-    return "\n".join([*lines, "", *(f"- {sentence}" for sentence in laws.told(found)), "", seeds])
+    about, points = found["study"], found["points"]
+    heads = ["point", *study_page.heads(found)]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    places = decimals([point["score"]["mean"] for point in points])
+    apart = [key for key in ("variant", "row") if len({point[key] for point in points}) > 1]
+    for point in points:
+        sweep = about["sweeps"][point["sweep"]]
+        values = ", ".join(f"{name} {value}" for name, value in point["values"].items())
+        values += f" ({count(point['x'])} {sweep['label']})" if sweep["x"] in MEASURES else ""
+        name = " · ".join([f"{words.name_of(point['sweep'])}: {values}", *(words.name_of(point[key]) for key in apart)])
+        moved = [point[key] for key in ("change", "gain")][: len(heads) - 2]
+        cells = [_within(point["score"], places), *(_within(score, places + 1) for score in moved)]
+        lines.append("| " + " | ".join([name, *cells]) + " |")
+    seeds = len(about["seeds"])
+    trained = f"means over {seeds} seeds" if seeds > 1 else "one seed"
+    of = f"{found['clusters']} independent {cluster(config_of(folder))}; {trained} of training; intervals of 95 %."
+    told = [f"- {sentence}" for sentence in laws.told(found)]
+    return "\n".join([*lines, "", *told, *([""] if told else []), of])
+
+
+def _within(score: dict[str, float | None] | None, places: int) -> str:
+    """A mean and its interval, as far as they are known."""
+    if not score or score["mean"] is None:
+        return ""
+    return f"{number(score['mean'], places)} ({interval(score, places)})".replace(" ()", "")
 
 
 def layouts(run: Path) -> str:

@@ -91,10 +91,12 @@ def told(found: Mapping[str, Any]) -> list[str]:
         if law["why"] is not None:
             said.append(f"{words.name_of(law['sweep'])}, {whose}: no law, since {law['why']}.")
             continue
-        within = report.interval(exponent, 2)
+        low, high = exponent["low"], exponent["high"]
+        within = f" ({report.number(-high, 2)} to {report.number(-low, 2)}{alone})" if low is not None else ""
+        still = ", which cannot be told from standing still" if low is not None and low <= 0 <= high else ""
         said.append(
-            f"{words.name_of(law['sweep'])}, {whose}: what is left above the oracle's {law['floor']:.4f} falls as "
-            f"{label} to the power −{exponent['mean']:.2f}{f' ({within}{alone})' if within else ''} over this range; "
+            f"{words.name_of(law['sweep'])}, {whose}: what is left above the oracle's {law['floor']:.4f} goes as "
+            f"{label} to the power {report.number(-exponent['mean'], 2)}{within} over this range{still}; "
             f"points lie {100 * law['misfit']:.0f} % off."
         )
     return said

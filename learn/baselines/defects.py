@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -97,6 +97,7 @@ class DefectLogistic:
     kind: str = "baseline"
 
     def __post_init__(self) -> None:
+        require(self.rows >= 1, self, "rows", "at least 1")
         _check(self)
 
     def fit(self, train: Windows, validation: Windows, task: Classify) -> Predictor:
@@ -111,7 +112,7 @@ class DefectLogistic:
 class DefectTrees(Trees):
     """Boosted trees on the same features."""
 
-    sees: Sees = "series"
+    sees: Sees = field(default="series", kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -128,7 +129,6 @@ class DefectTrees(Trees):
 
 def _check(baseline: DefectLogistic | DefectTrees) -> None:
     require(baseline.sees in ("series", "frames", "both"), baseline, "sees", "series, frames or both")
-    require(baseline.rows >= 1, baseline, "rows", "at least 1")
 
 
 def examples(windows: Windows) -> tuple[np.ndarray, np.ndarray]:

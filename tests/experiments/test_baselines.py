@@ -47,7 +47,8 @@ def test_runs_that_differ_in_what_no_baseline_sees_read_the_same_predictions(wor
     _, first = asked(work, "first", "seed=0")
     assert fitted == BOTH
     fitted.clear()
-    _, other = asked(work, "model", "seed=0", "model=linear", "~model.patch", "fit.steps=7", "evaluate.resamples=7")
+    linear = "model=linear", "~model.patch", "~model.identity_std"
+    _, other = asked(work, "model", "seed=0", *linear, "fit.steps=7", "evaluate.resamples=7")
     assert not fitted
     _, seed = asked(work, "seed", "seed=1")
     assert fitted == ["boosted_trees"]  # whose own randomness the seed of the experiment is

@@ -15,7 +15,7 @@ from sim.errors import InputError
 
 SMALL = [
     "debug=fast", "plan.train=2", "plan.validation=1", "plan.test=1", "plan.duration_h=120", "model=linear",
-    "~model.patch",
+    "~model.patch", "~model.identity_std",
     "fit.validate_every=20", "context=36", "workers=1",
 ]  # fmt: skip
 

@@ -210,6 +210,7 @@ def test_a_sweep_tells_its_law_above_the_oracle(work):
         "debug=fast",
         "model=linear",
         "~model.patch",
+        "~model.identity_std",
         f"outputs={work}/outputs",
         f"datasets={work}/datasets",
     ]

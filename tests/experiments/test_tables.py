@@ -56,6 +56,39 @@ def test_columns_are_sorted_and_published_rows_stand_below(tmp_path):
     assert lines[-1] == "400, 400 and 400 plans of 100 independent world runs; one seed of training; intervals of 95 %."
 
 
+def test_a_study_tells_each_point_by_what_was_varied_and_whose_it_is(tmp_path):
+    def point(sweep, x, variant, gain, **values):
+        score = {"mean": 0.05, "low": 0.04, "high": 0.06}
+        change = {"mean": -0.001, "low": None, "high": None}
+        named = {"sweep": sweep, "x": x, "values": values, "variant": variant, "row": "model"}
+        return named | {"score": score, "change": change, "gain": gain and score}
+
+    sweeps = {"stuck": {"label": "share of time", "x": "share"}, "work": {"label": "FLOPs", "x": "flops"}}
+    law = {"sweep": "work", "variant": "raw", "row": "model", "floor": 0.045, "misfit": 0.1, "why": None}
+    law |= {"exponent": {"mean": 0.2, "low": -0.1, "high": 0.3}}
+    found = {
+        "study": {"name": "x", "sweeps": sweeps, "variants": ["raw", "cleaned"], "seeds": [0]},
+        "primary": "brier",
+        "clusters": 24,
+        "points": [point("stuck", 0.3, "cleaned", True, share=0.3), point("work", 1.5e12, "raw", False, steps=50)],
+        "laws": [law],
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"name": "x", "world": {}, "evaluate": {"cluster_h": None}}))
+    (tmp_path / "metrics.json").write_text(json.dumps(found))
+    assert tables.table(tmp_path).splitlines() == [
+        "| point | Brier score | change along the sweep | against raw |",
+        "|---|---|---|---|",
+        "| stuck: share 0.3 · cleaned | 0.0500 (0.0400 to 0.0600) | −0.00100 | 0.05000 (0.04000 to 0.06000) |",
+        "| work: steps 50 (1.5 × 10¹² FLOPs) · raw | 0.0500 (0.0400 to 0.0600) | −0.00100 |  |",
+        "",
+        "- work, model · raw: what is left above the oracle's 0.0450 goes as FLOPs to the power −0.20 (−0.30 to 0.10, "
+        "of test runs alone: one seed of training) over this range, which cannot be told from standing still; points "
+        "lie 10 % off.",
+        "",
+        "24 independent runs; one seed of training; intervals of 95 %.",
+    ]
+
+
 def test_a_table_is_named_after_the_module_of_its_page():
     assert set(tables.TABLES) <= {*report.OTHERS.values(), "report"}
 
