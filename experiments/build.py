@@ -49,8 +49,13 @@ def call(target: Callable[..., Any], values: Mapping[str, Any], key: str = "") -
     unknown = [] if open_ended else [name for name in values if name not in parameters]
     if unknown:
         near = difflib.get_close_matches(unknown[0], parameters, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(parameters)}"
-        raise InputError(f"{_join(key, unknown[0])} is unknown to {target.__name__}; {hint}")
+        if near:
+            raise InputError(f"{_join(key, unknown[0])} is unknown to {target.__name__}; did you mean {near[0]}?")
+        wrong, are = [_join(key, name) for name in unknown], "is" if len(unknown) == 1 else "are"
+        raise InputError(
+            f"{' and '.join(wrong)} {are} unknown to {target.__name__}; it takes {', '.join(parameters) or 'nothing'}; "
+            f"leave out what is of another: {' '.join(f'~{each}' for each in wrong)}"
+        )
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and name not in values and parameter.kind is not parameter.VAR_KEYWORD:
             raise InputError(f"{_join(key, name)} is missing; {target.__name__} needs it")

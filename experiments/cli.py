@@ -209,7 +209,9 @@ def _missing_config(error: Any) -> str:
     if not error.options:
         return _line(str(error))
     group, _, option = name.rpartition("/")
-    return f"{group}={option}: there is no such {group}; choose from {', '.join(sorted(error.options))}"
+    near = difflib.get_close_matches(option, error.options, n=1, cutoff=0.7)
+    meant = f"did you mean {near[0]}? Choose from" if near else "choose from"
+    return f"{group}={option}: there is no such {group}; {meant} {', '.join(sorted(error.options))}"
 
 
 def _unknown_key(error: Any) -> str:

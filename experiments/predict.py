@@ -33,9 +33,7 @@ def job(config: Any) -> None:
         for found in dataset.manifest["findings"]:
             say(own_data.told(found))
         episodes, changed = own_data.cleaned(dataset.episodes(dataset.splits[0]), model)
-        for sentence in changed:
-            say(sentence)
-        for sentence in own_data.strange(episodes, model):
+        for sentence in [*changed, *own_data.short(episodes, model), *own_data.strange(episodes, model)]:
             say(sentence)
         rows = own_data.predictions(model, episodes, every)
     own_data.write(rows, output)

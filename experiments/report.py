@@ -131,6 +131,7 @@ def contents(run: Path, drawn: Mapping[str, Any] | None = None) -> dict[str, Any
     return {
         "title": config.get("name", run.parent.name),
         "verdict": words.verdict(metrics, resampled),
+        "fast": (config.get("debug") or {}).get("fast", False),
         "question": words.question(config.get("task") or {}, figures.get("forecasts") or ()),
         "members": (config.get("fit") or {}).get("members", 1),
         "metrics": metrics,

@@ -59,14 +59,22 @@ class RunDir:
 
 @contextlib.contextmanager
 def open_run(path: Path, config: Mapping[str, Any], fresh: bool) -> Iterator[RunDir]:
-    """The folder *path* of a run, made if need be and locked until the block ends; *fresh* deletes what was there."""
+    """The folder *path* of a run, made if need be and locked until the block ends; *fresh* deletes what was there.
+
+    A folder in which nothing was done before its configuration was refused is taken away again.
+    """
     path.mkdir(parents=True, exist_ok=True)
     with _lock(path):
         if fresh:
             _empty(path)
         if not (path / "config.yaml").exists():
             write_text(path / "config.yaml", to_yaml(config))
-        yield RunDir(path)
+        try:
+            yield RunDir(path)
+        except InputError:
+            if {item.name for item in path.iterdir()} <= {"config.yaml", "cost.json", "lock"}:
+                shutil.rmtree(path)
+            raise
 
 
 @contextlib.contextmanager
@@ -149,7 +157,7 @@ def _git(*args: str) -> str | None:
 
 
 def _dirty() -> bool | None:
-    status = _git("status", "--porcelain")
+    status = _git("status", "--porcelain", "--untracked-files=no")
     return None if status is None else bool(status)
 
 

@@ -27,6 +27,8 @@ def job(config: Any) -> None:
 
             scores, seconds = pipeline.execute(experiment, run)
             show_scores(scores)
+            if experiment.config["debug"]["fast"]:
+                say("debug=fast: a few short runs and steps, which show that it works and not what it comes to")
             show_seconds(seconds)
     print(run.report)
 

@@ -312,7 +312,10 @@ BAD = [
     (["experiment=line_failure", "fit=3"], "fit is 3; it must be a Budget"),
     (["experiment=line_failure", "fit.batch=0"], "fit.batch is 0; it must be at least 1"),
     (["experiment=line_failure", "oracle.count=1"], "oracle.count is 1; it must be at least 2"),
-    (["experiment=line_failure", "oracle._target_=learn.tasks.Forecast"], "oracle.count is unknown to Forecast"),
+    (
+        ["experiment=line_failure", "oracle._target_=learn.tasks.Forecast"],
+        "oracle.count and oracle.seed are unknown to Forecast",
+    ),
 ]
 THE_DOOR = """
 import contextlib, io, json, sys

@@ -147,6 +147,19 @@ def strange(episodes: Sequence[Episode], model: Model) -> list[str]:
     return said
 
 
+def short(episodes: Sequence[Episode], model: Model) -> list[str]:
+    """A sentence for each asset that has fewer samples than the model looks back on."""
+    said = []
+    for episode in episodes:
+        samples = max((len(series.values) for series in episode.series), default=0)
+        if samples < model.context:
+            said.append(
+                f"{episode.asset}: {samples} samples, where the model looks back on {model.context}; "
+                "those before are missing to it"
+            )
+    return said
+
+
 def told(finding: Mapping[str, Any]) -> str:
     """One finding of the checks, for a person."""
     lines = ", ".join(map(str, finding["lines"]))

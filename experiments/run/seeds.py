@@ -78,7 +78,10 @@ def _of_seeds(runs: Sequence[Path]) -> dict[int, tuple[Path, dict[str, Any]]]:
     configs = [config_of(path) for path in runs]
     for path, config in zip(runs, configs, strict=True):
         if (key := _differs(configs[0], config)) is not None:
-            raise InputError(f"{path} differs from {runs[0]} in {key}; runs to compare differ in their seed alone")
+            raise InputError(
+                f"{path} differs from {runs[0]} in {key}; runs to compare differ in their seed alone; "
+                "where a folder holds others too, name them, as in 'runs=[outputs/…/a,outputs/…/b]'"
+            )
     for run, config in zip(runs, configs, strict=True):
         if "seed" not in config:
             raise damaged(Path(run) / "config.yaml", "it has no seed")

@@ -145,7 +145,10 @@ class Sweep:
         for key, law in self.laws.items():
             own = space.at(self.base.config, key)
             if isinstance(law, space.Range) and isinstance(own, int | float) and not law.low <= own <= law.high:
-                say(f"sweep.space.{key} is from {law.low:g} to {law.high:g}, without the preset's own {own:g}")
+                say(
+                    f"sweep.space.{key} is from {law.low:g} to {law.high:g}, without the preset's own {own:g}; "
+                    "widen it to have that tried too"
+                )
             for value in law.ends:
                 with _named(key):
                     self._check(key, value)

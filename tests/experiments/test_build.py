@@ -50,6 +50,12 @@ def test_what_does_not_fit_is_refused_by_its_key(changes, message):
         build(station(**changes), "w")
 
 
+def test_all_that_is_of_another_is_named_with_what_leaves_it_out():
+    said = "model.patch and model.skip are unknown to Linear; it takes nothing; leave out .*: ~model.patch ~model.skip$"
+    with pytest.raises(InputError, match=said):
+        build({"_target_": "learn.models.linear.Linear", "patch": 24, "skip": True}, "model")
+
+
 def test_a_nested_choice_is_checked():
     sudden = {"_target_": "sim.line.config.Sudden", "life": {"_target_": "sim.laws.Exponential", "mean_h": 9}}
     assert build(station(sudden=sudden)).sudden == Sudden(Exponential(9.0))

@@ -95,7 +95,7 @@ def test_launchers_run_the_points_of_a_sweep_in_processes_of_their_own(call, tmp
     [
         (["modle=nano"], "unknown key modle; did you mean model?"),
         (["fit.stpes=3"], "unknown key fit.stpes; did you mean fit.steps?"),
-        (["model=nono"], "model=nono: there is no such model; choose from"),
+        (["model=smal"], "model=smal: there is no such model; did you mean small? Choose from base, "),
         (["experiment=nono"], "experiment=nono: there is no such experiment; choose from"),
         (["task.horizon_h=soon"], "task.horizon_h is 'soon'; it must be a number"),
         (["task.horizon_h=25"], "task.horizon_h is 25.0; it must be one of the edges_h"),

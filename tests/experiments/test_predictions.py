@@ -101,16 +101,24 @@ def test_a_column_that_is_named_leaves_the_others_where_they_are(tmp_path):
     assert list(own_data.matched(renamed, known())[0].columns) == ["temperature"]
 
 
-def test_readings_far_outside_training_are_told(tmp_path):
-    def asset(kelvin):
-        values = np.r_[np.full(10, 45.0), np.full(kelvin, 318.0), np.nan].astype(np.float32)
-        return Episode(0, "m", (Series("m", "temperature", "Cel", Role.PAST, values, step_h=1.0),))
+def asset(kelvin):
+    """Ten readings in degrees Celsius, then so many in kelvin, and a gap."""
+    values = np.r_[np.full(10, 45.0), np.full(kelvin, 318.0), np.nan].astype(np.float32)
+    return Episode(0, "m", (Series("m", "temperature", "Cel", Role.PAST, values, step_h=1.0),))
 
+
+def test_readings_far_outside_training_are_told():
     (said,) = own_data.strange([asset(10)], known())
     assert "50 % of its values" in said
     assert "45 to 318 Cel, in training 45 ± 5 Cel" in said
     assert "+source.columns.temperature={unit: …}" in said
     assert own_data.strange([asset(0)], known()) == []
+
+
+def test_an_asset_with_fewer_samples_than_the_model_looks_back_on_is_named():
+    (said,) = own_data.short([asset(0)], SimpleNamespace(context=12))
+    assert said == "m: 11 samples, where the model looks back on 12; those before are missing to it"
+    assert own_data.short([asset(1)], SimpleNamespace(context=12)) == []
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,21 @@ def test_two_processes_cannot_hold_one_run_and_a_killed_one_lets_go(tmp_path):
         assert not run.done
 
 
+def test_what_is_refused_before_anything_was_done_leaves_no_folder_and_what_was_done_stays(tmp_path):
+    path = tmp_path / "name" / "hash"
+
+    def refused(*done):
+        with open_run(path, {"name": "name"}, False) as run:
+            for name in ("cost.json", *done):
+                write_text(run.path / name, "{}")
+            raise InputError("wrong")
+
+    for done in ((), ("metrics.jsonl",)):
+        with pytest.raises(InputError, match="wrong"):
+            refused(*done)
+        assert path.exists() is bool(done)
+
+
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"it has no config\.yaml"):
         find_run(tmp_path)

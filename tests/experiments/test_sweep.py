@@ -241,7 +241,7 @@ def test_a_sweep_whose_trials_all_fail_says_why(tmp_path):
     [
         (["+sweep.space.optim.learning_rat={low: 1, high: 2}"], "did you mean optim.learning_rate?"),
         (["+sweep.space.modle={choices: [nano, tiny]}"], "did you mean model?"),
-        (["+sweep.space.model={choices: [nano, tyny]}"], "there is no such model; choose from"),
+        (["+sweep.space.model={choices: [nano, tyny]}"], "there is no such model; did you mean tiny\\?"),
         (
             ["+sweep.space.model={choices: [1, 2]}"],
             "sweep.space.model: a group of the configuration is chosen by names",
@@ -257,7 +257,7 @@ def test_a_sweep_whose_trials_all_fail_says_why(tmp_path):
             "sweep.space.optim.learning_rate.high is 0.01; it must be above low",
         ),
         (["+sweep.space.optim.learning_rate.step=1"], "sweep.space.optim.learning_rate.step is 1; it must be null"),
-        (["+sweep.space.optim.learning_rate.choices=[1]"], "low is unknown to Choices"),
+        (["+sweep.space.optim.learning_rate.choices=[1]"], "are unknown to Choices; it takes choices; leave out"),
         (["+sweep.space.fit.batch={choices: [8, 8]}"], "choices is (8, 8); it must be two or more, none of them twice"),
         (["~sweep.space", "+sweep.space={}"], "sweep.space is {}; it must say what to change"),
         (["sweep.trials=0"], "sweep.trials is 0; it must be at least 1"),

@@ -426,8 +426,8 @@ def test_an_impossible_configuration_is_refused(configuration, message):
 @pytest.mark.parametrize(
     ("splits", "message"),
     [
-        (Cuts(100, 1, 1), r"Cuts ends train at 100 h, but .* ends at 6 h"),
-        (Cuts(4, 1, 9), r"Cuts ends test at 14 h, but"),
+        (Cuts(100, 1, 1), r"Cuts ends train after 100 h, but .* has 6 h"),
+        (Cuts(4, 1, 9), r"Cuts ends test after 14 h, but"),
         (Assets(validation=["x"]), r"Assets.validation names 'x'; the assets of .* are plant"),
     ],
 )

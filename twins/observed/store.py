@@ -233,14 +233,15 @@ def _by_time(
         )
     unit_h = step_h if cuts.unit == "rows" else float(units.convert(np.array([1.0]), cuts.unit, "h")[0])
     assert unit_h
-    at = min(float(episode.series[0].clock_h()[0]) for episode in episodes)
+    at = first = min(float(episode.series[0].clock_h()[0]) for episode in episodes)
     end = max(episode.end_h for episode in episodes)
     parted, spans = {}, {}
     for split in SPLITS:
         length = getattr(cuts, split)
         to = end if length is None else at + length * unit_h
         if length and to > end + 1e-9 * max(1.0, end):
-            raise InputError(f"Cuts ends {split} at {to:g} h, but {table.path} ends at {end:g} h; give shorter cuts")
+            asked, there = (f"{(t - first) / unit_h:g} {cuts.unit}" for t in (to, end))
+            raise InputError(f"Cuts ends {split} after {asked}, but {table.path} has {there}; give shorter cuts")
         if to > at:
             members = [part for episode in episodes if (part := _cut(episode, at, to, step_h)) is not None]
             if not members:
