@@ -241,7 +241,7 @@ def test_a_sweep_whose_trials_all_fail_says_why(tmp_path):
     [
         (["+sweep.space.optim.learning_rat={low: 1, high: 2}"], "did you mean optim.learning_rate?"),
         (["+sweep.space.modle={choices: [nano, tiny]}"], "did you mean model?"),
-        (["+sweep.space.model={choices: [nano, tyny]}"], "there is no such model; did you mean tiny\\?"),
+        (["+sweep.space.model={choices: [nano, tyny]}"], "there is no such model; did you mean tiny?"),
         (
             ["+sweep.space.model={choices: [1, 2]}"],
             "sweep.space.model: a group of the configuration is chosen by names",
