@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from experiments.report import METRICS, decimals, interval, number, told_by
+from experiments.report import METRICS, decimals, number, told_by, with_interval
 
 SCORES = Path(__file__).with_name("scores.json")
 HEADS = ("preset", "score", "naive", "best baseline", "model", "oracle", "skill", "model − best baseline", "seeds")
@@ -58,14 +58,8 @@ def table() -> str:
 
 
 def _with(score: dict[str, float | None] | None, places: int) -> str:
-    """A mean and its interval, or what there is of them."""
-    if score is None:
-        return "–"
-    places = min(places, _kept(score))
-    between = interval(score, places)
-    return " ".join(
-        ([number(score["mean"], places)] if score["mean"] is not None else []) + [f"({between})"] * bool(between)
-    )
+    """A mean and its interval, of no more places than were kept."""
+    return with_interval(score, min(places, _kept(score))) if score else "–"
 
 
 def _kept(score: dict[str, float | None]) -> int:

@@ -18,8 +18,7 @@ from experiments.deciding import saving_report
 from experiments.deciding.layout_report import ages, buffers, crew
 from experiments.medicine import trials
 from experiments.pages import words
-from experiments.pages.words import cluster
-from experiments.report import METRICS, count, decimals, interval, number, told_by
+from experiments.report import METRICS, count, decimals, interval, number, told_by, with_interval
 from experiments.run import joint_report
 from experiments.run_dir import config_of
 from experiments.studies import laws
@@ -57,15 +56,14 @@ def scores(source: Path) -> str:
     ]
     for row in rows:
         score, second, skill = row["scores"][metric], row["scores"].get(other, {}), row["skill"]
-        share = f"{number(skill['mean'], 2)} ({interval(skill, 2)})" if isinstance(skill, dict) else skill or ""
-        share = share.replace(" ()", "")
+        share = with_interval(skill, 2) if isinstance(skill, dict) else skill or ""
         cells = (number(score["mean"], places), interval(score, places), number(second.get("mean"), digits), share)
         name = row["name"].replace("_", " ")
         lines.append(f"| {f'**{name}**' if row['kind'] == 'model' else name} | " + " | ".join(cells) + " |")
     seconds = (metrics.get("cost") or {}).get("total", {}).get("seconds")
     took = f" The run took {seconds:.0f} s on {stamp(run)}." if seconds else ""
     took = f" Means over {metrics['seeds']} seeds of training." if source.is_file() else took
-    of = f"{metrics['clusters']} independent {cluster(config_of(run))}"
+    of = f"{metrics['clusters']} independent {words.cluster(config_of(run))}"
     asked = "plans" if metrics.get("task") == "Counterfactual" else "windows"
     return "\n".join([*lines, "", f"{metrics['scored']} {asked} of {of}.{took}"])
 
@@ -89,7 +87,7 @@ def decisions(run: Path) -> str:
     for row in sorted(metrics["rows"], key=lambda row: row["scores"]["cost_rate"]["mean"]):
         cost, gap, closed = row["scores"]["cost_rate"], row["difference"], row["closed"]
         name = row["name"].replace("_", " ") + (" (the best fixed)" if row["name"] == metrics["best_fixed"] else "")
-        apart = f"{number(gap['mean'], 4)} ({interval(gap, 4)})" if row["name"] != metrics["best_fixed"] else ""
+        apart = with_interval(gap, 4) if row["name"] != metrics["best_fixed"] else ""
         share = f"{closed['mean']:.0%}".replace("%", " %").replace("-", "−") if isinstance(closed, dict) else closed
         available = number(row["scores"]["availability"]["mean"], 3)
         cells = (number(cost["mean"], 4), interval(cost, 4), apart, available, share)
@@ -109,7 +107,7 @@ def savings(run: Path) -> str:
         cells = [number(row["scores"][name]["mean"], places) for name, (_, places) in saving_report.MEASURES.items()]
         closed, gap = row["closed"], row["difference"]
         share = f"{closed['mean']:.0%}".replace("%", " %").replace("-", "−") if isinstance(closed, dict) else closed
-        apart = f"{number(gap['mean'], 2)} ({interval(gap, 2)})" if row["kind"] != "model" else ""
+        apart = with_interval(gap, 2) if row["kind"] != "model" else ""
         name = row["name"].replace("_", " ")
         cells += [share, apart]
         lines.append(f"| {f'**{name}**' if row['kind'] == 'model' else name} | " + " | ".join(cells) + " |")
@@ -134,8 +132,8 @@ def together(run: Path) -> str:
         skill, gap = line.together["skill"], line.difference
         cells = [line.name.replace("_", " "), METRICS[line.metric][0]]
         cells += [number(line.score(row)["mean"], places) for row in shown]
-        cells.append(f"{number(skill['mean'], 2)} ({interval(skill, 2)})" if isinstance(skill, dict) else skill or "–")
-        cells.append(f"{number(gap['mean'], places + 1)} ({interval(gap, places + 1)})" if gap else "–")
+        cells.append(with_interval(skill, 2) if isinstance(skill, dict) else skill or "–")
+        cells.append(with_interval(gap, places + 1) if gap else "–")
         lines.append("| " + " | ".join(cells) + " |")
     size = f"{metrics['parameters']:,}".replace(",", " ")
     seconds = metrics["cost"]["total"]["seconds"]
@@ -156,20 +154,15 @@ def studied(folder: Path) -> str:
         values += f" ({count(point['x'])} {sweep['label']})" if sweep["x"] in MEASURES else ""
         name = " · ".join([f"{words.name_of(point['sweep'])}: {values}", *(words.name_of(point[key]) for key in apart)])
         moved = [point[key] for key in ("change", "gain")][: len(heads) - 2]
-        cells = [_within(point["score"], places), *(_within(score, places + 1) for score in moved)]
+        cells = [with_interval(point["score"], places), *(with_interval(score, places + 1) for score in moved)]
         lines.append("| " + " | ".join([name, *cells]) + " |")
     seeds = len(about["seeds"])
     trained = f"means over {seeds} seeds" if seeds > 1 else "one seed"
-    of = f"{found['clusters']} independent {cluster(config_of(folder))}; {trained} of training; intervals of 95 %."
+    of = (
+        f"{found['clusters']} independent {words.cluster(config_of(folder))}; {trained} of training; intervals of 95 %."
+    )
     told = [f"- {sentence}" for sentence in laws.told(found)]
     return "\n".join([*lines, "", *told, *([""] if told else []), of])
-
-
-def _within(score: dict[str, float | None] | None, places: int) -> str:
-    """A mean and its interval, as far as they are known."""
-    if not score or score["mean"] is None:
-        return ""
-    return f"{number(score['mean'], places)} ({interval(score, places)})".replace(" ()", "")
 
 
 def layouts(run: Path) -> str:
@@ -200,10 +193,10 @@ def confounded(sources: list[Path]) -> str:
         metric, gamma = metrics["primary"], float(config_of(run)["world"]["gamma"])
         seeds.add(metrics.get("seeds", 1))
         plans.append(str(metrics["scored"]))
-        of = f"{metrics['clusters']} independent {cluster(config_of(run))}"
+        of = f"{metrics['clusters']} independent {words.cluster(config_of(run))}"
         for row in metrics["rows"]:
             score = row["scores"][metric]
-            cell = f"{number(score['mean'], 2)} ({interval(score, 2)})"
+            cell = with_interval(score, 2)
             columns.setdefault(gamma, {})[row["name"]] = (row["kind"], cell)
     gammas = sorted(columns)
     names = sorted(columns[gammas[0]], key=lambda name: float(columns[gammas[0]][name][1].split()[0]))

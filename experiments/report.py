@@ -259,6 +259,14 @@ def seconds(value: float) -> str:
     return f"{value / 3600:.1f} h"
 
 
+def with_interval(score: Mapping[str, Any] | None, places: int = 3) -> str:
+    """A mean and its interval, or what there is of them; nothing where there is no score."""
+    if not score:
+        return ""
+    mean, between = score["mean"], interval(score, places)
+    return " ".join([number(mean, places)] * (mean is not None) + [f"({between})"] * bool(between))
+
+
 def count(value: float) -> str:
     """A large number in scientific words: 3.2 × 10¹²; small ones as they are."""
     if value < 1e5:
